@@ -1,0 +1,255 @@
+/**
+ * One NBD client's socket: feeds an NbdSession, answers its reads from the export's source, and holds the client to what a
+ * client may cost. Replies answered at once gather in one reply buffer that is written when the session has nothing more to
+ * ask; a read that must wait gets a buffer of its own. There is no error reply for "not here yet": such a read waits, and when
+ * the agent goes the socket is cut unanswered, which QEMU takes as a reason to reconnect.
+ */
+import type { Socket } from 'node:net';
+import type { ReadEffect } from '@bootswarm/nbd-proto';
+import { NbdSession } from '@bootswarm/nbd-proto';
+import type { ExportBinding, ExportDirectory, ExportSource, ReadHandle } from './export-source.ts';
+import type { ReplyAllowance, ReplyBudget } from './reply-budget.ts';
+
+/** Why a connection ended. `error` is a ProtocolError when the client broke a rule. */
+export interface ConnectionEnd {
+  readonly reason: 'done' | 'handshake-timeout' | 'abandoned' | 'cut' | 'failed';
+  readonly exportName: string | undefined;
+  readonly error: unknown;
+}
+
+export interface ConnectionOptions {
+  readonly directory: ExportDirectory;
+  readonly budget: ReplyBudget;
+  /** QEMU's own server allows 10 s. */
+  readonly handshakeTimeoutMs: number;
+  /** How long reads go on for a client that has closed its side, and so has probably died. */
+  readonly halfClosedTimeoutMs: number;
+  readonly onEnd: (connection: NbdConnection, end: ConnectionEnd) => void;
+}
+
+/** Thirty-two replies of 4 KiB and three of 64 KiB fit; longer ones are written by themselves, at no cost worth counting. */
+const REPLY_BUFFER_LENGTH = 256 * 1024;
+
+/** One turn of the event loop for one client. Others, and the swarm, wait no longer than this. */
+const TURN_MS_MAX = 5;
+/** The clock is read once in so many effects. */
+const EFFECTS_PER_CLOCK_READ = 16;
+
+export class NbdConnection {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #session: NbdSession<ExportBinding>;
+  readonly #allowance: ReplyAllowance = { heldBytes: 0, retry: () => this.#pump() };
+  readonly #waiting = new Set<WaitingRead>();
+  #source: ExportSource | undefined;
+  #exportName: string | undefined;
+  #replies: Buffer | undefined;
+  #repliesLength = 0;
+  /** A read that the budget has refused; nothing more is asked of the session until it is served. */
+  #heldRead: ReadEffect | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #isPumping = false;
+  #isTurnOver = false;
+  #hasEnded = false;
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#session = new NbdSession(options.directory);
+    this.#setDeadline(options.handshakeTimeoutMs, 'handshake-timeout');
+    socket.on('data', (bytes) => this.#guard(() => this.#session.handle(bytes)));
+    socket.on('end', () => this.#guard(() => this.#inputEnded()));
+    socket.on('drain', () => this.#pump());
+    socket.on('error', (error) => this.#end('abandoned', error));
+    socket.on('close', () => this.#end('abandoned'));
+    this.#pump();
+  }
+
+  get exportName(): string | undefined {
+    return this.#exportName;
+  }
+
+  /** Closes the socket without a word. */
+  cut(): void {
+    this.#end('cut');
+  }
+
+  #inputEnded(): void {
+    this.#session.handleEnd();
+    this.#setDeadline(this.#options.halfClosedTimeoutMs, 'abandoned');
+  }
+
+  /** Runs `change` and then all that follows from it; whatever throws costs this connection and no other. */
+  #guard(change: () => void): void {
+    if (this.#hasEnded) return;
+    try {
+      change();
+      this.#pump();
+    } catch (error) {
+      this.#end('failed', error);
+    }
+  }
+
+  /** Serves the session until it wants something: input, a read's answer, a client that reads its replies, or its next turn. */
+  #pump(): void {
+    if (this.#isPumping || this.#isTurnOver || this.#hasEnded) return;
+    this.#isPumping = true;
+    try {
+      this.#serve();
+      if (!this.#hasEnded) this.#flush();
+    } catch (error) {
+      this.#end('failed', error);
+    }
+    this.#isPumping = false;
+    if (this.#hasEnded) return;
+    // One unread segment is the most that is ever taken in: what follows stays in the kernel, and the client waits.
+    if (this.#session.wantsInput) this.#socket.resume();
+    else this.#socket.pause();
+  }
+
+  #serve(): void {
+    const startedAt = performance.now();
+    for (let effects = 1; !this.#socket.writableNeedDrain; effects++) {
+      if (effects % EFFECTS_PER_CLOCK_READ === 0 && performance.now() - startedAt > TURN_MS_MAX) {
+        this.#yieldTurn();
+        return;
+      }
+      if (!this.#serveOne()) return;
+    }
+  }
+
+  /** Carries out one effect; false when there is none to carry out. */
+  #serveOne(): boolean {
+    const effect = this.#heldRead ?? this.#session.poll();
+    if (effect === undefined) return false;
+    switch (effect.type) {
+      case 'read':
+        return this.#read(effect);
+      case 'write':
+        this.#append(effect.bytes);
+        if (this.#source === undefined) this.#openSource();
+        return true;
+      case 'cache':
+        this.#append(effect.bytes);
+        this.#source?.prefetch(effect.offset, effect.length);
+        return true;
+      case 'close':
+        if (effect.error === undefined) this.#flush();
+        this.#end('done', effect.error);
+        return false;
+    }
+  }
+
+  #openSource(): void {
+    const binding = this.#session.export;
+    if (binding === undefined) return;
+    this.#exportName = binding.name;
+    this.#source = binding.open();
+    clearTimeout(this.#deadline);
+  }
+
+  #read(effect: ReadEffect): boolean {
+    const source = this.#source!;
+    const replyLength = effect.replyHeaderLength + effect.length;
+    if (replyLength <= REPLY_BUFFER_LENGTH) {
+      const reply = this.#replySpace(replyLength);
+      if (source.readNow(effect.offset, reply.subarray(effect.replyHeaderLength))) {
+        this.#session.encodeReadReply(effect, reply);
+        this.#repliesLength += replyLength;
+        this.#heldRead = undefined;
+        return true;
+      }
+    }
+    const mayHold = this.#options.budget.reserve(this.#allowance, replyLength);
+    this.#heldRead = mayHold ? undefined : effect;
+    if (!mayHold) return false;
+    const reply = Buffer.allocUnsafeSlow(replyLength);
+    const target = reply.subarray(effect.replyHeaderLength);
+    if (replyLength > REPLY_BUFFER_LENGTH && source.readNow(effect.offset, target)) {
+      this.#reply(effect, reply);
+    } else {
+      this.#wait(effect, reply, target);
+    }
+    return true;
+  }
+
+  #wait(effect: ReadEffect, reply: Buffer, target: Buffer): void {
+    const waiting: WaitingRead = { handle: undefined, isDone: false };
+    const done = () => {
+      waiting.isDone = true;
+      this.#waiting.delete(waiting);
+      this.#guard(() => this.#reply(effect, reply));
+    };
+    waiting.handle = this.#source!.read(effect.offset, target, done);
+    // The source may have had it after all, and called done() before it returned.
+    if (!waiting.isDone) this.#waiting.add(waiting);
+  }
+
+  /** Sends a reply with a buffer of its own, whose bytes are held in the budget until the kernel has them. */
+  #reply(effect: ReadEffect, reply: Buffer): void {
+    this.#session.encodeReadReply(effect, reply);
+    // The chunk that carries DONE must not overtake the chunks of its reply that still lie in the reply buffer.
+    this.#flush();
+    this.#socket.write(reply, () => {
+      if (!this.#hasEnded) this.#options.budget.release(this.#allowance, reply.length);
+    });
+  }
+
+  #append(bytes: Uint8Array): void {
+    if (bytes.length > REPLY_BUFFER_LENGTH) {
+      this.#flush();
+      this.#socket.write(bytes);
+      return;
+    }
+    this.#replySpace(bytes.length).set(bytes);
+    this.#repliesLength += bytes.length;
+  }
+
+  /** The next `length` bytes of the reply buffer, which is written out first if they do not fit. */
+  #replySpace(length: number): Buffer {
+    if (this.#repliesLength + length > REPLY_BUFFER_LENGTH) this.#flush();
+    this.#replies ??= Buffer.allocUnsafeSlow(REPLY_BUFFER_LENGTH);
+    return this.#replies.subarray(this.#repliesLength, this.#repliesLength + length);
+  }
+
+  #flush(): void {
+    if (this.#repliesLength === 0) return;
+    const replies = this.#replies!.subarray(0, this.#repliesLength);
+    this.#repliesLength = 0;
+    this.#socket.write(replies);
+    // Nothing queued means that the kernel has copied it all; otherwise the socket still reads from this buffer.
+    if (this.#socket.writableLength > 0) this.#replies = undefined;
+  }
+
+  #yieldTurn(): void {
+    this.#isTurnOver = true;
+    setImmediate(() => {
+      this.#isTurnOver = false;
+      this.#pump();
+    });
+  }
+
+  #setDeadline(timeoutMs: number, reason: ConnectionEnd['reason']): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#end(reason), timeoutMs);
+  }
+
+  #end(reason: ConnectionEnd['reason'], error?: unknown): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#deadline);
+    // What a finished client is still owed is in the socket's queue: that much is sent.
+    if (reason === 'done' && error === undefined) this.#socket.destroySoon();
+    else this.#socket.destroy();
+    for (const waiting of this.#waiting) waiting.handle?.cancel();
+    this.#waiting.clear();
+    this.#source?.close();
+    this.#options.budget.leave(this.#allowance);
+    this.#options.onEnd(this, { reason, exportName: this.#exportName, error });
+  }
+}
+
+interface WaitingRead {
+  handle: ReadHandle | undefined;
+  isDone: boolean;
+}

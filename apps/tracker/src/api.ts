@@ -1,0 +1,93 @@
+/** The tracker's HTTP API as types: what /v1 routes answer. JSON unless a route says otherwise. */
+
+/** GET /healthz */
+export interface TrackerHealth {
+  readonly status: 'ok';
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  /** Absolute path; a CLI on the same host finds the admin token there (admin.token, mode 0600). */
+  readonly dataDir: string;
+  /** Where the origin seeder accepts peers; undefined while it is starting. */
+  readonly origin?: { readonly host: string; readonly port: number };
+  readonly agents: number;
+  readonly images: number;
+}
+
+/** One entry of GET /v1/images → { images: ImageSummary[] }; GET /v1/images/ID answers one. ID: id, unique prefix or name. */
+export interface ImageSummary {
+  /** 40 hex digits: the first 20 bytes of the BEP 52 infohash. */
+  readonly id: string;
+  readonly name: string;
+  /** Bytes of the flat raw disk. */
+  readonly length: number;
+  readonly pieceLength: number;
+  readonly pieceCount: number;
+  /** Pieces that are all zero and never move. */
+  readonly zeroPieces: number;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  /** What was published, as given: a path or a URL. */
+  readonly source: string;
+  readonly sourceFormat: 'raw' | 'qcow2';
+  /** 'damaged': the original no longer holds what was published; peers may still have it. */
+  readonly state: 'ready' | 'damaged';
+}
+
+/**
+ * POST /v1/images, `Authorization: Bearer <admin token>`. Answers application/x-ndjson: PublishEvent per line, the last
+ * one `published` or `failed`.
+ */
+export interface PublishRequest {
+  /** Absolute path on the tracker's host, or an http(s) URL. */
+  readonly source: string;
+  readonly name?: string;
+  /** What the publisher says it is; checked against the content. Default: by inspection, qcow2 or raw. */
+  readonly format?: 'raw' | 'qcow2';
+  /** Serve a local raw file where it lies instead of copying it into the tracker's data directory. */
+  readonly inPlace?: boolean;
+}
+
+export type PublishEvent =
+  | { readonly type: 'progress'; readonly stage: 'fetch' | 'flatten' | 'hash'; readonly bytesDone: number; readonly bytesTotal: number }
+  | { readonly type: 'published'; readonly image: ImageSummary; readonly alreadyThere: boolean; readonly seconds: number }
+  | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly hint: string };
+
+/** GET /v1/swarms → { swarms: SwarmSummary[] } */
+export interface SwarmSummary {
+  readonly image: string;
+  readonly name: string;
+  readonly epoch: number;
+  readonly members: readonly SwarmMemberSummary[];
+  readonly origin: { readonly bytesSent: number; readonly piecesSent: number; readonly peers: number };
+}
+
+export interface SwarmMemberSummary {
+  readonly node: string;
+  readonly zone: string;
+  readonly rack: string;
+  readonly address: string;
+  readonly piecesHad: number;
+  readonly bytesFromPeers: number;
+  readonly bytesFromOrigin: number;
+  readonly bytesSent: number;
+}
+
+/** GET /v1/nodes → { nodes: NodeSummary[] } */
+export interface NodeSummary {
+  readonly node: string;
+  readonly zone: string;
+  readonly rack: string;
+  readonly address: string;
+  readonly connectedSince: string;
+  readonly images: readonly string[];
+}
+
+/** Body of every answer with a 4xx or 5xx status (application/problem+json). */
+export interface Problem {
+  readonly title: string;
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+  /** What to do next. */
+  readonly hint: string;
+}

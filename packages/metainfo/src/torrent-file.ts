@@ -1,0 +1,116 @@
+/**
+ * The .torrent file of an image: its info dictionary, piece layer and, under a key of ours that other clients ignore, the
+ * publisher's signature. Reads what libtorrent writes too. Carries signatures; signature.ts makes and checks them.
+ */
+import { ProtocolError } from '@bootswarm/stdx';
+import {
+  type BencodeDict,
+  type BencodeInput,
+  decode,
+  decodeEntries,
+  encode,
+  keyOfBytes,
+} from './bencode.ts';
+import { PIECE_COUNT_MAX } from './image-shape.ts';
+import { INFO_BYTES_MAX, parseInfo } from './info-dict.ts';
+import { HASH_LENGTH } from './merkle-tree.ts';
+import type { Metainfo, PieceLayer } from './metainfo.ts';
+import { makePieceLayer } from './piece-layer.ts';
+
+/** A claim that the holder of a key published an info dictionary. Worth nothing until it has been verified. */
+export interface MetainfoSignature {
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+export interface Torrent {
+  readonly metainfo: Metainfo;
+  /** Without it the file names an image, and other clients refuse it unless the image is a single piece. */
+  readonly pieceLayer?: PieceLayer;
+  readonly signature?: MetainfoSignature;
+}
+
+/** The longest piece layer, and the rest with a margin for what other clients add. */
+export const TORRENT_BYTES_MAX = PIECE_COUNT_MAX * HASH_LENGTH + 16 * INFO_BYTES_MAX;
+
+const PUBLIC_KEY_LENGTH = 32;
+const SIGNATURE_LENGTH = 64;
+
+/** `announce` is the URL of an HTTP tracker, for other clients. */
+export function encodeTorrent(torrent: Torrent & { readonly announce?: string }): Uint8Array {
+  const { metainfo, pieceLayer, signature, announce } = torrent;
+  const entries = new Map<string, BencodeInput>([['info', { bencoded: metainfo.infoBytes }]]);
+  if (announce !== undefined) entries.set('announce', announce);
+  if (signature !== undefined) {
+    entries.set(
+      'bootswarm',
+      new Map<string, BencodeInput>([
+        ['key', signature.publicKey],
+        ['signature', signature.signature],
+      ]),
+    );
+  }
+  if (pieceLayer !== undefined) {
+    const layers = new Map<string, BencodeInput>();
+    // BEP 52: only files larger than one piece have a layer, but the dictionary is there for all.
+    if (pieceLayer.pieceCount > 1) {
+      layers.set(keyOfBytes(metainfo.piecesRoot), pieceLayer.bytes);
+    }
+    entries.set('piece layers', layers);
+  }
+  return encode(entries);
+}
+
+/**
+ * Reads a .torrent of a stranger. The piece layer in it is checked against the pieces root, the signature is not checked.
+ * Throws ProtocolError `bencode-…`, `info-…`, `piece-layer-…` or `torrent-…`.
+ */
+export function parseTorrent(bytes: Uint8Array): Torrent {
+  const entries = decodeEntries(bytes, { bytesMax: TORRENT_BYTES_MAX });
+  const info = entries.get('info');
+  if (info === undefined) throw malformed('info');
+  const metainfo = parseInfo(info);
+  const signature = signatureOf(dictOf(entries, 'bootswarm'));
+  const pieceLayer = pieceLayerOf(metainfo, dictOf(entries, 'piece layers'));
+  return {
+    metainfo,
+    ...(pieceLayer !== undefined && { pieceLayer }),
+    ...(signature !== undefined && { signature }),
+  };
+}
+
+function signatureOf(dict: BencodeDict | undefined): MetainfoSignature | undefined {
+  if (dict === undefined) return undefined;
+  const publicKey = dict.get('key');
+  const signature = dict.get('signature');
+  if (!(publicKey instanceof Uint8Array) || publicKey.length !== PUBLIC_KEY_LENGTH) {
+    throw malformed('bootswarm.key');
+  }
+  if (!(signature instanceof Uint8Array) || signature.length !== SIGNATURE_LENGTH) {
+    throw malformed('bootswarm.signature');
+  }
+  return { publicKey: new Uint8Array(publicKey), signature: new Uint8Array(signature) };
+}
+
+function pieceLayerOf(metainfo: Metainfo, dict: BencodeDict | undefined): PieceLayer | undefined {
+  if (metainfo.pieceCount === 1) return makePieceLayer(metainfo, metainfo.piecesRoot);
+  if (dict === undefined) return undefined;
+  const layer = dict.get(keyOfBytes(metainfo.piecesRoot));
+  if (!(layer instanceof Uint8Array)) throw new ProtocolError('piece-layer-missing');
+  // A copy: the layer outlives the file it came in.
+  return makePieceLayer(metainfo, new Uint8Array(layer));
+}
+
+function dictOf(entries: ReadonlyMap<string, Uint8Array>, key: string): BencodeDict | undefined {
+  const bytes = entries.get(key);
+  if (bytes === undefined) return undefined;
+  const dict = decode(bytes, { bytesMax: TORRENT_BYTES_MAX });
+  if (!(dict instanceof Map)) throw malformed(key);
+  return dict;
+}
+
+function malformed(field: string): ProtocolError {
+  return new ProtocolError('torrent-malformed', { field });
+}

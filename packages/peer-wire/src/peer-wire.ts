@@ -1,0 +1,32 @@
+/** One connection to one peer, handshakes included: bytes of a socket on one side, PeerMessages on the other. */
+import type { PeerIdentity, PeerMessage } from '@bootswarm/swarm-proto';
+
+export type WireMessage = PeerMessage<Uint8Array>;
+
+/** Called from the socket's events. A throw inside one costs this connection only. */
+export interface PeerWireHandlers {
+  /** Both handshakes done, the far end identified and acceptable. Once, before any message. */
+  onReady(identity: PeerIdentity): void;
+  /**
+   * A message that passed every check against the swarm's shape. The payload of a `piece` is a view on a buffer that
+   * is this message's alone: the receiver may keep it.
+   */
+  onMessage(message: WireMessage): void;
+  /** Queued egress fell below the low mark after having been above the high mark. */
+  onDrain(): void;
+  /** Once, after which nothing else is called. `code` is kebab-case, e.g. `message-too-long`, `handshake-late`. */
+  onClose(code: string): void;
+}
+
+export interface PeerWire {
+  /** host:port of the far end. */
+  readonly address: string;
+  /** Bytes accepted by send() and not yet by the kernel. */
+  readonly queuedBytes: number;
+  /** True while queuedBytes is above the high mark: send no `piece` until onDrain(). Other messages may be sent. */
+  readonly isCongested: boolean;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  send(message: WireMessage): void;
+  close(code: string): void;
+}

@@ -1,0 +1,41 @@
+/** What a wire must know of the swarm it belongs to: identity for the handshake, shape for checking every message. */
+import type { PeerIdentity } from '@bootswarm/swarm-proto';
+
+export interface WireSwarm {
+  /** First 20 bytes of the SHA-256 infohash (BEP 52). */
+  readonly infoHash: Uint8Array;
+  /** Our own 20-byte peer id in this swarm. */
+  readonly peerId: Uint8Array;
+  readonly pieceCount: number;
+  /** Bytes of every piece but the last; a power of two from 16 KiB to 16 MiB. */
+  readonly pieceLength: number;
+  /** Bytes of the image. */
+  readonly length: number;
+  /** What we tell peers of ours about ourselves. */
+  readonly self: Extract<PeerIdentity, { kind: 'ours' }>;
+  /** Whether BitTorrent clients that do not speak our extensions may join. */
+  readonly foreignPeersAllowed: boolean;
+  /**
+   * Answers a BEP 52 hash request (message 21) with `count` consecutive hashes followed by the proof, or undefined to
+   * reject it. `root` is the pieces root the peer named.
+   */
+  readonly hashes: (request: HashRequest) => Uint8Array | undefined;
+}
+
+/** The 48-byte body of BEP 52's hash request, decoded. */
+export interface HashRequest {
+  readonly piecesRoot: Uint8Array;
+  readonly baseLayer: number;
+  readonly index: number;
+  readonly length: number;
+  readonly proofLayers: number;
+}
+
+/** Bytes of the piece at `pieceIndex`: the last one may be short. */
+export function pieceLengthAt(
+  swarm: Pick<WireSwarm, 'pieceCount' | 'pieceLength' | 'length'>,
+  pieceIndex: number,
+): number {
+  if (pieceIndex < swarm.pieceCount - 1) return swarm.pieceLength;
+  return swarm.length - pieceIndex * swarm.pieceLength;
+}

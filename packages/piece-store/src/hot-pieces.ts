@@ -1,0 +1,75 @@
+/**
+ * Pieces kept in memory, bounded by bytes. What guests asked for is an LRU; what was only prefetched takes the room that is
+ * left, is the first to go, and never displaces what a guest asked for (lru-cache alone is not scan-resistant).
+ */
+import { LRUCache } from 'lru-cache';
+
+export class HotPieces {
+  readonly #bytesMax: number;
+  readonly #asked: LRUCache<number, Uint8Array>;
+  /** In order of arrival. */
+  readonly #prefetched = new Map<number, Uint8Array>();
+  #prefetchedBytes = 0;
+
+  /** `bytesMax` of 0 keeps nothing. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+    // lru-cache takes no maxSize of 0 as a bound: 1 byte holds no piece either.
+    this.#asked = new LRUCache({
+      maxSize: Math.max(1, bytesMax),
+      sizeCalculation: (piece) => piece.byteLength,
+    });
+  }
+
+  get bytes(): number {
+    return this.#asked.calculatedSize + this.#prefetchedBytes;
+  }
+
+  get(pieceIndex: number): Uint8Array | undefined {
+    return this.#asked.get(pieceIndex) ?? this.#prefetched.get(pieceIndex);
+  }
+
+  insert(pieceIndex: number, piece: Uint8Array, isPrefetch: boolean): void {
+    if (piece.byteLength > this.#bytesMax) return;
+    if (isPrefetch) this.#insertPrefetched(pieceIndex, piece);
+    else this.#insertAsked(pieceIndex, piece);
+  }
+
+  clear(): void {
+    this.#asked.clear();
+    this.#prefetched.clear();
+    this.#prefetchedBytes = 0;
+  }
+
+  #insertAsked(pieceIndex: number, piece: Uint8Array): void {
+    this.#removePrefetched(pieceIndex);
+    if (this.#asked.has(pieceIndex)) {
+      this.#asked.get(pieceIndex);
+      return;
+    }
+    for (const oldest of this.#prefetched.keys()) {
+      if (this.bytes + piece.byteLength <= this.#bytesMax) break;
+      this.#removePrefetched(oldest);
+    }
+    this.#asked.set(pieceIndex, ownBytes(piece));
+  }
+
+  #insertPrefetched(pieceIndex: number, piece: Uint8Array): void {
+    if (this.#asked.has(pieceIndex) || this.#prefetched.has(pieceIndex)) return;
+    if (this.bytes + piece.byteLength > this.#bytesMax) return;
+    this.#prefetched.set(pieceIndex, ownBytes(piece));
+    this.#prefetchedBytes += piece.byteLength;
+  }
+
+  #removePrefetched(pieceIndex: number): void {
+    const piece = this.#prefetched.get(pieceIndex);
+    if (piece === undefined) return;
+    this.#prefetched.delete(pieceIndex);
+    this.#prefetchedBytes -= piece.byteLength;
+  }
+}
+
+/** A piece cut from a larger receive buffer would keep all of that buffer alive, uncounted. */
+function ownBytes(piece: Uint8Array): Uint8Array {
+  return piece.byteLength === piece.buffer.byteLength ? piece : new Uint8Array(piece);
+}

@@ -1,0 +1,160 @@
+/**
+ * Which pieces are held and how far each is to be trusted: pure, so that the commit protocol can be tested by itself. A held
+ * piece is zero (never stored), durable (in the newest slot), dirty (written and logged by this process), or replayed
+ * (claimed by the log of a process that was killed). Knows no files; cache-store.ts does the reading and writing.
+ */
+import { assert, Bitfield } from '@bootswarm/stdx';
+
+/** One commit under way. */
+export interface CommitTicket {
+  readonly generation: number;
+  /** The dirty pieces it will make durable. */
+  readonly pieceIndexes: readonly number[];
+  /** How many durable pieces had been dropped when its bits were made. */
+  dropsSeen: number;
+}
+
+export class PieceLedger {
+  /** Pieces held, of all four kinds. */
+  readonly have: Bitfield;
+  readonly #zero: Bitfield;
+  readonly #durable: Bitfield;
+  /** Pieces whose bytes on disk this process has written, or read and hashed. */
+  readonly #verified: Bitfield;
+  /** Piece → the generation that will make it durable. */
+  readonly #dirty = new Map<number, number>();
+  readonly #replayed = new Set<number>();
+  #nextGeneration = 1;
+  #drops = 0;
+  #dropsCommitted = 0;
+
+  constructor(zero: Bitfield) {
+    this.#zero = zero;
+    this.have = zero.clone();
+    this.#durable = new Bitfield(zero.size);
+    this.#verified = new Bitfield(zero.size);
+  }
+
+  /** What was found on disk. `generationMax` is the highest generation in any slot or log entry. */
+  restore(durable: Bitfield, replayed: readonly number[], generationMax: number): void {
+    for (let index = durable.nextSet(0); index !== -1; index = durable.nextSet(index + 1)) {
+      if (this.have.set(index)) this.#durable.set(index);
+    }
+    for (const index of replayed) {
+      if (this.have.set(index)) this.#replayed.add(index);
+    }
+    this.#nextGeneration = generationMax + 1;
+  }
+
+  isZero(pieceIndex: number): boolean {
+    return this.#zero.has(pieceIndex);
+  }
+
+  isVerified(pieceIndex: number): boolean {
+    return this.#verified.has(pieceIndex);
+  }
+
+  /** Held on the word of a slot or a log entry, not yet checked by this process. */
+  isClaimed(pieceIndex: number): boolean {
+    return this.have.has(pieceIndex) && !this.#verified.has(pieceIndex) && !this.isZero(pieceIndex);
+  }
+
+  isReplayed(pieceIndex: number): boolean {
+    return this.#replayed.has(pieceIndex);
+  }
+
+  get replayed(): readonly number[] {
+    return [...this.#replayed];
+  }
+
+  get dirtyCount(): number {
+    return this.#dirty.size;
+  }
+
+  /** Pieces whose bytes are in the cache file. */
+  get storedCount(): number {
+    return this.have.count - this.#zero.count;
+  }
+
+  /** Whether a commit would change what the newest slot says. */
+  get needsCommit(): boolean {
+    return this.#dirty.size > 0 || this.#replayed.size > 0 || this.#drops > this.#dropsCommitted;
+  }
+
+  /** The generation in which pieces written now will be committed. */
+  get nextGeneration(): number {
+    return this.#nextGeneration;
+  }
+
+  /** absent | claimed → dirty: the data is written and the log says so. */
+  recordWritten(pieceIndex: number): void {
+    assert(!this.isZero(pieceIndex), `zero piece ${pieceIndex} written`);
+    this.#replayed.delete(pieceIndex);
+    this.have.set(pieceIndex);
+    this.#verified.set(pieceIndex);
+    this.#dirty.set(pieceIndex, this.#nextGeneration);
+  }
+
+  /** Its bytes on disk have the right hash. */
+  confirm(pieceIndex: number): void {
+    assert(this.have.has(pieceIndex), `piece ${pieceIndex} confirmed but not held`);
+    // A replayed piece is confirmed by writing it again: the kernel may hold it in memory and have failed to write it.
+    assert(!this.#replayed.has(pieceIndex), `replayed piece ${pieceIndex} confirmed`);
+    this.#verified.set(pieceIndex);
+  }
+
+  /** Its bytes could not be read just now: they must be verified again. */
+  doubt(pieceIndex: number): void {
+    this.#verified.clear(pieceIndex);
+  }
+
+  /** held → absent. */
+  drop(pieceIndex: number): void {
+    assert(this.have.has(pieceIndex) && !this.isZero(pieceIndex), `piece ${pieceIndex} dropped`);
+    this.have.clear(pieceIndex);
+    this.#verified.clear(pieceIndex);
+    this.#dirty.delete(pieceIndex);
+    this.#replayed.delete(pieceIndex);
+    if (this.#durable.clear(pieceIndex)) this.#drops += 1;
+  }
+
+  /** Takes a snapshot of what is dirty. From here on, pieces written belong to the next generation. */
+  beginCommit(): CommitTicket {
+    const generation = this.#nextGeneration;
+    this.#nextGeneration += 1;
+    return { generation, pieceIndexes: [...this.#dirty.keys()], dropsSeen: this.#drops };
+  }
+
+  /** The bits of the new slot; to be called once the data of the ticket's pieces is flushed. */
+  bitsOf(ticket: CommitTicket): Bitfield {
+    const bits = this.#durable.clone();
+    for (const index of ticket.pieceIndexes) {
+      // A piece dropped and written again during the flush has the next generation: its data was not flushed.
+      if (this.#dirty.get(index) === ticket.generation) bits.set(index);
+    }
+    ticket.dropsSeen = this.#drops;
+    return bits;
+  }
+
+  /** The slot with bitsOf(ticket) is durable. */
+  endCommit(ticket: CommitTicket, bits: Bitfield): void {
+    this.#dropsCommitted = ticket.dropsSeen;
+    for (const index of ticket.pieceIndexes) {
+      if (!bits.has(index)) continue;
+      if (this.#dirty.get(index) === ticket.generation) {
+        this.#dirty.delete(index);
+        this.#durable.set(index);
+      } else {
+        // Dropped while the slot was being written, which vouches for it: the next slot must not.
+        this.#drops += 1;
+      }
+    }
+  }
+
+  /** The flush failed: all that is dirty is absent again. Returns those pieces. */
+  failCommit(): readonly number[] {
+    const lost = [...this.#dirty.keys()];
+    for (const index of lost) this.drop(index);
+    return lost;
+  }
+}

@@ -1,0 +1,38 @@
+/** Where pieces lie in the flat image: only the last one may be short. */
+import { assert } from '@bootswarm/stdx';
+
+export class PieceShape {
+  /** Bytes of the image. */
+  readonly length: number;
+  readonly pieceLength: number;
+  readonly pieceCount: number;
+
+  constructor(image: { length: number; pieceLength: number; pieceCount: number }) {
+    assert(
+      image.pieceCount === Math.ceil(image.length / image.pieceLength) && image.pieceCount > 0,
+      `${image.pieceCount} pieces of ${image.pieceLength} for ${image.length} bytes`,
+    );
+    this.length = image.length;
+    this.pieceLength = image.pieceLength;
+    this.pieceCount = image.pieceCount;
+  }
+
+  offsetOf(pieceIndex: number): number {
+    return pieceIndex * this.pieceLength;
+  }
+
+  bytesOf(pieceIndex: number): number {
+    return Math.min(this.pieceLength, this.length - pieceIndex * this.pieceLength);
+  }
+
+  /** Asserts that [offset, offset + byteCount) lies within one piece. */
+  assertWithin(pieceIndex: number, offset: number, byteCount: number): void {
+    assert(
+      pieceIndex >= 0 &&
+        pieceIndex < this.pieceCount &&
+        offset >= 0 &&
+        offset + byteCount <= this.bytesOf(pieceIndex),
+      `piece ${pieceIndex} of ${this.pieceCount}: ${byteCount} bytes at ${offset}`,
+    );
+  }
+}

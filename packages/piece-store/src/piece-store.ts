@@ -1,0 +1,29 @@
+/** The interface of a store of verified pieces; cache-store.ts keeps them in a cache file. */
+import type { Bitfield } from '@bootswarm/stdx';
+
+export interface PieceStore {
+  readonly pieceCount: number;
+  /** Pieces held, zero pieces included. A live view: do not change it. */
+  readonly have: Bitfield;
+  /**
+   * Copies bytes [offset, offset + target.length) of one piece into `target`, synchronously, when the piece is held, has been
+   * verified since this process started, and needs no slow disk. Returns false otherwise: then use read().
+   */
+  readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean;
+  /**
+   * As readNow, but may wait for the disk and verifies a piece on its first use after a restart. Resolves to false when
+   * the piece turned out not to be held after all (bit rot, truncated file): it is then dropped from `have`.
+   */
+  read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean>;
+  /**
+   * Keeps a piece whose hash has been checked. The caller gives the buffer away. From this call on readNow() and read()
+   * answer from memory; resolves once the piece is in `have` (written, recorded), or to false when it could not be
+   * written (disk full, failed write): the bytes then stay readable only while the hot pieces hold them.
+   * `isPrefetch` pieces do not displace hot pieces that guests asked for.
+   */
+  write(pieceIndex: number, piece: Uint8Array, isPrefetch: boolean): Promise<boolean>;
+  /** Flushes data, then the bits that vouch for it. Called by its own timer; exposed for shutdown. */
+  commit(): Promise<void>;
+  /** Commits and releases every resource. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,4 @@
+export { AssertionError, assert, unreachable } from './assert.ts';
+export { Bitfield } from './bitfield.ts';
+export { errnoOf, messageOf, OperatorError, ProtocolError } from './errors.ts';
+export { Random } from './random.ts';

@@ -1,0 +1,103 @@
+/**
+ * Chooses what to fetch when no guest is waiting: the rarest piece among the peers' that any of them can send now; of what nobody
+ * has yet, this node's share from the origin, so that together the nodes take each piece from it once.
+ */
+import type { Availability } from './availability.ts';
+import type { Neighbours } from './neighbours.ts';
+import type { Peer } from './peer.ts';
+import type { SwarmState } from './swarm-state.ts';
+
+export interface FillPick {
+  readonly pieceIndex: number;
+  readonly peer: Peer;
+}
+
+/** Pieces looked at for one pick: bounds the work when the peers with room have none of the rarest. */
+const LOOKS_MAX = 32;
+/** Pieces of our share skipped in one call because they are had already; one look is a few array reads. */
+const SHARE_LOOKS_MAX = 1_024;
+
+export class FillPicker<Payload> {
+  readonly #state: SwarmState<Payload>;
+  readonly #availability: Availability;
+  readonly #neighbours: Neighbours<Payload>;
+  #shareCursor = 0;
+
+  constructor(
+    state: SwarmState<Payload>,
+    availability: Availability,
+    neighbours: Neighbours<Payload>,
+  ) {
+    this.#state = state;
+    this.#availability = availability;
+    this.#neighbours = neighbours;
+  }
+
+  /** The rarest piece that a peer with room has. */
+  fromPeers(): FillPick | undefined {
+    const roomy: Peer[] = [];
+    let seeders = 0;
+    for (const peer of this.#state.peers.values()) {
+      if (peer.isOrigin || !peer.isServing) continue;
+      if (!peer.hasRoom(this.#state.shape.pieceLength, this.#state.limits)) continue;
+      roomy.push(peer);
+      if (peer.isSeeder) seeders += 1;
+    }
+    if (roomy.length === 0) return undefined;
+    let looks = LOOKS_MAX;
+    for (let count = seeders > 0 ? 0 : 1; count < this.#availability.bucketCount; count += 1) {
+      const size = this.#availability.bucketSize(count);
+      if (size === 0) continue;
+      const start = this.#state.random.below(size);
+      for (let n = 0; n < size && looks > 0; n += 1, looks -= 1) {
+        const pieceIndex = this.#availability.at(count, (start + n) % size);
+        const peer = soonest(roomy, pieceIndex, this.#state.lengthOf(pieceIndex));
+        if (peer) return { pieceIndex, peer };
+      }
+    }
+    return undefined;
+  }
+
+  /** The next piece of our share that nobody but the origin has. Looks at a bounded number of pieces per call. */
+  fromOrigin(origin: Peer): FillPick | undefined {
+    const { tree } = this.#neighbours;
+    if (tree === undefined) return undefined;
+    const { pieceCount } = this.#state.shape;
+    for (let looks = SHARE_LOOKS_MAX; looks > 0; looks -= 1) {
+      if (this.#shareCursor % tree.fillStep !== tree.self || this.#shareCursor >= pieceCount) {
+        this.#shareCursor = tree.self;
+      }
+      const pieceIndex = this.#shareCursor;
+      this.#shareCursor += tree.fillStep;
+      if (pieceIndex >= pieceCount) return undefined;
+      if (this.#isWithOriginOnly(pieceIndex)) return { pieceIndex, peer: origin };
+    }
+    return undefined;
+  }
+
+  /** Any piece that nobody but the origin has: whoever should have taken it does not. */
+  orphan(origin: Peer): FillPick | undefined {
+    const size = this.#availability.bucketSize(0);
+    if (size === 0) return undefined;
+    const pieceIndex = this.#availability.at(0, this.#state.random.below(size));
+    return { pieceIndex, peer: origin };
+  }
+
+  #isWithOriginOnly(pieceIndex: number): boolean {
+    return this.#availability.isListed(pieceIndex) && this.#availability.count(pieceIndex) === 0;
+  }
+}
+
+function soonest(peers: readonly Peer[], pieceIndex: number, length: number): Peer | undefined {
+  let best: Peer | undefined;
+  let bestMs = Infinity;
+  for (const peer of peers) {
+    if (!peer.has(pieceIndex)) continue;
+    const finishMs = peer.finishMs(length);
+    if (finishMs < bestMs) {
+      best = peer;
+      bestMs = finishMs;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,80 @@
+/** The bounds and intervals of the engine, each with its reason. A driver may override some; scenarios do. */
+
+export interface SwarmLimits {
+  /** Open or half-open wires per swarm. 64 hold every tree neighbour and leave room for those who dial us. */
+  readonly peersMax: number;
+  /** Wires we dial for the sake of rarest-first, beyond the relay tree's own. */
+  readonly neighboursWanted: number;
+  /**
+   * Pieces asked ahead of the guests (boot order and fill) over all peers: more only adds latency
+   * (measured in a simulated storm of 1,000 nodes: 64 gave 1.07 × the fluid limit, 512 gave 1.30 ×).
+   */
+  readonly prefetchInFlightMax: number;
+  /** Pieces asked of one peer before its bandwidth is known: enough to measure it, little enough to lose. */
+  readonly requestsInFlightMin: number;
+  /** Pieces asked of one peer at most; 64 pieces of 64 KiB are 32 ms at 1 Gbit/s. */
+  readonly requestsInFlightMax: number;
+  /** What a pipeline covers beyond the round trip, so that a busy peer never idles between two of our wake-ups. */
+  readonly pipelineMs: number;
+  /** A demand piece is asked of a second source after max(2 × the peer's usual latency, this). */
+  readonly hedgeMinMs: number;
+  /** A demand piece goes to the origin beside its tree only after this: lateness in a storm is queues, not death. */
+  readonly originHedgeMs: number;
+  /** A peer that owes us pieces and has sent nothing for this long is snubbed: asked for nothing until it sends. */
+  readonly snubMs: number;
+  /** A peer that owes us pieces and has sent nothing for this long is left. */
+  readonly deadPeerMs: number;
+  /** How long a demand piece waits for a parent that is being dialled before it tries the next source. */
+  readonly dialGraceMs: number;
+  /** A piece that every source has refused is asked for again after this. */
+  readonly retryRefusedMs: number;
+  /** First and largest pause before a node is dialled again after a failure. */
+  readonly redialMinMs: number;
+  readonly redialMaxMs: number;
+  /** Requests of one peer kept open at a time, waiting for the piece or for their turn; more are rejected. */
+  readonly requestsHeldMax: number;
+  /** Uploads of one peer handed to the driver and not yet done; bounds store reads in flight. */
+  readonly uploadsInHandMax: number;
+  /** New pieces are announced together after this long: 1 message instead of up to 200 at 1 Gbit/s and 64 KiB. */
+  readonly haveBatchMs: number;
+  /** Pieces in one announcement (peer-wire accepts as many). */
+  readonly haveBatchMax: number;
+  /** Foreign peers unchoked at a time, one of them by turns (optimistically). */
+  readonly uploadSlots: number;
+  readonly rechokeMs: number;
+  /** Fill takes pieces that nobody has from the origin out of turn when nothing was filled for this long. */
+  readonly fillStalledMs: number;
+  /** Fill requests to the origin in flight: demand of any node must not queue behind fill. */
+  readonly fillFromOriginMax: number;
+  /** A peer that sent a piece with a wrong hash is not spoken to again for this long. */
+  readonly banMs: number;
+}
+
+export const DEFAULT_LIMITS: SwarmLimits = {
+  peersMax: 64,
+  neighboursWanted: 12,
+  prefetchInFlightMax: 64,
+  requestsInFlightMin: 4,
+  requestsInFlightMax: 64,
+  pipelineMs: 50,
+  hedgeMinMs: 250,
+  originHedgeMs: 2_000,
+  snubMs: 3_000,
+  deadPeerMs: 30_000,
+  dialGraceMs: 500,
+  retryRefusedMs: 250,
+  redialMinMs: 500,
+  redialMaxMs: 30_000,
+  requestsHeldMax: 256,
+  uploadsInHandMax: 8,
+  haveBatchMs: 50,
+  haveBatchMax: 1_024,
+  uploadSlots: 5,
+  rechokeMs: 10_000,
+  fillStalledMs: 2_000,
+  fillFromOriginMax: 8,
+  banMs: 3_600_000,
+};
+
+/** How often peers are looked at for lateness while requests are open; a fifth of the shortest deadline. */
+export const PATROL_MS = 50;

@@ -1,0 +1,146 @@
+/** What the engine knows of one connected peer, and the arithmetic on it. Holds state; decides nothing. */
+import { Bitfield } from '@bootswarm/stdx';
+import type { PeerId } from './engine-io.ts';
+import type { SwarmLimits } from './limits.ts';
+import type { PeerIdentity, PieceClass } from './peer-message.ts';
+import { RateMeter } from './rate-meter.ts';
+import { UploadQueue } from './upload-queue.ts';
+
+/** A piece we asked this peer for. */
+export interface Request {
+  readonly pieceIndex: number;
+  readonly length: number;
+  readonly sentAt: number;
+}
+
+/** Assumed before anything is measured: 12.5 MB/s, a tenth of 1 Gbit/s. */
+const RATE_UNKNOWN_BYTES_PER_MS = 12_500;
+/** Assumed round trip before anything is measured. */
+const LATENCY_UNKNOWN_MS = 5;
+
+export class Peer {
+  readonly id: PeerId;
+  readonly identity: PeerIdentity;
+  /** Key of the dial that made this wire, if we dialled. */
+  readonly dialled: string | undefined;
+  have: Bitfield;
+  /** Said have-all, or a full bitfield, or all pieces one by one: not counted in Availability. */
+  isSeeder = false;
+  isBitfieldDue = true;
+  peerIsChoking: boolean;
+  amInterested = false;
+  amChoking: boolean;
+  peerIsInterested = false;
+  isCongested = false;
+  /** By piece, in the order sent: the first is the oldest. */
+  readonly requests = new Map<number, Request>();
+  bytesOutstanding = 0;
+  /** When it last sent a piece, or when it was last asked while owing nothing. */
+  progressAt = 0;
+  isSnubbed = false;
+  rejectsInARow = 0;
+  readonly download = new RateMeter();
+  /** Running mean of the time from request to piece, and of its deviation. */
+  latencyMs = LATENCY_UNKNOWN_MS;
+  latencyDeviationMs = LATENCY_UNKNOWN_MS;
+  readonly uploads: UploadQueue;
+  bytesReceived = 0;
+  bytesSent = 0;
+
+  constructor(
+    id: PeerId,
+    identity: PeerIdentity,
+    dialled: string | undefined,
+    pieceCount: number,
+    limits: SwarmLimits,
+  ) {
+    this.id = id;
+    this.identity = identity;
+    this.dialled = dialled;
+    this.have = new Bitfield(pieceCount);
+    const isForeign = identity.kind === 'foreign';
+    // Between our own agents nobody chokes: the order of uploads is decided by class, not by barter.
+    this.peerIsChoking = isForeign;
+    this.amChoking = isForeign;
+    this.uploads = new UploadQueue(limits.requestsHeldMax);
+  }
+
+  get isOurs(): boolean {
+    return this.identity.kind === 'ours';
+  }
+
+  get isOrigin(): boolean {
+    return this.identity.kind === 'ours' && this.identity.isOrigin;
+  }
+
+  get node(): string | undefined {
+    return this.identity.kind === 'ours' ? this.identity.node : undefined;
+  }
+
+  has(pieceIndex: number): boolean {
+    return this.isSeeder || this.have.has(pieceIndex);
+  }
+
+  /** Can be asked for a piece it has: answering, and willing. */
+  get isServing(): boolean {
+    return !this.peerIsChoking && !this.isSnubbed;
+  }
+
+  /** Milliseconds until a piece of `length` asked for now would be here. */
+  finishMs(length: number): number {
+    const rate = this.download.bytesPerMs || RATE_UNKNOWN_BYTES_PER_MS;
+    return this.latencyMs + (this.bytesOutstanding + length) / rate;
+  }
+
+  /** Whether one more prefetch request keeps the pipe full without building a queue in front of a demand piece. */
+  hasRoom(pieceLength: number, limits: SwarmLimits): boolean {
+    const inFlight = this.requests.size;
+    if (inFlight < limits.requestsInFlightMin) return true;
+    const foreignMax =
+      this.identity.kind === 'foreign' ? this.identity.requestsInFlightMax : Infinity;
+    if (inFlight >= Math.min(limits.requestsInFlightMax, foreignMax)) return false;
+    const pipe = this.download.bytesPerMs * (this.latencyBestMs + limits.pipelineMs);
+    return this.bytesOutstanding + pieceLength <= pipe;
+  }
+
+  /** The least time seen from request to piece: the round trip without queues. */
+  latencyBestMs = LATENCY_UNKNOWN_MS;
+
+  asked(request: Request): void {
+    if (this.requests.size === 0) this.progressAt = request.sentAt;
+    this.requests.set(request.pieceIndex, request);
+    this.bytesOutstanding += request.length;
+  }
+
+  /** Takes a request back: answered, rejected, cancelled. */
+  settle(pieceIndex: number): Request | undefined {
+    const request = this.requests.get(pieceIndex);
+    if (request === undefined) return undefined;
+    this.requests.delete(pieceIndex);
+    this.bytesOutstanding -= request.length;
+    return request;
+  }
+
+  /** Counts an answer in the estimates. */
+  answered(request: Request, now: number): void {
+    const latency = now - request.sentAt;
+    this.download.add(request.length, now - Math.max(this.progressAt, request.sentAt));
+    const error = latency - this.latencyMs;
+    this.latencyMs += error / 8;
+    this.latencyDeviationMs += (Math.abs(error) - this.latencyDeviationMs) / 4;
+    this.latencyBestMs = Math.min(this.latencyBestMs, latency);
+    this.bytesReceived += request.length;
+    this.progressAt = now;
+    this.isSnubbed = false;
+  }
+
+  /** After this a demand piece is late: about twice the 95th percentile of this peer's answers. */
+  lateAfterMs(limits: SwarmLimits): number {
+    return Math.max(limits.hedgeMinMs, 2 * (this.latencyMs + 2 * this.latencyDeviationMs));
+  }
+}
+
+/** Lower goes first. */
+export function classRank(pieceClass: PieceClass): number {
+  return pieceClass === 'demand' ? 0 : pieceClass === 'boot-order' ? 1 : 2;
+}

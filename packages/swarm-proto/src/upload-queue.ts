@@ -1,0 +1,120 @@
+/**
+ * Requests one peer made of us, by class: ready ones in order of arrival, and held ones that wait for us to get the piece.
+ * Bounded; who serves next, and when, is the engine's business.
+ */
+import { PIECE_CLASSES, type PieceClass } from './peer-message.ts';
+
+export interface UploadRequest {
+  readonly pieceIndex: number;
+  readonly offset: number;
+  readonly length: number;
+  pieceClass: PieceClass;
+}
+
+export class UploadQueue {
+  readonly #max: number;
+  readonly #ready: Record<PieceClass, UploadRequest[]> = { demand: [], 'boot-order': [], fill: [] };
+  readonly #held = new Map<number, UploadRequest>();
+  /** Handed to the driver and not yet confirmed. */
+  inHand = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    let size = this.#held.size;
+    for (const pieceClass of PIECE_CLASSES) size += this.#ready[pieceClass].length;
+    return size;
+  }
+
+  get isFull(): boolean {
+    return this.size >= this.#max;
+  }
+
+  get hasReady(): boolean {
+    return PIECE_CLASSES.some((pieceClass) => this.#ready[pieceClass].length > 0);
+  }
+
+  get heldPieces(): IterableIterator<number> {
+    return this.#held.keys();
+  }
+
+  isHolding(pieceIndex: number): boolean {
+    return this.#held.has(pieceIndex);
+  }
+
+  push(request: UploadRequest): void {
+    this.#ready[request.pieceClass].push(request);
+  }
+
+  hold(request: UploadRequest): void {
+    this.#held.set(request.pieceIndex, request);
+  }
+
+  /** The piece has come: its held request, if any, becomes ready. */
+  release(pieceIndex: number): boolean {
+    const request = this.#held.get(pieceIndex);
+    if (request === undefined) return false;
+    this.#held.delete(pieceIndex);
+    this.push(request);
+    return true;
+  }
+
+  /** Takes a held request out, to be rejected. */
+  dropHeld(pieceIndex: number): UploadRequest | undefined {
+    const request = this.#held.get(pieceIndex);
+    this.#held.delete(pieceIndex);
+    return request;
+  }
+
+  /** The next one to serve: demand first. */
+  shift(): UploadRequest | undefined {
+    for (const pieceClass of PIECE_CLASSES) {
+      const request = this.#ready[pieceClass].shift();
+      if (request !== undefined) return request;
+    }
+    return undefined;
+  }
+
+  /** Moves a request to another class; returns whether it is held. */
+  reclass(pieceIndex: number, pieceClass: PieceClass): boolean {
+    const held = this.#held.get(pieceIndex);
+    if (held !== undefined) {
+      held.pieceClass = pieceClass;
+      return true;
+    }
+    for (const from of PIECE_CLASSES) {
+      const queue = this.#ready[from];
+      const index = queue.findIndex((request) => request.pieceIndex === pieceIndex);
+      if (index < 0 || from === pieceClass) continue;
+      const [request] = queue.splice(index, 1);
+      request.pieceClass = pieceClass;
+      this.push(request);
+      return false;
+    }
+    return false;
+  }
+
+  /** Forgets a request that its maker cancelled; returns it if it was still here. */
+  cancel(pieceIndex: number, offset: number): UploadRequest | undefined {
+    const held = this.#held.get(pieceIndex);
+    if (held !== undefined && held.offset === offset) return this.dropHeld(pieceIndex);
+    for (const pieceClass of PIECE_CLASSES) {
+      const queue = this.#ready[pieceClass];
+      const index = queue.findIndex(
+        (request) => request.pieceIndex === pieceIndex && request.offset === offset,
+      );
+      if (index >= 0) return queue.splice(index, 1)[0];
+    }
+    return undefined;
+  }
+
+  /** Everything that waits, to be rejected; the queue is then empty. */
+  drain(): UploadRequest[] {
+    const all = [...this.#held.values()];
+    this.#held.clear();
+    for (const pieceClass of PIECE_CLASSES) all.push(...this.#ready[pieceClass].splice(0));
+    return all;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * AgentMessage and TrackerMessage ↔ bytes: MessagePack maps, no extensions, bounded length and depth. A message that
+ * decodes is valid to the last field; anything else throws ProtocolError, and the connection it came on should close.
+ */
+import { ProtocolError } from '@bootswarm/stdx';
+import { Packr } from 'msgpackr';
+import { MessageReader } from './message-schema.ts';
+import type { AgentMessage, TrackerMessage } from './messages.ts';
+import { scanMessagePack } from './msgpack-scan.ts';
+
+/** The largest valid one, a hello, stays under 1 KiB: three names of 128 bytes and a host of 253. */
+export const AGENT_MESSAGE_BYTES_MAX = 64 * 1024;
+/**
+ * 10,000 members of at most 700 bytes (three names of 128, a host of 253, keys) is 6.7 MiB; a change in which all of them
+ * take the place of 10,000 others names those too: 1.3 MiB more.
+ */
+export const TRACKER_MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+
+export function encodeAgentMessage(message: AgentMessage): Buffer {
+  return encode(message);
+}
+
+/** One encoding may go to any number of agents. */
+export function encodeTrackerMessage(message: TrackerMessage): Buffer {
+  return encode(message);
+}
+
+/** Throws ProtocolError, nothing else, whatever the bytes. */
+export function decodeAgentMessage(bytes: Uint8Array): AgentMessage {
+  return decode(bytes, AGENT_MESSAGE_BYTES_MAX, (reader, value) => reader.agentMessage(value));
+}
+
+/** Throws ProtocolError, nothing else, whatever the bytes. */
+export function decodeTrackerMessage(bytes: Uint8Array): TrackerMessage {
+  return decode(bytes, TRACKER_MESSAGE_BYTES_MAX, (reader, value) => reader.trackerMessage(value));
+}
+
+const packr = new Packr({
+  useRecords: false,
+  mapsAsObjects: true,
+  structuredClone: false,
+  int64AsType: 'number',
+  variableMapSize: true,
+});
+
+function encode(message: AgentMessage | TrackerMessage): Buffer {
+  // pack() returns a view of an arena that grows to the largest message; a small one in a send queue must not pin it.
+  return Buffer.from(packr.pack(message));
+}
+
+function decode<T>(
+  bytes: Uint8Array,
+  bytesMax: number,
+  read: (reader: MessageReader, value: unknown) => T,
+): T {
+  if (bytes.length > bytesMax) {
+    throw new ProtocolError('message-too-long', { length: bytes.length, lengthMax: bytesMax });
+  }
+  const { mapEntries } = scanMessagePack(bytes);
+  const reader = new MessageReader();
+  const message = read(reader, packr.unpack(bytes));
+  if (reader.fieldsTaken !== mapEntries) throw new ProtocolError('field-repeated');
+  return message;
+}

@@ -1,0 +1,223 @@
+/**
+ * Turns a decoded value into a message, copied field by field into fresh objects, or throws ProtocolError: a type nobody
+ * knows, a field missing, unknown, of the wrong type or out of range. Bytes and MessagePack are message-codec.ts's matter.
+ */
+import { ProtocolError } from '@bootswarm/stdx';
+import type { AgentMessage, Member, PeerAddress, TrackerMessage } from './messages.ts';
+
+/** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
+export const MEMBERS_MAX = 10_000;
+/** Addresses of the origin: one process, seen over a few networks. */
+const ORIGINS_MAX = 16;
+/** UTF-8 bytes of a node, zone or rack: a host name is at most 64 on Linux. */
+const NAME_BYTES_MAX = 128;
+/** Bytes of the text of a refusal. */
+const TEXT_BYTES_MAX = 1_024;
+
+/** Whether `value` may name a node, zone or rack: 1 to 128 UTF-8 bytes, all printable. */
+export function isName(value: string): boolean {
+  return isPrintable(value, 1, NAME_BYTES_MAX);
+}
+
+/** Whether `value` is an IPv4 or IPv6 address without a zone index, or a DNS name (RFC 1123). */
+export function isHost(value: string): boolean {
+  if (value.length === 0 || value.length > 253) return false;
+  if (value.includes(':'))
+    return /^[0-9a-f:.]+$/i.test(value) && URL.canParse(`http://[${value}]/`);
+  // A last label of digits makes it an IPv4 address or nothing, as the URL standard has it.
+  if (/(^|\.)[0-9]+$/.test(value)) return IPV4.test(value);
+  return value.split('.').every((label) => DNS_LABEL.test(label));
+}
+
+/** Reads one message and counts the fields it took, so that a key sent twice can be told. */
+export class MessageReader {
+  #fieldsTaken = 0;
+
+  get fieldsTaken(): number {
+    return this.#fieldsTaken;
+  }
+
+  agentMessage(value: unknown): AgentMessage {
+    const fields = this.#fields(value, 'message');
+    const message = this.#agentMessage(fields);
+    this.#fieldsTaken += fields.end();
+    return message;
+  }
+
+  trackerMessage(value: unknown): TrackerMessage {
+    const fields = this.#fields(value, 'message');
+    const message = this.#trackerMessage(fields);
+    this.#fieldsTaken += fields.end();
+    return message;
+  }
+
+  #agentMessage(fields: Fields): AgentMessage {
+    const type = fields.type();
+    switch (type) {
+      case 'hello':
+        return {
+          type,
+          version: fields.uint('version', 0, 0xffff),
+          ...names(fields),
+          address: this.#address(fields.take('address'), true),
+        };
+      case 'join':
+        return { type, image: fields.image(), piecesHad: fields.uint('piecesHad', 0, PIECES_MAX) };
+      case 'leave':
+        return { type, image: fields.image() };
+      case 'progress':
+        return {
+          type,
+          image: fields.image(),
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+          bytesFromPeers: fields.uint('bytesFromPeers', 0, Number.MAX_SAFE_INTEGER),
+          bytesFromOrigin: fields.uint('bytesFromOrigin', 0, Number.MAX_SAFE_INTEGER),
+          bytesSent: fields.uint('bytesSent', 0, Number.MAX_SAFE_INTEGER),
+        };
+      default:
+        throw new ProtocolError('message-type-unknown', { type: type.slice(0, 32) });
+    }
+  }
+
+  #trackerMessage(fields: Fields): TrackerMessage {
+    const type = fields.type();
+    switch (type) {
+      case 'welcome':
+        return {
+          type,
+          version: fields.uint('version', 0, 0xffff),
+          publisherKey: fields.string('publisherKey', (text) => /^[0-9a-f]{64}$/.test(text)),
+        };
+      case 'members':
+        return {
+          type,
+          image: fields.image(),
+          epoch: fields.uint('epoch', 0, Number.MAX_SAFE_INTEGER),
+          isFull: fields.boolean('isFull'),
+          members: fields.list('members', MEMBERS_MAX).map((member) => this.#member(member)),
+          left: fields.list('left', MEMBERS_MAX).map(nodeName),
+          origins: fields.list('origins', ORIGINS_MAX).map((each) => this.#address(each, false)),
+        };
+      case 'withdrawn':
+        return { type, image: fields.image() };
+      case 'refused':
+        return {
+          type,
+          code: fields.string('code', (text) => /^[a-z0-9-]{1,64}$/.test(text)),
+          message: fields.string('message', (text) => isPrintable(text, 0, TEXT_BYTES_MAX)),
+          image: fields.image(),
+        };
+      default:
+        throw new ProtocolError('message-type-unknown', { type: type.slice(0, 32) });
+    }
+  }
+
+  #member(value: unknown): Member {
+    const fields = this.#fields(value, 'members');
+    const member = { ...names(fields), address: this.#address(fields.take('address'), false) };
+    this.#fieldsTaken += fields.end();
+    return member;
+  }
+
+  #address(value: unknown, mayBeEmpty: boolean): PeerAddress {
+    const fields = this.#fields(value, 'address');
+    const isValid = (host: string) => isHost(host) || (mayBeEmpty && host === '');
+    const address = { host: fields.string('host', isValid), port: fields.uint('port', 1, 65_535) };
+    this.#fieldsTaken += fields.end();
+    return address;
+  }
+
+  #fields(value: unknown, where: string): Fields {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(where);
+    return new Fields(value as Record<string, unknown>);
+  }
+}
+
+/** The fields of one map, each to be taken once; end() refuses what nobody took. */
+class Fields {
+  readonly #object: Readonly<Record<string, unknown>>;
+  #taken = 0;
+
+  constructor(object: Readonly<Record<string, unknown>>) {
+    this.#object = object;
+  }
+
+  take(name: string): unknown {
+    if (!Object.hasOwn(this.#object, name)) throw new ProtocolError('field-missing', { name });
+    this.#taken += 1;
+    return this.#object[name];
+  }
+
+  type(): string {
+    return this.string('type', () => true);
+  }
+
+  string(name: string, isValid: (text: string) => boolean): string {
+    const value = this.take(name);
+    if (typeof value !== 'string' || !isValid(value)) throw invalid(name);
+    return value;
+  }
+
+  image(): string {
+    return this.string('image', (text) => /^[0-9a-f]{40}$/.test(text));
+  }
+
+  /** A whole number from `min` to `max`, both included. */
+  uint(name: string, min: number, max: number): number {
+    const value = this.take(name);
+    if (!Number.isSafeInteger(value)) throw invalid(name);
+    const number = value as number;
+    if (number < min || number > max || Object.is(number, -0)) throw invalid(name);
+    return number;
+  }
+
+  boolean(name: string): boolean {
+    const value = this.take(name);
+    if (typeof value !== 'boolean') throw invalid(name);
+    return value;
+  }
+
+  list(name: string, lengthMax: number): unknown[] {
+    const value = this.take(name);
+    if (!Array.isArray(value) || value.length > lengthMax) throw invalid(name);
+    return value;
+  }
+
+  /** How many fields the map had. */
+  end(): number {
+    if (Object.keys(this.#object).length !== this.#taken) throw new ProtocolError('field-unknown');
+    return this.#taken;
+  }
+}
+
+/** 2^20 pieces is the design's bound for one image; foreign piece lengths may give more. */
+const PIECES_MAX = 0xffff_ffff;
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
+const DNS_LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
+/** Control, format (right-to-left overrides), unassigned, surrogates, line separators, and what stands for bad UTF-8. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
+
+function names(fields: Fields): { node: string; zone: string; rack: string } {
+  return {
+    node: fields.string('node', isName),
+    zone: fields.string('zone', isName),
+    rack: fields.string('rack', isName),
+  };
+}
+
+function nodeName(value: unknown): string {
+  if (typeof value !== 'string' || !isName(value)) throw invalid('left');
+  return value;
+}
+
+function isPrintable(text: string, bytesMin: number, bytesMax: number): boolean {
+  // A string has at least as many UTF-8 bytes as UTF-16 units: long ones are refused without being measured.
+  if (text.length > bytesMax) return false;
+  const bytes = Buffer.byteLength(text);
+  return bytes >= bytesMin && bytes <= bytesMax && !UNPRINTABLE.test(text);
+}
+
+function invalid(name: string): ProtocolError {
+  return new ProtocolError('field-invalid', { name });
+}

@@ -1,0 +1,70 @@
+/**
+ * What an agent and the tracker say over their WebSocket. Content is never taken on the tracker's word: these messages
+ * name images and members; metainfo travels signed.
+ */
+
+export const SIGNALLING_VERSION = 1;
+
+/** Where a node accepts peers. host is an IP address or a DNS name. */
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A node in a swarm. Its index in the member order is stable for as long as it stays. */
+export interface Member {
+  readonly node: string;
+  readonly zone: string;
+  readonly rack: string;
+  readonly address: PeerAddress;
+}
+
+export type AgentMessage =
+  /** First message on a connection, once. */
+  | {
+      readonly type: 'hello';
+      readonly version: number;
+      readonly node: string;
+      readonly zone: string;
+      readonly rack: string;
+      /** host may be empty: the tracker then uses the address it sees. */
+      readonly address: PeerAddress;
+    }
+  /** `image` is the image id, 40 hex digits. Joining twice is a refresh. */
+  | { readonly type: 'join'; readonly image: string; readonly piecesHad: number }
+  | { readonly type: 'leave'; readonly image: string }
+  /** Every few seconds per image while anything changes. */
+  | {
+      readonly type: 'progress';
+      readonly image: string;
+      readonly piecesHad: number;
+      readonly bytesFromPeers: number;
+      readonly bytesFromOrigin: number;
+      readonly bytesSent: number;
+    };
+
+export type TrackerMessage =
+  /** `publisherKey`: hex of the Ed25519 public key that signs metainfo; an agent pins the first one it sees. */
+  | { readonly type: 'welcome'; readonly version: number; readonly publisherKey: string }
+  /**
+   * The member order of one swarm, whole (`isFull`) or as a change from epoch - 1: `left` nodes are removed, then `members`
+   * are appended. An agent that misses an epoch joins again to get it whole.
+   */
+  | {
+      readonly type: 'members';
+      readonly image: string;
+      readonly epoch: number;
+      readonly isFull: boolean;
+      readonly members: readonly Member[];
+      readonly left: readonly string[];
+      readonly origins: readonly PeerAddress[];
+    }
+  /** The image is no longer served; nodes that have it may keep it. */
+  | { readonly type: 'withdrawn'; readonly image: string }
+  /** A message of the agent was not carried out, e.g. code `image-not-found` for a join. */
+  | {
+      readonly type: 'refused';
+      readonly code: string;
+      readonly message: string;
+      readonly image: string;
+    };

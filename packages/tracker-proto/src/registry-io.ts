@@ -1,0 +1,70 @@
+/**
+ * What goes into the registry of swarms and what comes out. Times are milliseconds of one monotonic clock. After each
+ * handle() the driver drains poll().
+ */
+import { MEMBERS_MAX } from './message-schema.ts';
+import type { AgentMessage, PeerAddress, TrackerMessage } from './messages.ts';
+
+/** An agent's WebSocket, numbered by the driver; never reused. */
+export type Connection = number;
+
+export type RegistryInput =
+  /** `remoteHost`: the address the connection comes from, for an agent that does not know its own. */
+  | {
+      readonly type: 'agent-connected';
+      readonly connection: Connection;
+      readonly remoteHost: string;
+    }
+  | { readonly type: 'message'; readonly connection: Connection; readonly message: AgentMessage }
+  | { readonly type: 'agent-disconnected'; readonly connection: Connection }
+  | { readonly type: 'image-published'; readonly image: string }
+  | { readonly type: 'image-withdrawn'; readonly image: string }
+  | { readonly type: 'origins-changed'; readonly origins: readonly PeerAddress[] }
+  /** The time timeout() named has come. */
+  | { readonly type: 'wake' };
+
+export type RegistryEffect =
+  /** The same bytes for every connection: encode once. */
+  | {
+      readonly type: 'send';
+      readonly connections: readonly Connection[];
+      readonly message: TrackerMessage;
+    }
+  /** The registry has forgotten this connection: close it, nothing it still sends counts. */
+  | { readonly type: 'close'; readonly connection: Connection; readonly code: CloseCode };
+
+export type CloseCode =
+  | 'hello-expected'
+  | 'hello-repeated'
+  | 'hello-timeout'
+  | 'version-unsupported'
+  /** The same node said hello on a newer connection. */
+  | 'replaced'
+  | 'too-many-agents'
+  | 'too-many-messages';
+
+export interface RegistryLimits {
+  readonly agentsMax: number;
+  readonly swarmsPerAgentMax: number;
+  readonly messagesPerSecondMax: number;
+  readonly messagesBurstMax: number;
+  readonly helloTimeoutMs: number;
+  readonly graceMs: number;
+  readonly epochIntervalMs: number;
+}
+
+export const LIMITS: RegistryLimits = {
+  /** So that no swarm's member order outgrows one message. */
+  agentsMax: MEMBERS_MAX,
+  /** Images on one compute node at once; far above what its disk holds. */
+  swarmsPerAgentMax: 256,
+  /** A progress per image and second from an agent in 256 swarms, and a quarter more for joins. */
+  messagesPerSecondMax: 320,
+  /** A reconnect: hello, 256 joins and a progress each at once, with room. */
+  messagesBurstMax: 640,
+  helloTimeoutMs: 5_000,
+  /** An agent's restart or a cut of a few seconds does not reorder the trees that nodes compute from the order. */
+  graceMs: 10_000,
+  /** 1,000 nodes that join within a second make at most 20 epochs × 1,000 messages, not a million messages. */
+  epochIntervalMs: 50,
+};

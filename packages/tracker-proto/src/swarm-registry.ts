@@ -1,0 +1,407 @@
+/**
+ * Who is connected, and who is in which swarm: decides what every agent is told, and when. It is rebuilt from hellos and
+ * joins after a restart and stores nothing. Knows no sockets and no clock; the catalogue tells it which images exist.
+ */
+import { assert, unreachable } from '@bootswarm/stdx';
+import { DeadlineQueue } from './deadline-queue.ts';
+import { MEMBERS_MAX } from './message-schema.ts';
+import type { AgentMessage, Member, PeerAddress } from './messages.ts';
+import { SIGNALLING_VERSION } from './messages.ts';
+import type {
+  CloseCode,
+  Connection,
+  RegistryEffect,
+  RegistryInput,
+  RegistryLimits,
+} from './registry-io.ts';
+import { LIMITS } from './registry-io.ts';
+import type { MemberProgress } from './swarm.ts';
+import { Swarm } from './swarm.ts';
+
+export interface SwarmStats {
+  readonly image: string;
+  readonly epoch: number;
+  /** In member order. */
+  readonly members: readonly { readonly member: Member; readonly progress: MemberProgress }[];
+}
+
+export interface NodeStats {
+  readonly member: Member;
+  /** By the clock of handle(). */
+  readonly connectedAtMs: number;
+  readonly images: readonly string[];
+}
+
+/** One connection; `node` is undefined until its hello. */
+interface Agent {
+  readonly connection: Connection;
+  readonly remoteHost: string;
+  readonly connectedAt: number;
+  node: Node | undefined;
+  messageTokens: number;
+  tokensAt: number;
+}
+
+/** A host by its name: it outlives its connection by the grace of its memberships. */
+interface Node {
+  member: Member;
+  agent: Agent | undefined;
+  readonly memberships: Map<string, Membership>;
+}
+
+interface Membership {
+  readonly node: Node;
+  readonly swarm: Swarm;
+}
+
+export class SwarmRegistry {
+  readonly #publisherKey: string;
+  readonly #limits: RegistryLimits;
+  readonly #agents = new Map<Connection, Agent>();
+  readonly #nodes = new Map<string, Node>();
+  readonly #images = new Set<string>();
+  /** Swarms somebody is in. */
+  readonly #swarms = new Map<string, Swarm>();
+  #origins: readonly PeerAddress[] = [];
+  readonly #effects: RegistryEffect[] = [];
+  readonly #hellosDue: DeadlineQueue<Agent>;
+  /** Memberships whose connection is gone: each ends unless its node joins again in time. */
+  readonly #inGrace: DeadlineQueue<Membership>;
+  /** Swarms that ended an epoch less than an interval ago and must not end another yet. */
+  readonly #justFlushed: DeadlineQueue<Swarm>;
+  readonly #waitingToFlush = new Set<Swarm>();
+
+  /** `publisherKey`: hex of the public key that signs metainfo. */
+  constructor(publisherKey: string, limits: RegistryLimits = LIMITS) {
+    this.#publisherKey = publisherKey;
+    this.#limits = limits;
+    this.#hellosDue = new DeadlineQueue(limits.helloTimeoutMs);
+    this.#inGrace = new DeadlineQueue(limits.graceMs);
+    this.#justFlushed = new DeadlineQueue(limits.epochIntervalMs);
+  }
+
+  handle(input: RegistryInput, now: number): void {
+    this.#wake(now);
+    switch (input.type) {
+      case 'agent-connected':
+        this.#agentConnected(input.connection, input.remoteHost, now);
+        return;
+      case 'message':
+        this.#message(input.connection, input.message, now);
+        return;
+      case 'agent-disconnected':
+        this.#forget(input.connection, now);
+        return;
+      case 'image-published':
+        this.#images.add(input.image);
+        return;
+      case 'image-withdrawn':
+        this.#imageWithdrawn(input.image);
+        return;
+      case 'origins-changed':
+        this.#originsChanged(input.origins, now);
+        return;
+      case 'wake':
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  poll(): RegistryEffect | undefined {
+    // Effects are drained after each input, so the list is short and shift() is cheap.
+    return this.#effects.shift();
+  }
+
+  /** When to call handle() with `wake`, or undefined when nothing waits. */
+  timeout(): number | undefined {
+    let next: number | undefined;
+    for (const queue of [this.#hellosDue, this.#inGrace, this.#justFlushed]) {
+      const at = queue.nextAt();
+      if (at !== undefined && (next === undefined || at < next)) next = at;
+    }
+    return next;
+  }
+
+  /** Agents that are connected and said hello. */
+  get agentCount(): number {
+    let count = 0;
+    for (const agent of this.#agents.values()) if (agent.node !== undefined) count += 1;
+    return count;
+  }
+
+  swarms(): SwarmStats[] {
+    return Array.from(this.#swarms.values(), ({ image, epoch, places }) => ({
+      image,
+      epoch,
+      members: Array.from(places, ({ member, progress }) => ({
+        member,
+        progress: { ...progress },
+      })),
+    }));
+  }
+
+  /** Nodes that are connected. */
+  nodes(): NodeStats[] {
+    const stats: NodeStats[] = [];
+    for (const { node, connectedAt } of this.#agents.values()) {
+      if (node === undefined) continue;
+      const images = [...node.memberships.keys()];
+      stats.push({ member: node.member, connectedAtMs: connectedAt, images });
+    }
+    return stats;
+  }
+
+  #wake(now: number): void {
+    for (let agent = this.#hellosDue.takeDue(now); agent; agent = this.#hellosDue.takeDue(now)) {
+      this.#close(agent.connection, 'hello-timeout', now);
+    }
+    for (let due = this.#inGrace.takeDue(now); due; due = this.#inGrace.takeDue(now)) {
+      this.#endMembership(due, now);
+    }
+    for (
+      let swarm = this.#justFlushed.takeDue(now);
+      swarm;
+      swarm = this.#justFlushed.takeDue(now)
+    ) {
+      if (this.#waitingToFlush.delete(swarm)) this.#flush(swarm, now);
+    }
+  }
+
+  #agentConnected(connection: Connection, remoteHost: string, now: number): void {
+    assert(!this.#agents.has(connection), `connection ${connection} is used again`);
+    if (this.#agents.size >= this.#limits.agentsMax) {
+      this.#effects.push({ type: 'close', connection, code: 'too-many-agents' });
+      return;
+    }
+    const agent: Agent = {
+      connection,
+      remoteHost,
+      connectedAt: now,
+      node: undefined,
+      messageTokens: this.#limits.messagesBurstMax,
+      tokensAt: now,
+    };
+    this.#agents.set(connection, agent);
+    this.#hellosDue.add(agent, now);
+  }
+
+  #message(connection: Connection, message: AgentMessage, now: number): void {
+    const agent = this.#agents.get(connection);
+    // What was in flight when the registry closed the connection.
+    if (agent === undefined) return;
+    if (!this.#takeToken(agent, now)) {
+      this.#close(connection, 'too-many-messages', now);
+      return;
+    }
+    if (message.type === 'hello') {
+      this.#hello(agent, message, now);
+      return;
+    }
+    if (agent.node === undefined) {
+      this.#close(connection, 'hello-expected', now);
+      return;
+    }
+    switch (message.type) {
+      case 'join':
+        this.#join(agent, agent.node, message.image, message.piecesHad, now);
+        return;
+      case 'leave':
+        this.#leave(agent.node, message.image, now);
+        return;
+      case 'progress': {
+        const { type: _, image, ...progress } = message;
+        // One for a swarm it is not in crossed the image's withdrawal on the way.
+        agent.node.memberships.get(image)?.swarm.progress(agent.node.member.node, progress);
+        return;
+      }
+      default:
+        unreachable(message);
+    }
+  }
+
+  #takeToken(agent: Agent, now: number): boolean {
+    const { messagesPerSecondMax, messagesBurstMax } = this.#limits;
+    const earned = ((now - agent.tokensAt) / 1_000) * messagesPerSecondMax;
+    agent.messageTokens = Math.min(messagesBurstMax, agent.messageTokens + earned);
+    agent.tokensAt = now;
+    if (agent.messageTokens < 1) return false;
+    agent.messageTokens -= 1;
+    return true;
+  }
+
+  #hello(agent: Agent, hello: AgentMessage & { type: 'hello' }, now: number): void {
+    const { connection, remoteHost } = agent;
+    if (agent.node !== undefined) {
+      this.#close(connection, 'hello-repeated', now);
+      return;
+    }
+    if (hello.version !== SIGNALLING_VERSION) {
+      this.#close(connection, 'version-unsupported', now);
+      return;
+    }
+    this.#hellosDue.remove(agent);
+    const host = hello.address.host === '' ? remoteHost : hello.address.host;
+    const { node: name, zone, rack } = hello;
+    const member = { node: name, zone, rack, address: { host, port: hello.address.port } };
+    let node = this.#nodes.get(name);
+    if (node === undefined) {
+      node = { member, agent: undefined, memberships: new Map() };
+      this.#nodes.set(name, node);
+    } else if (node.agent !== undefined) {
+      // The older one is a connection that died unnoticed, or a second host of the same name.
+      this.#close(node.agent.connection, 'replaced', now);
+      this.#nodes.set(name, node);
+    }
+    node.member = member;
+    node.agent = agent;
+    agent.node = node;
+    const { version, publisherKey } = {
+      version: SIGNALLING_VERSION,
+      publisherKey: this.#publisherKey,
+    };
+    this.#send(connection, { type: 'welcome', version, publisherKey });
+  }
+
+  #join(agent: Agent, node: Node, image: string, piecesHad: number, now: number): void {
+    let membership = node.memberships.get(image);
+    if (membership === undefined) {
+      const refusal = this.#whyNotJoin(node, image);
+      if (refusal !== undefined) {
+        this.#send(agent.connection, { type: 'refused', ...refusal, image });
+        return;
+      }
+      membership = { node, swarm: this.#swarmOf(image) };
+      node.memberships.set(image, membership);
+    }
+    this.#inGrace.remove(membership);
+    membership.swarm.put(node.member, piecesHad);
+    membership.swarm.subscribe(agent.connection);
+    this.#touch(membership.swarm, now);
+  }
+
+  #whyNotJoin(node: Node, image: string): { code: string; message: string } | undefined {
+    if (!this.#images.has(image)) {
+      return { code: 'image-not-found', message: 'The tracker has no such image.' };
+    }
+    const { swarmsPerAgentMax } = this.#limits;
+    if (node.memberships.size >= swarmsPerAgentMax) {
+      const message = `A node may be in ${swarmsPerAgentMax} swarms at once.`;
+      return { code: 'too-many-swarms', message };
+    }
+    // Nodes whose connection is gone count too, so the agents' limit does not bound a swarm.
+    if ((this.#swarms.get(image)?.size ?? 0) >= MEMBERS_MAX) {
+      return { code: 'swarm-full', message: `A swarm has at most ${MEMBERS_MAX} members.` };
+    }
+    return undefined;
+  }
+
+  #leave(node: Node, image: string, now: number): void {
+    const membership = node.memberships.get(image);
+    if (membership === undefined) return;
+    this.#inGrace.remove(membership);
+    this.#endMembership(membership, now);
+  }
+
+  /** The connection is gone; what its node is in stays for the grace time. */
+  #forget(connection: Connection, now: number): void {
+    const agent = this.#agents.get(connection);
+    if (agent === undefined) return;
+    this.#agents.delete(connection);
+    this.#hellosDue.remove(agent);
+    const { node } = agent;
+    if (node === undefined) return;
+    node.agent = undefined;
+    for (const membership of node.memberships.values()) {
+      membership.swarm.unsubscribe(connection);
+      // One that waits already was not joined on this connection: its time runs on.
+      if (!this.#inGrace.has(membership)) this.#inGrace.add(membership, now);
+    }
+    this.#dropIfGone(node);
+  }
+
+  #endMembership({ node, swarm }: Membership, now: number): void {
+    node.memberships.delete(swarm.image);
+    if (node.agent !== undefined) swarm.unsubscribe(node.agent.connection);
+    swarm.remove(node.member.node);
+    this.#dropIfGone(node);
+    if (swarm.size === 0) {
+      this.#dropSwarm(swarm);
+    } else {
+      this.#touch(swarm, now);
+    }
+  }
+
+  #dropIfGone(node: Node): void {
+    if (node.agent === undefined && node.memberships.size === 0) {
+      this.#nodes.delete(node.member.node);
+    }
+  }
+
+  #imageWithdrawn(image: string): void {
+    this.#images.delete(image);
+    const swarm = this.#swarms.get(image);
+    if (swarm === undefined) return;
+    for (const { member } of swarm.places) {
+      const node = this.#nodes.get(member.node);
+      assert(node !== undefined, `member ${member.node} is no node`);
+      const membership = node.memberships.get(image);
+      assert(membership !== undefined, `node ${member.node} is not in ${image}`);
+      this.#inGrace.remove(membership);
+      node.memberships.delete(image);
+      this.#dropIfGone(node);
+    }
+    const connections = swarm.subscribers;
+    if (connections.length > 0) {
+      this.#effects.push({ type: 'send', connections, message: { type: 'withdrawn', image } });
+    }
+    this.#dropSwarm(swarm);
+  }
+
+  #originsChanged(origins: readonly PeerAddress[], now: number): void {
+    this.#origins = origins;
+    for (const swarm of this.#swarms.values()) {
+      swarm.originsChanged();
+      this.#touch(swarm, now);
+    }
+  }
+
+  #swarmOf(image: string): Swarm {
+    let swarm = this.#swarms.get(image);
+    if (swarm === undefined) {
+      swarm = new Swarm(image);
+      this.#swarms.set(image, swarm);
+    }
+    return swarm;
+  }
+
+  #dropSwarm(swarm: Swarm): void {
+    this.#swarms.delete(swarm.image);
+    this.#justFlushed.remove(swarm);
+    this.#waitingToFlush.delete(swarm);
+  }
+
+  /** Says what changed: at once in a quiet swarm, at the end of the interval in a busy one. */
+  #touch(swarm: Swarm, now: number): void {
+    if (this.#justFlushed.has(swarm)) {
+      this.#waitingToFlush.add(swarm);
+    } else {
+      this.#flush(swarm, now);
+    }
+  }
+
+  #flush(swarm: Swarm, now: number): void {
+    if (!swarm.isDirty) return;
+    this.#effects.push(...swarm.flush(this.#origins));
+    this.#justFlushed.add(swarm, now);
+  }
+
+  #send(connection: Connection, message: (RegistryEffect & { type: 'send' })['message']): void {
+    this.#effects.push({ type: 'send', connections: [connection], message });
+  }
+
+  #close(connection: Connection, code: CloseCode, now: number): void {
+    this.#effects.push({ type: 'close', connection, code });
+    this.#forget(connection, now);
+  }
+}

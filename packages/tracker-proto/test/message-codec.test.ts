@@ -1,0 +1,433 @@
+import { ProtocolError } from '@bootswarm/stdx';
+import fc from 'fast-check';
+import { Packr, pack } from 'msgpackr';
+import { describe, expect, test } from 'vitest';
+import type { AgentMessage, TrackerMessage } from '../src/index.ts';
+import {
+  AGENT_MESSAGE_BYTES_MAX,
+  decodeAgentMessage,
+  decodeTrackerMessage,
+  encodeAgentMessage,
+  encodeTrackerMessage,
+  isHost,
+  isName,
+  MEMBERS_MAX,
+  TRACKER_MESSAGE_BYTES_MAX,
+} from '../src/index.ts';
+
+const image = fc.stringMatching(/^[0-9a-f]{40}$/);
+const name = fc.string({ minLength: 1, maxLength: 42, unit: 'grapheme' }).filter(isName);
+const host = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()).filter(isHost);
+const address = fc.record({ host, port: fc.integer({ min: 1, max: 65_535 }) });
+const count = fc.maxSafeNat();
+const member = fc.record({ node: name, zone: name, rack: name, address });
+
+const agentMessage: fc.Arbitrary<AgentMessage> = fc.oneof(
+  fc.record({
+    type: fc.constant('hello' as const),
+    version: fc.integer({ min: 0, max: 0xffff }),
+    node: name,
+    zone: name,
+    rack: name,
+    address: fc.record({ host: fc.oneof(host, fc.constant('')), port: fc.constant(6881) }),
+  }),
+  fc.record({ type: fc.constant('join' as const), image, piecesHad: fc.nat() }),
+  fc.record({ type: fc.constant('leave' as const), image }),
+  fc.record({
+    type: fc.constant('progress' as const),
+    image,
+    piecesHad: fc.nat(),
+    bytesFromPeers: count,
+    bytesFromOrigin: count,
+    bytesSent: count,
+  }),
+);
+
+const trackerMessage: fc.Arbitrary<TrackerMessage> = fc.oneof(
+  fc.record({
+    type: fc.constant('welcome' as const),
+    version: fc.constant(1),
+    publisherKey: fc.stringMatching(/^[0-9a-f]{64}$/),
+  }),
+  fc.record({
+    type: fc.constant('members' as const),
+    image,
+    epoch: count,
+    isFull: fc.boolean(),
+    members: fc.array(member, { maxLength: 20 }),
+    left: fc.array(name, { maxLength: 20 }),
+    origins: fc.array(address, { maxLength: 4 }),
+  }),
+  fc.record({ type: fc.constant('withdrawn' as const), image }),
+  fc.record({
+    type: fc.constant('refused' as const),
+    code: fc.constant('image-not-found'),
+    message: fc.constant('No such image.'),
+    image,
+  }),
+);
+
+const IMAGE = '0123456789abcdef0123456789abcdef01234567';
+const HELLO = {
+  type: 'hello',
+  version: 1,
+  node: 'n1',
+  zone: 'z',
+  rack: 'r',
+  address: { host: '', port: 6881 },
+};
+const JOIN = { type: 'join', image: IMAGE, piecesHad: 0 };
+const PROGRESS = { ...JOIN, type: 'progress', bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3 };
+const MEMBERS = {
+  type: 'members',
+  image: IMAGE,
+  epoch: 1,
+  isFull: true,
+  members: [{ node: 'a', zone: 'z', rack: 'r', address: { host: '10.0.0.1', port: 1 } }],
+  left: ['b'],
+  origins: [{ host: 'origin.example', port: 6881 }],
+};
+const WELCOME = { type: 'welcome', version: 1, publisherKey: 'ab'.repeat(32) };
+const REFUSED = { type: 'refused', code: 'image-not-found', message: 'No.', image: IMAGE };
+
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+
+function codeOf(decode: () => unknown): string {
+  try {
+    decode();
+  } catch (error) {
+    if (error instanceof ProtocolError) return error.code;
+    throw error;
+  }
+  return 'accepted';
+}
+
+const agentCode = (bytes: Uint8Array) => codeOf(() => decodeAgentMessage(bytes));
+const trackerCode = (bytes: Uint8Array) => codeOf(() => decodeTrackerMessage(bytes));
+
+describe('round trip', () => {
+  test('gives back every agent message', () => {
+    fc.assert(
+      fc.property(agentMessage, (message) => {
+        expect(decodeAgentMessage(encodeAgentMessage(message))).toEqual(message);
+      }),
+    );
+  });
+
+  test('gives back every tracker message', () => {
+    fc.assert(
+      fc.property(trackerMessage, (message) => {
+        expect(decodeTrackerMessage(encodeTrackerMessage(message))).toEqual(message);
+      }),
+    );
+  });
+
+  test('encodes a leave to the documented bytes', () => {
+    const hex = `82a474797065a56c65617665a5696d616765d928${Buffer.from(IMAGE).toString('hex')}`;
+    expect(encodeAgentMessage({ type: 'leave', image: IMAGE }).toString('hex')).toBe(hex);
+  });
+
+  test('keeps an encoded message when the next one is encoded', () => {
+    const first = encodeAgentMessage({ type: 'leave', image: IMAGE });
+    const copy = Buffer.from(first);
+    for (let round = 0; round < 100; round += 1) encodeTrackerMessage(MEMBERS as TrackerMessage);
+    expect(first).toEqual(copy);
+  });
+
+  test('fits the largest change there can be into one message', () => {
+    const longest = 'x'.repeat(121);
+    const members = Array.from({ length: MEMBERS_MAX }, (_, index) => ({
+      node: `${longest}a${String(index).padStart(6, '0')}`,
+      zone: 'z'.repeat(128),
+      rack: 'r'.repeat(128),
+      address: {
+        host: `${'h'.repeat(63)}.${'h'.repeat(63)}.${'h'.repeat(63)}.${'h'.repeat(61)}`,
+        port: 65_535,
+      },
+    }));
+    const left = members.map((each) => each.node.replace('a', 'b'));
+    const origins = Array.from({ length: 16 }, () => members[0].address);
+    const message = { ...MEMBERS, epoch: Number.MAX_SAFE_INTEGER, members, left, origins };
+    const bytes = encodeTrackerMessage(message as TrackerMessage);
+    expect(bytes.length).toBeLessThanOrEqual(TRACKER_MESSAGE_BYTES_MAX);
+    expect(decodeTrackerMessage(bytes)).toEqual(message);
+  });
+});
+
+describe('hostile bytes', () => {
+  test('answers random bytes with a ProtocolError and nothing else', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(agentCode(bytes)).not.toBe('accepted');
+        expect(trackerCode(bytes)).not.toBe('accepted');
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('answers a mutated message with a valid message or a ProtocolError', () => {
+    const mutation = fc.record({ at: fc.nat(400), byte: fc.nat(255) });
+    fc.assert(
+      fc.property(
+        agentMessage,
+        fc.array(mutation, { minLength: 1, maxLength: 4 }),
+        (message, edits) => {
+          const bytes = encodeAgentMessage(message);
+          for (const { at, byte } of edits) bytes[at % bytes.length] = byte;
+          if (agentCode(bytes) === 'accepted') {
+            const decoded = decodeAgentMessage(bytes);
+            expect(decodeAgentMessage(encodeAgentMessage(decoded))).toEqual(decoded);
+          }
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+
+  test('refuses a message cut off at any byte, and one with a byte too many', () => {
+    for (const message of [HELLO, JOIN, PROGRESS] as AgentMessage[]) {
+      const bytes = encodeAgentMessage(message);
+      for (let length = 0; length < bytes.length; length += 1) {
+        expect(agentCode(bytes.subarray(0, length))).toBe('message-malformed');
+      }
+      expect(agentCode(Buffer.concat([bytes, Buffer.of(0xc0)]))).toBe('message-malformed');
+    }
+  });
+
+  const extensions = [0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8];
+  test('refuses every extension type in every encoding, alone and as a value', () => {
+    for (const token of extensions) {
+      for (let type = 0; type <= 0xff; type += 1) {
+        const length =
+          token === 0xc7 ? [1] : token === 0xc8 ? [0, 1] : token === 0xc9 ? [0, 0, 0, 1] : [];
+        const extension = Buffer.of(token, ...length, type, ...new Array(16).fill(0));
+        expect(agentCode(extension)).toBe('extension-refused');
+        expect(agentCode(Buffer.concat([Buffer.of(0x81, 0xa1, 0x61), extension]))).toBe(
+          'extension-refused',
+        );
+      }
+    }
+  });
+
+  test('refuses what msgpackr itself would write for records, dates, sets and bigints', () => {
+    const records = new Packr({ useRecords: true, moreTypes: true, structuredClone: true });
+    for (const value of [
+      new Date(),
+      new Set([1]),
+      /x/,
+      new Error('x'),
+      new Uint8Array(4),
+      2n ** 63n,
+    ]) {
+      expect(agentCode(records.pack({ ...JOIN, piecesHad: value }))).not.toBe('accepted');
+    }
+    expect(agentCode(records.pack(JOIN))).not.toBe('accepted');
+    expect(agentCode(new Packr({ bundleStrings: true, useRecords: false }).pack(JOIN))).not.toBe(
+      'accepted',
+    );
+  });
+
+  test('refuses nesting beyond 16 levels without recursion', () => {
+    for (const opener of [[0x91], [0xdc, 0, 1], [0x81, 0xa0]]) {
+      for (const depth of [17, 5_000, 20_000]) {
+        const bytes = Buffer.concat([
+          ...new Array(depth).fill(Buffer.from(opener)),
+          Buffer.of(0xc0),
+        ]);
+        expect(agentCode(bytes)).toBe(
+          bytes.length > AGENT_MESSAGE_BYTES_MAX ? 'message-too-long' : 'message-too-deep',
+        );
+      }
+    }
+    expect(agentCode(Buffer.concat([Buffer.alloc(16, 0x91), Buffer.of(0xc0)]))).toBe(
+      'field-invalid',
+    );
+  });
+
+  test('refuses declared lengths that the bytes cannot hold, before it allocates', () => {
+    for (const token of [0xdb, 0xdd, 0xdf]) {
+      for (const length of [0xffffffff, 0x80000000, 0x7fffffff, 100]) {
+        const bytes = Buffer.alloc(10, 0xc0);
+        bytes[0] = token;
+        bytes.writeUInt32BE(length, 1);
+        expect(agentCode(bytes)).toBe('message-malformed');
+      }
+    }
+    for (const token of [0xd9, 0xda, 0xdc, 0xde]) {
+      expect(agentCode(Buffer.of(token, 0xff, 0xff))).toBe('message-malformed');
+    }
+  });
+
+  test('refuses binary, the unused token and keys that are not strings', () => {
+    for (const token of [0xc1, 0xc4, 0xc5, 0xc6]) {
+      expect(agentCode(Buffer.of(token, 0, 0, 0, 0))).toBe('message-malformed');
+    }
+    for (const key of [0x01, 0xc0, 0xc3, 0x90, 0x80, 0xcb]) {
+      expect(agentCode(Buffer.of(0x81, key, 0, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('key-not-string');
+    }
+  });
+
+  test('refuses a message that is too long, by its length alone', () => {
+    expect(agentCode(Buffer.alloc(AGENT_MESSAGE_BYTES_MAX + 1))).toBe('message-too-long');
+    expect(agentCode(Buffer.alloc(AGENT_MESSAGE_BYTES_MAX))).toBe('message-malformed');
+    expect(trackerCode(Buffer.alloc(TRACKER_MESSAGE_BYTES_MAX + 1))).toBe('message-too-long');
+  });
+
+  test('refuses keys that name what every object inherits, and leaves prototypes alone', () => {
+    for (const key of ['__proto__', '__proto_', 'constructor', 'toString', 'hasOwnProperty']) {
+      const map = packr.pack(JOIN);
+      const extra = Buffer.concat([packr.pack(key), packr.pack({ polluted: true })]);
+      map[0] += 1;
+      expect(agentCode(Buffer.concat([map, extra]))).toBe('field-unknown');
+    }
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+    expect(agentCode(packr.pack({ constructor: 1 }))).toBe('field-missing');
+  });
+
+  test('refuses a key sent twice, in the message and in its address', () => {
+    const repeated = Buffer.concat([packr.pack(JOIN), packr.pack('piecesHad'), packr.pack(7)]);
+    repeated[0] += 1;
+    expect(agentCode(repeated)).toBe('field-repeated');
+    const hello = packr.pack({ ...HELLO, address: { host: 'a', port: 1 } });
+    const inner = Buffer.concat([hello, packr.pack('port'), packr.pack(2)]);
+    inner[inner.indexOf('address') + 7] += 1;
+    expect(agentCode(inner)).toBe('field-repeated');
+  });
+});
+
+describe('schema', () => {
+  const agentTypes: object[] = [HELLO, JOIN, PROGRESS, { type: 'leave', image: IMAGE }];
+  const trackerTypes: object[] = [WELCOME, MEMBERS, REFUSED, { type: 'withdrawn', image: IMAGE }];
+  const cases: [object, (bytes: Uint8Array) => string][] = [
+    ...agentTypes.map((each): [object, typeof agentCode] => [each, agentCode]),
+    ...trackerTypes.map((each): [object, typeof trackerCode] => [each, trackerCode]),
+  ];
+
+  test('refuses each message with any field missing, unknown or of another type', () => {
+    for (const [message, code] of cases) {
+      expect(code(packr.pack(message))).toBe('accepted');
+      expect(code(packr.pack({ ...message, extra: 1 }))).toBe('field-unknown');
+      for (const field of Object.keys(message)) {
+        const { [field]: _, ...rest } = message as Record<string, unknown>;
+        expect(code(packr.pack(rest))).toBe('field-missing');
+        for (const wrong of [null, [[]], { x: 1 }, -1, 1.5, '\u0000']) {
+          const expected =
+            field === 'type' && wrong === '\u0000' ? 'message-type-unknown' : 'field-invalid';
+          const got = code(packr.pack({ ...message, [field]: wrong }));
+          // A list or a map may be wrong inside.
+          expect(typeof wrong === 'object' && got === 'field-missing' ? expected : got).toBe(
+            expected,
+          );
+        }
+      }
+    }
+  });
+
+  test('refuses values that are no message, and types of the other direction', () => {
+    for (const value of [null, 1, 'hello', [], [HELLO], true, {}]) {
+      expect(agentCode(pack(value))).toMatch(/^field-(invalid|missing)$/);
+    }
+    expect(agentCode(packr.pack(WELCOME))).toBe('message-type-unknown');
+    expect(trackerCode(packr.pack(HELLO))).toBe('message-type-unknown');
+  });
+
+  test('refuses numbers that are no whole numbers of their range', () => {
+    for (const piecesHad of [-1, 1.5, Number.NaN, Infinity, 2 ** 53, 2 ** 63, 2 ** 32]) {
+      expect(agentCode(packr.pack({ ...JOIN, piecesHad }))).toBe('field-invalid');
+    }
+    const join = packr.pack(JOIN);
+    const negativeZero = Buffer.from('cb8000000000000000', 'hex');
+    expect(agentCode(Buffer.concat([join.subarray(0, -1), negativeZero]))).toBe('field-invalid');
+    for (const port of [0, -1, 65_536, '6881']) {
+      const hello = { ...HELLO, address: { host: 'a', port } };
+      expect(agentCode(packr.pack(hello))).toBe('field-invalid');
+    }
+  });
+
+  test('takes a 64-bit integer as a number', () => {
+    const bytes = Buffer.concat([packr.pack(PROGRESS)]);
+    const at = bytes.indexOf('bytesSent') + 'bytesSent'.length;
+    const wide = Buffer.from('cf0000000100000000', 'hex');
+    const message = Buffer.concat([bytes.subarray(0, at), wide, bytes.subarray(at + 1)]);
+    expect(decodeAgentMessage(message)).toMatchObject({ bytesSent: 2 ** 32 });
+  });
+
+  test('bounds names by their bytes and refuses what does not print', () => {
+    expect(isName('n'.repeat(128))).toBe(true);
+    expect(isName('compute-01.example')).toBe(true);
+    expect(isName('Зона 1')).toBe(true);
+    const bad = [
+      '',
+      'n'.repeat(129),
+      'é'.repeat(65),
+      'a\nb',
+      'a\u001b[31m',
+      'a\u202eb',
+      'a\u2028b',
+      '\ufffd',
+      '\ud800',
+    ];
+    for (const name of bad) expect(isName(name)).toBe(false);
+    const invalidUtf8 = packr.pack({ ...HELLO, node: 'zz' });
+    invalidUtf8[invalidUtf8.indexOf('zz')] = 0xff;
+    expect(agentCode(invalidUtf8)).toBe('field-invalid');
+  });
+
+  test('takes addresses and DNS names as hosts, and nothing else', () => {
+    const good = [
+      '10.0.0.1',
+      '255.255.255.255',
+      '::1',
+      'fe80::1',
+      '2001:db8::ff',
+      '::ffff:10.0.0.1',
+      'a',
+      'n-1.example',
+      '1a.b',
+    ];
+    const bad = [
+      '',
+      '256.1.1.1',
+      '1.2.3',
+      '1.2.3.4.5',
+      '01.2.3.4',
+      '1.2.3.4.',
+      ':::',
+      'fe80::1%eth0',
+      '[::1]',
+      'a b',
+    ];
+    bad.push(
+      '-a',
+      'a-',
+      'a..b',
+      'a.',
+      'a_b',
+      `${'a'.repeat(64)}.b`,
+      'a.'.repeat(130),
+      'a/b',
+      'a:1',
+      '::1]',
+      'é',
+      '1',
+    );
+    for (const each of good) expect([each, isHost(each)]).toEqual([each, true]);
+    for (const each of bad) expect([each, isHost(each)]).toEqual([each, false]);
+  });
+
+  test('refuses an empty host in a member, which only a hello may have', () => {
+    const members = [{ ...MEMBERS.members[0], address: { host: '', port: 1 } }];
+    expect(trackerCode(packr.pack({ ...MEMBERS, members }))).toBe('field-invalid');
+  });
+
+  test('refuses a list longer than a swarm', () => {
+    const left = new Array(MEMBERS_MAX + 1).fill('n');
+    expect(trackerCode(packr.pack({ ...MEMBERS, left }))).toBe('field-invalid');
+  });
+
+  test('copies into fresh objects without a trace of the input', () => {
+    const decoded = decodeAgentMessage(packr.pack(HELLO));
+    expect(Object.keys(decoded)).toEqual(Object.keys(HELLO));
+    expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
+  });
+});
