@@ -3,11 +3,17 @@ import { defineConfig } from 'vitest/config';
 /** `unit` needs nothing but npm packages; `system` runs real QEMU, libnbd and libtorrent, one file at a time. */
 export default defineConfig({
   test: {
+    allowOnly: false,
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'test/tidy/*.test.ts'],
+          include: [
+            'packages/*/test/**/*.test.ts',
+            'apps/*/test/**/*.test.ts',
+            'scripts/*.test.ts',
+            'test/tidy/*.test.ts',
+          ],
           testTimeout: 30_000,
         },
       },

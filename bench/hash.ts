@@ -6,12 +6,7 @@ import { createHash, randomFillSync } from 'node:crypto';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  createInfo,
-  hashImageFile,
-  makePieceLayer,
-  PieceHasher,
-} from '../packages/metainfo/src/index.ts';
+import { createInfo, hashImageFile, makePieceLayer, PieceHasher } from '@bootswarm/metainfo';
 
 const MIB = 1024 * 1024;
 const RUNS = 5;

@@ -45,6 +45,8 @@ export interface ImageStatus {
   readonly bytesSent: number;
   /** Received and thrown away: duplicates and failed verifications. */
   readonly bytesWasted: number;
+  /** Pieces asked of the origin, by the reason why: see OriginReason in swarm-proto. */
+  readonly originRequests: Readonly<Record<string, number>>;
   /** Over the last few seconds. */
   readonly bytesPerSecondIn: number;
   readonly bytesPerSecondOut: number;

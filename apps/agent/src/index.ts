@@ -1,1 +1,3 @@
 export type * from './api.ts';
+export { FILL_MODES, type FillMode } from './fill-policy.ts';
+export { type AgentOptions, type RunningAgent, runAgent } from './run-agent.ts';

@@ -48,9 +48,24 @@ export interface PublishRequest {
 }
 
 export type PublishEvent =
-  | { readonly type: 'progress'; readonly stage: 'fetch' | 'flatten' | 'hash'; readonly bytesDone: number; readonly bytesTotal: number }
-  | { readonly type: 'published'; readonly image: ImageSummary; readonly alreadyThere: boolean; readonly seconds: number }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly hint: string };
+  | {
+      readonly type: 'progress';
+      readonly stage: 'fetch' | 'flatten' | 'hash';
+      readonly bytesDone: number;
+      readonly bytesTotal: number;
+    }
+  | {
+      readonly type: 'published';
+      readonly image: ImageSummary;
+      readonly alreadyThere: boolean;
+      readonly seconds: number;
+    }
+  | {
+      readonly type: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    };
 
 /** GET /v1/swarms → { swarms: SwarmSummary[] } */
 export interface SwarmSummary {
@@ -58,7 +73,11 @@ export interface SwarmSummary {
   readonly name: string;
   readonly epoch: number;
   readonly members: readonly SwarmMemberSummary[];
-  readonly origin: { readonly bytesSent: number; readonly piecesSent: number; readonly peers: number };
+  readonly origin: {
+    readonly bytesSent: number;
+    readonly piecesSent: number;
+    readonly peers: number;
+  };
 }
 
 export interface SwarmMemberSummary {

@@ -1,1 +1,4 @@
 export type * from './api.ts';
+export type * from './origin-protocol.ts';
+export { ORIGIN_LINE_BYTES_MAX } from './origin-protocol.ts';
+export { type RunningTracker, runTracker, type TrackerOptions } from './run-tracker.ts';

@@ -31,13 +31,10 @@ export const FORMAT_HEAD_LENGTH = 4096;
  * of another format is a raw disk: an MBR, a GPT and an ISO 9660 file system are contents of one.
  */
 export function detectFormat(head: Uint8Array): DetectedFormat {
-  const text = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, FORMAT_HEAD_LENGTH));
-  for (const { format, offset, magic } of SIGNATURES) {
-    if (text.length >= offset + magic.length && text.indexOf(magic, offset, 'latin1') === offset) {
-      return format === 'qcow2' && text[7] === 1 ? 'qcow' : format;
-    }
-  }
-  return VMDK_DESCRIPTOR.test(text.toString('latin1')) ? 'vmdk' : 'raw';
+  const text = Buffer.from(head.subarray(0, FORMAT_HEAD_LENGTH)).toString('latin1');
+  const signature = SIGNATURES.find(({ offset, magic }) => text.startsWith(magic, offset));
+  if (signature !== undefined) return signature.format;
+  return VMDK_DESCRIPTOR.test(text) ? 'vmdk' : 'raw';
 }
 
 /**
@@ -97,6 +94,7 @@ interface Signature {
 
 /** The probe functions of QEMU's block/*.c, without their laxer guesses. */
 const SIGNATURES: readonly Signature[] = [
+  { format: 'qcow', offset: 0, magic: 'QFI\xfb\0\0\0\x01' },
   { format: 'qcow2', offset: 0, magic: 'QFI\xfb' },
   { format: 'qed', offset: 0, magic: 'QED\0' },
   { format: 'vmdk', offset: 0, magic: 'KDMV' },

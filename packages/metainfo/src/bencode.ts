@@ -34,8 +34,6 @@ const DEPTH_MAX_DEFAULT = 8;
 const VALUES_MAX_DEFAULT = 10_000;
 /** Far below what the JS stack carries: the decoder recurses once per level. */
 const DEPTH_LIMIT = 64;
-/** Digits of 2^53 - 1. */
-const DIGITS_MAX = 16;
 
 const DIGIT_0 = 0x30;
 const DIGIT_9 = 0x39;
@@ -207,13 +205,13 @@ class Decoder {
       const digits = this.#offset - start;
       if (byte === terminator && digits > 0) break;
       if (byte < DIGIT_0 || byte > DIGIT_9) throw this.#error('bencode-syntax');
-      if (digits === DIGITS_MAX || (digits === 1 && number === 0)) {
+      number = number * 10 + (byte - DIGIT_0);
+      const hasLeadingZero = digits > 0 && this.#bytes[start] === DIGIT_0;
+      if (hasLeadingZero || number > Number.MAX_SAFE_INTEGER) {
         throw this.#error('bencode-number', start);
       }
-      number = number * 10 + (byte - DIGIT_0);
       this.#offset += 1;
     }
-    if (!Number.isSafeInteger(number)) throw this.#error('bencode-number', start);
     this.#offset += 1;
     return number;
   }

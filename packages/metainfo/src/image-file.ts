@@ -127,7 +127,9 @@ async function hashSpans(
 function startWorker(workerData: HashWorkerData): Worker {
   // Run from .ts sources or from what tsc made of them.
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new Worker(new URL(`./hash-worker.${extension}`, import.meta.url), { workerData });
+  const url = new URL(`./hash-worker.${extension}`, import.meta.url);
+  // The flags of this process (--input-type, --cpu-prof, …) are not meant for the worker, and some break it.
+  return new Worker(url, { workerData, execArgv: [] });
 }
 
 function assertHashed(reply: HashWorkerReply, shape: ImageShape): void {

@@ -51,11 +51,25 @@ export function fold(nodes: Buffer, count: number, level: number, levels: number
     if (width % 2 === 1) nodes.set(PAD_HASHES[below], width * HASH_LENGTH);
     width = Math.ceil(width / 2);
     for (let index = 0; index < width; index += 1) {
-      nodes.copy(pair, 0, index * pair.length, (index + 1) * pair.length);
-      hashInto(nodes, index, pair);
+      if (index > 0 && isPairAt(nodes, index)) {
+        // The same children as the node before: images are mostly zeros, and so are whole reaches of the tree.
+        nodes.copyWithin(index * HASH_LENGTH, (index - 1) * HASH_LENGTH, index * HASH_LENGTH);
+      } else {
+        nodes.copy(pair, 0, index * pair.length, (index + 1) * pair.length);
+        hashInto(nodes, index, pair);
+      }
     }
   }
   return width;
+}
+
+/** Whether the children of node `index` are those in `pair`. */
+function isPairAt(nodes: Buffer, index: number): boolean {
+  const start = index * pair.length;
+  return (
+    nodes[start] === pair[0] &&
+    nodes.compare(pair, 0, pair.length, start, start + pair.length) === 0
+  );
 }
 
 /** A copy of the nodes that fold() may work in. */

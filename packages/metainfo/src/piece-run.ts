@@ -75,7 +75,7 @@ export class PieceRun {
         const zeros = Math.min(left, blockRest);
         this.push(ZERO_BLOCK.subarray(0, zeros));
         left -= zeros;
-      } else if (pieceRest === pieceLength && left >= pieceLength && this.#shape.pieceCount > 1) {
+      } else if (pieceRest === pieceLength && left >= pieceLength) {
         this.#blockOffset += pieceLength;
         this.#endPiece(this.#wholeZero);
         left -= pieceLength;

@@ -21,8 +21,11 @@ declare module 'bittorrent-protocol' {
   }
 
   export default class Wire {
+    readonly amChoking: boolean;
     readonly peerChoking: boolean;
     readonly hasFast: boolean;
+    /** Ours that are not answered. */
+    readonly requests: unknown[];
     extendedHandshake: Record<string, unknown>;
     extendedMapping: Record<number, string>;
 

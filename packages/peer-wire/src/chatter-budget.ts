@@ -1,6 +1,6 @@
 /**
- * What a peer may say that moves no data: keep-alives, choke flapping, cancels, unknown messages. A token bucket that
- * time refills, and accepted requests too, so that a busy peer has more to say than an idle one.
+ * What a peer may say that moves no data: keep-alives, choke flapping, cancels, unknown messages, requests that come to
+ * nothing. A token bucket that time refills, and pieces that move too: a busy peer has more to say than an idle one.
  */
 import { ProtocolError } from '@bootswarm/stdx';
 
@@ -11,7 +11,11 @@ const TOKENS_PER_SECOND = 256;
 
 export class ChatterBudget {
   #tokens = TOKENS_MAX;
-  #refilledAtMs = 0;
+  #refilledAtMs: number;
+
+  constructor(nowMs: number) {
+    this.#refilledAtMs = nowMs;
+  }
 
   /** Throws `chatter-flood` when the bucket is empty. `nowMs` never goes back. */
   spend(tokens: number, nowMs: number): void {

@@ -18,6 +18,12 @@ export class FramedWire extends Wire {
     this._write(frame, ignoreWritten);
   }
 
+  /** Not kept in the wire's own list: it is searched for each answer, and grows with a peer that never answers. */
+  override request(pieceIndex: number, offset: number, length: number): void {
+    super.request(pieceIndex, offset, length);
+    this.requests.length = 0;
+  }
+
   override push(chunk: Uint8Array | null): boolean {
     if (chunk !== null) this.#onChunk(chunk);
     return true;

@@ -25,14 +25,9 @@ export const MESSAGE_ID = {
 /** A frame is a message with its four length bytes in front, so the id is its fifth byte. */
 export const LENGTH_BYTES = 4;
 
-/** BEP 3's block: the most a foreign peer asks for or answers with. */
-export const BLOCK_BYTES = 16 * 1024;
-
 /** Big-endian and unsigned: a length of 2^31 is not a negative number here. */
 export function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
-  );
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 }
 
 export function writeUint32(bytes: Uint8Array, at: number, value: number): void {

@@ -2,10 +2,11 @@
  * Whether a whole message of a proper length may come now, from this peer, in this swarm: order, ranges and amounts.
  * Requests are matched elsewhere: ours in sent-requests.ts, the peer's in received-requests.ts.
  */
-import { Bitfield, ProtocolError } from '@bootswarm/stdx';
+import { BLOCK_LENGTH, pieceLengthAt } from '@bootswarm/metainfo';
+import { ProtocolError } from '@bootswarm/stdx';
 import type { ChatterBudget } from './chatter-budget.ts';
-import { BLOCK_BYTES, LENGTH_BYTES, MESSAGE_ID, readUint32 } from './message-ids.ts';
-import { pieceLengthAt } from './wire-swarm.ts';
+import { EXTENSION_ID } from './extended-handshake.ts';
+import { LENGTH_BYTES, MESSAGE_ID, readUint32 } from './message-ids.ts';
 import type { WireSwarm } from './wire-swarm.ts';
 
 const BODY = LENGTH_BYTES + 1;
@@ -47,7 +48,7 @@ export class MessageRules {
         this.#chatter.spend(1, nowMs);
         return;
       case MESSAGE_ID.extended:
-        this.#chatter.spend(frame[BODY] === 0 ? EXTENDED_HANDSHAKE_COST : 1, nowMs);
+        this.#checkExtended(frame[BODY], nowMs);
         return;
     }
     this.#mayTellPieces = false;
@@ -56,8 +57,15 @@ export class MessageRules {
 
   /** Counts pieces the peer says it has, in a `have` or in a batch. */
   countHaves(count: number): void {
+    this.#mayTellPieces = false;
     this.#havesLeft -= count;
     if (this.#havesLeft < 0) throw new ProtocolError('have-flood');
+  }
+
+  #checkExtended(extensionId: number, nowMs: number): void {
+    // A batch is paid for by countHaves().
+    if (this.#isOurs && extensionId === EXTENSION_ID.bs_have) return;
+    this.#chatter.spend(extensionId === 0 ? EXTENDED_HANDSHAKE_COST : 1, nowMs);
   }
 
   #checkPieces(id: number, frame: Uint8Array): void {
@@ -110,7 +118,7 @@ export class MessageRules {
   /** Between ours a request is a whole piece; a foreign one is at most a block within a piece. */
   #checkRequest(frame: Uint8Array): void {
     const length = readUint32(frame, BODY + 8);
-    const lengthMax = this.#isOurs ? this.#swarm.pieceLength : BLOCK_BYTES;
+    const lengthMax = this.#isOurs ? this.#swarm.pieceLength : BLOCK_LENGTH;
     if (length > lengthMax) throw new ProtocolError('request-too-long', { length, lengthMax });
     this.#checkRange(frame);
     if (!this.#isOurs) return;

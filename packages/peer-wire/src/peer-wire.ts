@@ -9,13 +9,17 @@ export interface PeerWireHandlers {
   onReady(identity: PeerIdentity): void;
   /**
    * A message that passed every check against the swarm's shape. The payload of a `piece` is a view on a buffer that
-   * is this message's alone: the receiver may keep it.
+   * is this message's alone: the receiver may keep it. A `piece` answers a request, which may have been cancelled since.
    */
   onMessage(message: WireMessage): void;
   /** Queued egress fell below the low mark after having been above the high mark. */
   onDrain(): void;
-  /** Once, after which nothing else is called. `code` is kebab-case, e.g. `message-too-long`, `handshake-late`. */
-  onClose(code: string): void;
+  /**
+   * Once, after which nothing else is called; also when the peer was never ready. `code` is kebab-case, e.g.
+   * `message-too-long`, `handshake-late`. `cause` is what was thrown or emitted, if anything: with the code
+   * `internal-error` it is a mistake of ours, to be logged.
+   */
+  onClose(code: string, cause?: unknown): void;
 }
 
 export interface PeerWire {
@@ -27,6 +31,11 @@ export interface PeerWire {
   readonly isCongested: boolean;
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  /**
+   * Only after onReady(); ignored after the end. Calls no handler within the call. A payload must not change until
+   * it is sent. Answers to requests that are not open any more (choked, cancelled) are dropped.
+   */
   send(message: WireMessage): void;
+  /** Drops what is queued. onClose(code) follows in a later turn. */
   close(code: string): void;
 }

@@ -13,7 +13,7 @@ interface LateAnswers {
   count: number;
 }
 
-/** `late`: to a request we cancelled. */
+/** `late`: it answers a request that we cancelled. */
 export type AnswerStanding = 'wanted' | 'late' | 'unrequested';
 
 export class SentRequests {
@@ -26,20 +26,12 @@ export class SentRequests {
     this.#pieceLength = pieceLength;
   }
 
-  get size(): number {
-    return this.#wanted.size;
-  }
-
   has(pieceIndex: number, offset: number): boolean {
     return this.#wanted.has(this.#key(pieceIndex, offset));
   }
 
-  /** False when it is outstanding already. */
-  add(pieceIndex: number, offset: number, length: number): boolean {
-    const key = this.#key(pieceIndex, offset);
-    if (this.#wanted.has(key)) return false;
-    this.#wanted.set(key, length);
-    return true;
+  add(pieceIndex: number, offset: number, length: number): void {
+    this.#wanted.set(this.#key(pieceIndex, offset), length);
   }
 
   /** False when it is not outstanding: answered in the meantime. */
@@ -48,12 +40,14 @@ export class SentRequests {
     const length = this.#wanted.get(key);
     if (length === undefined) return false;
     this.#wanted.delete(key);
-    const count = (this.#late.get(key)?.count ?? 0) + 1;
-    // Deleted first, so that the map's order is that of the last cancel.
-    this.#late.delete(key);
-    this.#late.set(key, { length, count });
-    if (this.#late.size > LATE_MAX) this.#late.delete(this.#late.keys().next().value as number);
+    this.#expectLate(key, length);
     return true;
+  }
+
+  /** The peer choked us: what it sends of these is late. */
+  cancelAll(): void {
+    for (const [key, length] of this.#wanted) this.#expectLate(key, length);
+    this.#wanted.clear();
   }
 
   /** Throws `piece-unrequested` for a piece message that answers nothing. */
@@ -64,17 +58,26 @@ export class SentRequests {
   }
 
   /** Any piece message fulfils a wanted request: the bytes are the same whichever request they answer. */
-  takePiece(pieceIndex: number, offset: number): AnswerStanding {
+  takePiece(pieceIndex: number, offset: number): void {
     const key = this.#key(pieceIndex, offset);
-    if (this.#wanted.delete(key)) return 'wanted';
-    return this.#takeLate(key) ? 'late' : 'unrequested';
+    if (!this.#wanted.delete(key)) this.#takeLate(key);
   }
 
   /** Answers come in the order of the requests, so a reject is first of all that of the request we cancelled. */
-  takeReject(pieceIndex: number, offset: number): AnswerStanding {
+  takeReject(pieceIndex: number, offset: number, length: number): AnswerStanding {
     const key = this.#key(pieceIndex, offset);
-    if (this.#takeLate(key)) return 'late';
-    return this.#wanted.delete(key) ? 'wanted' : 'unrequested';
+    if (this.#late.get(key)?.length === length && this.#takeLate(key)) return 'late';
+    if (this.#wanted.get(key) !== length) return 'unrequested';
+    this.#wanted.delete(key);
+    return 'wanted';
+  }
+
+  #expectLate(key: number, length: number): void {
+    const count = (this.#late.get(key)?.count ?? 0) + 1;
+    // Deleted first, so that the map's order is that of the last cancel.
+    this.#late.delete(key);
+    this.#late.set(key, { length, count });
+    if (this.#late.size > LATE_MAX) this.#late.delete(this.#late.keys().next().value as number);
   }
 
   #takeLate(key: number): boolean {

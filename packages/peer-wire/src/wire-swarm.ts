@@ -1,4 +1,5 @@
 /** What a wire must know of the swarm it belongs to: identity for the handshake, shape for checking every message. */
+import type { HashRequest } from '@bootswarm/metainfo';
 import type { PeerIdentity } from '@bootswarm/swarm-proto';
 
 export interface WireSwarm {
@@ -20,22 +21,4 @@ export interface WireSwarm {
    * reject it. `root` is the pieces root the peer named.
    */
   readonly hashes: (request: HashRequest) => Uint8Array | undefined;
-}
-
-/** The 48-byte body of BEP 52's hash request, decoded. */
-export interface HashRequest {
-  readonly piecesRoot: Uint8Array;
-  readonly baseLayer: number;
-  readonly index: number;
-  readonly length: number;
-  readonly proofLayers: number;
-}
-
-/** Bytes of the piece at `pieceIndex`: the last one may be short. */
-export function pieceLengthAt(
-  swarm: Pick<WireSwarm, 'pieceCount' | 'pieceLength' | 'length'>,
-  pieceIndex: number,
-): number {
-  if (pieceIndex < swarm.pieceCount - 1) return swarm.pieceLength;
-  return swarm.length - pieceIndex * swarm.pieceLength;
 }

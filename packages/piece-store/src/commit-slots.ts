@@ -56,30 +56,23 @@ export class CommitSlots {
     return this.#generation;
   }
 
-  /** Reads both slots. Resets the file when a slot belongs to another image or a format this version does not know. */
+  /** Reads both slots. Empties the file when there are records in it and none can be believed. */
   async load(): Promise<LoadedSlots> {
-    const none = new Bitfield(this.#image.pieceCount);
-    let slots: [Slot, Slot];
-    try {
-      slots = [await this.#read(0), await this.#read(1)];
-    } catch {
-      return { bits: none, discarded: 'unreadable' };
-    }
-    for (const slot of slots) {
-      if (slot.type === 'unknown-version' || slot.type === 'other-image') {
-        // The other slot may look right, but whoever wrote this one may have changed what the data means.
-        await this.#file.truncate(0);
-        return { bits: none, discarded: slot.type };
-      }
-    }
+    const slots: [Slot, Slot] = [await this.#read(0), await this.#read(1)];
+    // A foreign slot counts even if the other looks right: its writer may have changed what the data means.
+    const foreign = slots.find(
+      (slot) => slot.type === 'unknown-version' || slot.type === 'other-image',
+    );
     const newest = newestOf(slots);
-    if (newest === undefined) {
-      const isDamaged = slots.some((slot) => slot.type === 'damaged');
-      return isDamaged ? { bits: none, discarded: 'damaged' } : { bits: none };
+    if (foreign === undefined && newest !== undefined && (await this.#flushed())) {
+      this.#generation = newest.claims.generation;
+      this.#activeSlot = newest.slot;
+      return { bits: newest.claims.bits };
     }
-    this.#generation = newest.claims.generation;
-    this.#activeSlot = newest.slot;
-    return { bits: newest.claims.bits };
+    const bits = new Bitfield(this.#image.pieceCount);
+    if (slots.every(({ type }) => type === 'empty')) return { bits };
+    await this.#file.truncate(0);
+    return { bits, discarded: foreign?.type ?? 'damaged' };
   }
 
   /** Takes the space of both slots, so that a full disk can still commit what it holds. Throws what the disk throws. */
@@ -100,12 +93,29 @@ export class CommitSlots {
     this.#generation = generation;
   }
 
+  /**
+   * The newest slot may come from the page cache only, when its writer was killed before its flush. Written over as it
+   * is then, the other slot could be the only one on the disk.
+   */
+  async #flushed(): Promise<boolean> {
+    try {
+      await this.#file.datasync();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   async #read(slot: 0 | 1): Promise<Slot> {
-    const { size } = this.#file.identity();
     const start = slot * this.#slotBytes;
-    const bytes = new Uint8Array(Math.max(0, Math.min(this.#slotBytes, size - start)));
-    if (!(await readWhole(this.#file, bytes, start))) return { type: 'damaged' };
-    return decodeSlot(this.#image, bytes);
+    const available = Math.max(0, this.#file.identity().size - start);
+    const bytes = new Uint8Array(Math.min(this.#slotBytes, available));
+    try {
+      if (await readWhole(this.#file, bytes, start)) return decodeSlot(this.#image, bytes);
+    } catch {
+      // As good as damaged: the other slot decides, and this one is written next.
+    }
+    return { type: 'damaged' };
   }
 }
 

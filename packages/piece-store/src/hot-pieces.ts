@@ -1,6 +1,6 @@
 /**
- * Pieces kept in memory, bounded by bytes. What guests asked for is an LRU; what was only prefetched takes the room that is
- * left, is the first to go, and never displaces what a guest asked for (lru-cache alone is not scan-resistant).
+ * Pieces kept in memory, bounded by bytes. What guests asked for is an LRU; what was only prefetched takes turns in the
+ * room that is left, and never displaces what a guest asked for (lru-cache alone is not scan-resistant).
  */
 import { LRUCache } from 'lru-cache';
 
@@ -47,18 +47,24 @@ export class HotPieces {
       this.#asked.get(pieceIndex);
       return;
     }
-    for (const oldest of this.#prefetched.keys()) {
-      if (this.bytes + piece.byteLength <= this.#bytesMax) break;
-      this.#removePrefetched(oldest);
-    }
+    this.#evictPrefetched(this.#bytesMax - piece.byteLength);
     this.#asked.set(pieceIndex, ownBytes(piece));
   }
 
   #insertPrefetched(pieceIndex: number, piece: Uint8Array): void {
     if (this.#asked.has(pieceIndex) || this.#prefetched.has(pieceIndex)) return;
-    if (this.bytes + piece.byteLength > this.#bytesMax) return;
+    if (this.#asked.calculatedSize + piece.byteLength > this.#bytesMax) return;
+    this.#evictPrefetched(this.#bytesMax - piece.byteLength);
     this.#prefetched.set(pieceIndex, ownBytes(piece));
     this.#prefetchedBytes += piece.byteLength;
+  }
+
+  /** The oldest first, until no more than `bytesMax` are in use or none is left. */
+  #evictPrefetched(bytesMax: number): void {
+    for (const oldest of this.#prefetched.keys()) {
+      if (this.bytes <= bytesMax) return;
+      this.#removePrefetched(oldest);
+    }
   }
 
   #removePrefetched(pieceIndex: number): void {

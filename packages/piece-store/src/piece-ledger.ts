@@ -19,8 +19,8 @@ export class PieceLedger {
   readonly have: Bitfield;
   readonly #zero: Bitfield;
   readonly #durable: Bitfield;
-  /** Pieces whose bytes on disk this process has written, or read and hashed. */
-  readonly #verified: Bitfield;
+  /** Durable pieces whose bytes this process has written or hashed: the file may be read without a check. */
+  readonly #trusted: Bitfield;
   /** Piece → the generation that will make it durable. */
   readonly #dirty = new Map<number, number>();
   readonly #replayed = new Set<number>();
@@ -32,7 +32,7 @@ export class PieceLedger {
     this.#zero = zero;
     this.have = zero.clone();
     this.#durable = new Bitfield(zero.size);
-    this.#verified = new Bitfield(zero.size);
+    this.#trusted = new Bitfield(zero.size);
   }
 
   /** What was found on disk. `generationMax` is the highest generation in any slot or log entry. */
@@ -50,13 +50,18 @@ export class PieceLedger {
     return this.#zero.has(pieceIndex);
   }
 
-  isVerified(pieceIndex: number): boolean {
-    return this.#verified.has(pieceIndex);
+  /**
+   * Whether the file may be read without a check. Never while a piece is dirty: when the kernel fails to write a page back,
+   * it may drop it, and a read before our next flush then finds what the disk had before.
+   */
+  isTrusted(pieceIndex: number): boolean {
+    return this.#trusted.has(pieceIndex);
   }
 
-  /** Held on the word of a slot or a log entry, not yet checked by this process. */
+  /** Held, but every read has to check the hash. */
   isClaimed(pieceIndex: number): boolean {
-    return this.have.has(pieceIndex) && !this.#verified.has(pieceIndex) && !this.isZero(pieceIndex);
+    const isStored = this.have.has(pieceIndex) && !this.isZero(pieceIndex);
+    return isStored && !this.isTrusted(pieceIndex);
   }
 
   isReplayed(pieceIndex: number): boolean {
@@ -91,28 +96,27 @@ export class PieceLedger {
     assert(!this.isZero(pieceIndex), `zero piece ${pieceIndex} written`);
     this.#replayed.delete(pieceIndex);
     this.have.set(pieceIndex);
-    this.#verified.set(pieceIndex);
     this.#dirty.set(pieceIndex, this.#nextGeneration);
   }
 
-  /** Its bytes on disk have the right hash. */
+  /**
+   * Its bytes were read and have the right hash: a durable piece is trusted from now on. A dirty one will be once it is
+   * durable, a replayed one once it is written again (the kernel may hold it in memory and have failed to write it).
+   */
   confirm(pieceIndex: number): void {
-    assert(this.have.has(pieceIndex), `piece ${pieceIndex} confirmed but not held`);
-    // A replayed piece is confirmed by writing it again: the kernel may hold it in memory and have failed to write it.
-    assert(!this.#replayed.has(pieceIndex), `replayed piece ${pieceIndex} confirmed`);
-    this.#verified.set(pieceIndex);
+    if (this.#durable.has(pieceIndex)) this.#trusted.set(pieceIndex);
   }
 
-  /** Its bytes could not be read just now: they must be verified again. */
+  /** A trusted piece could not be read just now: it must be verified again. */
   doubt(pieceIndex: number): void {
-    this.#verified.clear(pieceIndex);
+    this.#trusted.clear(pieceIndex);
   }
 
   /** held → absent. */
   drop(pieceIndex: number): void {
     assert(this.have.has(pieceIndex) && !this.isZero(pieceIndex), `piece ${pieceIndex} dropped`);
     this.have.clear(pieceIndex);
-    this.#verified.clear(pieceIndex);
+    this.#trusted.clear(pieceIndex);
     this.#dirty.delete(pieceIndex);
     this.#replayed.delete(pieceIndex);
     if (this.#durable.clear(pieceIndex)) this.#drops += 1;
@@ -144,6 +148,7 @@ export class PieceLedger {
       if (this.#dirty.get(index) === ticket.generation) {
         this.#dirty.delete(index);
         this.#durable.set(index);
+        this.#trusted.set(index);
       } else {
         // Dropped while the slot was being written, which vouches for it: the next slot must not.
         this.#drops += 1;
@@ -151,9 +156,9 @@ export class PieceLedger {
     }
   }
 
-  /** The flush failed: all that is dirty is absent again. Returns those pieces. */
+  /** The flush failed: all that is not durable is absent again. Returns those pieces. */
   failCommit(): readonly number[] {
-    const lost = [...this.#dirty.keys()];
+    const lost = [...this.#dirty.keys(), ...this.#replayed];
     for (const index of lost) this.drop(index);
     return lost;
   }

@@ -25,6 +25,11 @@ export class PieceShape {
     return Math.min(this.pieceLength, this.length - pieceIndex * this.pieceLength);
   }
 
+  /** Where the piece ends in the image. */
+  endOf(pieceIndex: number): number {
+    return this.offsetOf(pieceIndex) + this.bytesOf(pieceIndex);
+  }
+
   /** Asserts that [offset, offset + byteCount) lies within one piece. */
   assertWithin(pieceIndex: number, offset: number, byteCount: number): void {
     assert(

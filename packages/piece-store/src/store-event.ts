@@ -14,11 +14,12 @@ export type LostReason =
 
 /** Why a cache's records were not believed when it was opened. */
 export type DiscardReason =
-  /** No slot has a valid checksum. */
+  /** No slot could be read and had a valid checksum. */
   | 'damaged'
   | 'unknown-version'
   | 'other-image'
-  | 'unreadable'
+  /** A disk error: pieces written just before the last process ended may have to be fetched again. */
+  | 'unreadable-log'
   /** cache.raw is missing or truncated: what lay beyond its end is gone. */
   | 'cache-file-short';
 

@@ -69,7 +69,7 @@ export async function writeWhole(
   let done = 0;
   while (done < bytes.length) {
     const count = await file.write(bytes.subarray(done), position + done);
-    if (count === 0) throw new Error(`wrote 0 of ${bytes.length - done} bytes`);
+    if (count === 0) throw Object.assign(new Error('the disk wrote 0 bytes'), { code: 'EIO' });
     done += count;
   }
 }

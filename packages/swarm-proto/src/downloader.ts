@@ -31,6 +31,7 @@ export class Downloader<Payload> {
   /** Boot order still to be fetched; a cursor instead of shift(), since it can be long. */
   #prefetchQueue: number[] = [];
   #prefetchNext = 0;
+  readonly #prefetchMax: number;
   #isFillEnabled = false;
   #fillProgressAt = 0;
 
@@ -40,7 +41,9 @@ export class Downloader<Payload> {
     this.availability = new Availability(state.shape.pieceCount);
     this.#chooser = new SourceChooser(state, neighbours);
     this.#picker = new FillPicker(state, this.availability, neighbours);
-    const { have } = state;
+    const { have, limits, shape } = state;
+    const byBytes = Math.max(4, Math.floor(limits.prefetchBytesMax / shape.pieceLength));
+    this.#prefetchMax = Math.min(limits.prefetchInFlightMax, byBytes);
     for (let index = have.nextClear(0); index >= 0; index = have.nextClear(index + 1)) {
       this.availability.list(index);
     }
@@ -86,11 +89,7 @@ export class Downloader<Payload> {
   /** Opens as many requests as the pipelines take, most urgent class first. */
   schedule(): void {
     for (const flight of this.flights.waiting) this.#assign(flight);
-    const { prefetchInFlightMax } = this.#state.limits;
-    while (
-      this.#prefetchNext < this.#prefetchQueue.length &&
-      this.flights.prefetchAsked < prefetchInFlightMax
-    ) {
+    while (this.#prefetchNext < this.#prefetchQueue.length && this.#hasPrefetchRoom()) {
       const pieceIndex = this.#prefetchQueue[this.#prefetchNext];
       this.#prefetchNext += 1;
       if (this.#state.have.has(pieceIndex) || this.flights.get(pieceIndex)) continue;
@@ -290,9 +289,13 @@ export class Downloader<Payload> {
     this.availability.list(flight.pieceIndex);
   }
 
+  #hasPrefetchRoom(): boolean {
+    return this.flights.prefetchAsked + this.flights.storing < this.#prefetchMax;
+  }
+
   #fill(): void {
     const { limits, now } = this.#state;
-    while (this.flights.prefetchAsked < limits.prefetchInFlightMax) {
+    while (this.#hasPrefetchRoom()) {
       const pick = this.#picker.fromPeers();
       if (pick === undefined) break;
       this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer);
@@ -302,10 +305,7 @@ export class Downloader<Payload> {
       this.#reachOriginForFill();
       return;
     }
-    while (
-      this.flights.prefetchAsked < limits.prefetchInFlightMax &&
-      origin.requests.size < limits.fillFromOriginMax
-    ) {
+    while (this.#hasPrefetchRoom() && origin.requests.size < limits.fillFromOriginMax) {
       const isStalled = now - this.#fillProgressAt > limits.fillStalledMs;
       const pick =
         this.#picker.fromOrigin(origin) ?? (isStalled ? this.#picker.orphan(origin) : undefined);

@@ -39,6 +39,7 @@ export class Flights {
   #prefetchAsked = 0;
   #askedCount = 0;
   #demands = 0;
+  #storing = 0;
 
   get size(): number {
     return this.#flights.size;
@@ -52,6 +53,11 @@ export class Flights {
   /** Flights in state asked. */
   get askedCount(): number {
     return this.#askedCount;
+  }
+
+  /** Flights in state storing. */
+  get storing(): number {
+    return this.#storing;
   }
 
   /** Flights a guest of this node waits for. */
@@ -148,6 +154,7 @@ export class Flights {
   store(flight: Flight): void {
     assert(flight.state === 'verifying', `store while ${flight.state}`);
     flight.state = 'storing';
+    this.#storing += 1;
     this.setDemanded(flight, false);
     flight.holders = 0;
   }
@@ -156,6 +163,7 @@ export class Flights {
   end(flight: Flight): void {
     assert(flight.state === 'waiting' || flight.state === 'storing', `end while ${flight.state}`);
     this.setDemanded(flight, false);
+    if (flight.state === 'storing') this.#storing -= 1;
     this.waiting.delete(flight);
     this.#flights.delete(flight.pieceIndex);
   }

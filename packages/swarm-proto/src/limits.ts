@@ -10,6 +10,8 @@ export interface SwarmLimits {
    * (measured in a simulated storm of 1,000 nodes: 64 gave 1.07 × the fluid limit, 512 gave 1.30 ×).
    */
   readonly prefetchInFlightMax: number;
+  /** The same in bytes, for large pieces; what is being stored counts too, so that a slow disk slows the fetching. */
+  readonly prefetchBytesMax: number;
   /** Pieces asked of one peer before its bandwidth is known: enough to measure it, little enough to lose. */
   readonly requestsInFlightMin: number;
   /** Pieces asked of one peer at most; 64 pieces of 64 KiB are 32 ms at 1 Gbit/s. */
@@ -54,6 +56,7 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   peersMax: 64,
   neighboursWanted: 12,
   prefetchInFlightMax: 64,
+  prefetchBytesMax: 16 * 1024 * 1024,
   requestsInFlightMin: 4,
   requestsInFlightMax: 64,
   pipelineMs: 50,

@@ -27,9 +27,10 @@ export class Peer {
   /** Said have-all, or a full bitfield, or all pieces one by one: not counted in Availability. */
   isSeeder = false;
   isBitfieldDue = true;
-  peerIsChoking: boolean;
+  /** BEP 3: a wire begins choked on both sides. */
+  peerIsChoking = true;
   amInterested = false;
-  amChoking: boolean;
+  amChoking = true;
   peerIsInterested = false;
   isCongested = false;
   /** By piece, in the order sent: the first is the oldest. */
@@ -58,10 +59,6 @@ export class Peer {
     this.identity = identity;
     this.dialled = dialled;
     this.have = new Bitfield(pieceCount);
-    const isForeign = identity.kind === 'foreign';
-    // Between our own agents nobody chokes: the order of uploads is decided by class, not by barter.
-    this.peerIsChoking = isForeign;
-    this.amChoking = isForeign;
     this.uploads = new UploadQueue(limits.requestsHeldMax);
   }
 

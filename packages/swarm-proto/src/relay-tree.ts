@@ -54,12 +54,10 @@ export class RelayTree {
     return ranks.map((each) => this.#memberAt(stripe, each));
   }
 
-  /** The node that takes this piece from the origin when nobody needs it yet: fill spreads the image over all nodes. */
-  isFillOwner(pieceIndex: number): boolean {
-    return pieceIndex % this.#memberCount === this.#self;
-  }
-
-  /** Step and phase of the pieces we own for fill: self, self + step, … */
+  /**
+   * Fill spreads the image over all nodes: of what nobody needs yet, each takes the pieces self, self + fillStep, … from the
+   * origin.
+   */
   get fillStep(): number {
     return this.#memberCount;
   }

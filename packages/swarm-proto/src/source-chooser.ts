@@ -75,8 +75,8 @@ export class SourceChooser<Payload> {
     const graceEnds = flight.wantedAt + limits.dialGraceMs;
     for (const node of this.#neighbours.sourcesOf(flight.pieceIndex)) {
       const peer = this.#neighbours.peerOf(node);
-      if (peer === undefined) {
-        if (this.#neighbours.reach(node) && now < graceEnds) {
+      if (peer === undefined || peer.peerIsChoking) {
+        if (now < graceEnds && this.#neighbours.reach(node)) {
           return { type: 'wait', until: graceEnds };
         }
       } else if (
@@ -92,9 +92,11 @@ export class SourceChooser<Payload> {
   }
 
   #origin(flight: Flight): Choice {
-    const origin = this.#neighbours.origins.find((peer) => this.#mayAsk(peer, flight));
+    const { origins } = this.#neighbours;
+    const open = origins.filter((peer) => !peer.peerIsChoking);
+    const origin = open.find((peer) => this.#mayAsk(peer, flight));
     if (origin) return { type: 'ask', peer: origin, originReason: this.#originReason(flight) };
-    if (this.#neighbours.origins.length === 0 && this.#neighbours.reachOrigin()) {
+    if (open.length === 0 && (origins.length > 0 || this.#neighbours.reachOrigin())) {
       return { type: 'wait', until: this.#state.now + this.#state.limits.dialGraceMs };
     }
     return { type: 'none' };

@@ -136,7 +136,7 @@ export class SwarmEngine<Payload> {
   }
 
   #onPeerConnected(input: Extract<SwarmInput<Payload>, { type: 'peer-connected' }>): void {
-    const { limits, shape, peers, have } = this.#state;
+    const { limits, shape, peers } = this.#state;
     const peer = new Peer(input.peer, input.identity, input.dialled, shape.pieceCount, limits);
     const { refuse, other } = this.#neighbours.admit(peer);
     const isFull = peers.size >= limits.peersMax && input.dialled === undefined;
@@ -151,16 +151,21 @@ export class SwarmEngine<Payload> {
       this.#onPeerGone(other);
     }
     peers.set(peer.id, peer);
-    if (peer.isOrigin) {
-      peer.isSeeder = true;
-      return;
-    }
-    if (have.isFull) this.#state.send(peer, { type: 'have-all' });
-    else if (have.count === 0) this.#state.send(peer, { type: 'have-none' });
-    else this.#state.send(peer, { type: 'bitfield', bitfield: have.clone() });
+    if (peer.isOrigin) peer.isSeeder = true;
+    else this.#sendHave(peer);
+    // Between our own agents nobody stays choked: the order of uploads is decided by class, not by barter.
+    if (peer.isOurs) this.#setChoking(peer, false);
     if (!peer.isOurs && this.#rechokeAt === Infinity) {
       this.#rechokeAt = this.#state.now + limits.rechokeMs;
     }
+  }
+
+  /** First of all messages on a wire (BEP 3). */
+  #sendHave(peer: Peer): void {
+    const { have } = this.#state;
+    if (have.isFull) this.#state.send(peer, { type: 'have-all' });
+    else if (have.count === 0) this.#state.send(peer, { type: 'have-none' });
+    else this.#state.send(peer, { type: 'bitfield', bitfield: have.clone() });
   }
 
   #onPeerGone(peer: Peer): void {

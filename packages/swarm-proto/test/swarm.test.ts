@@ -119,18 +119,21 @@ describe('faults', () => {
     expect(boot(swarm, swarm.nodes, range(64))).toBe(true);
   });
 
-  test('a wrong piece is never delivered and its sender is left', () => {
-    const swarm = storm(4, 40);
-    for (const node of swarm.nodes.slice(0, 3)) boot(swarm, [node], range(40));
-    swarm.nodes[0].isPoisoner = true;
+  test('a wrong piece is never delivered and its sender is left after the first', () => {
+    const swarm = storm(3, 40);
+    for (const node of swarm.nodes) boot(swarm, [node], range(40));
+    const poisoners = swarm.nodes.slice();
+    for (const node of poisoners) node.isPoisoner = true;
     const late = swarm.add('late');
     swarm.announceMembers();
     expect(boot(swarm, [late], range(40))).toBe(true);
     const { piecesRefuted } = late.engine.snapshot().stats;
-    expect(piecesRefuted).toBeLessThanOrEqual(4);
-    expect(
-      [...late.wires.values()].some((w) => w.from === swarm.nodes[0] || w.to === swarm.nodes[0]),
-    ).toBe(false);
+    expect(piecesRefuted).toBeGreaterThan(0);
+    expect(piecesRefuted).toBeLessThanOrEqual(poisoners.length);
+    const ends = [...late.wires.values()].flatMap(({ from, to }) => [from, to]);
+    expect(ends.filter((node) => poisoners.includes(node))).toHaveLength(
+      poisoners.length - piecesRefuted,
+    );
   });
 
   test('a restarted node with its pieces fetches none of them again', () => {

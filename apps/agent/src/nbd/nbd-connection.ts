@@ -10,7 +10,10 @@ import { NbdSession } from '@bootswarm/nbd-proto';
 import type { ExportBinding, ExportDirectory, ExportSource, ReadHandle } from './export-source.ts';
 import type { ReplyAllowance, ReplyBudget } from './reply-budget.ts';
 
-/** Why a connection ended. `error` is a ProtocolError when the client broke a rule. */
+/**
+ * Why a connection ended. done: the client said so. abandoned: it vanished, or took too long to leave. cut: by us. failed:
+ * `error` is a ProtocolError when the client broke a rule, anything else when we did.
+ */
 export interface ConnectionEnd {
   readonly reason: 'done' | 'handshake-timeout' | 'abandoned' | 'cut' | 'failed';
   readonly exportName: string | undefined;
@@ -27,8 +30,8 @@ export interface ConnectionOptions {
   readonly onEnd: (connection: NbdConnection, end: ConnectionEnd) => void;
 }
 
-/** Thirty-two replies of 4 KiB and three of 64 KiB fit; longer ones are written by themselves, at no cost worth counting. */
-const REPLY_BUFFER_LENGTH = 256 * 1024;
+/** Thirty-one replies of 4 KiB, more than QEMU's 16 requests in flight, or one of 64 KiB. Longer ones are written alone. */
+const REPLY_BUFFER_LENGTH = 128 * 1024;
 
 /** One turn of the event loop for one client. Others, and the swarm, wait no longer than this. */
 const TURN_MS_MAX = 5;
@@ -50,18 +53,25 @@ export class NbdConnection {
   #deadline: NodeJS.Timeout | undefined;
   #isPumping = false;
   #isTurnOver = false;
+  /** The client is done; the socket's queue drains, then it closes. */
+  #isClosing = false;
   #hasEnded = false;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
     this.#session = new NbdSession(options.directory);
-    this.#setDeadline(options.handshakeTimeoutMs, 'handshake-timeout');
+  }
+
+  /** Greets the client and serves it until `onEnd`. */
+  start(): void {
+    const socket = this.#socket;
+    this.#setDeadline(this.#options.handshakeTimeoutMs, 'handshake-timeout');
     socket.on('data', (bytes) => this.#guard(() => this.#session.handle(bytes)));
     socket.on('end', () => this.#guard(() => this.#inputEnded()));
     socket.on('drain', () => this.#pump());
     socket.on('error', (error) => this.#end('abandoned', error));
-    socket.on('close', () => this.#end('abandoned'));
+    socket.on('close', () => this.#end(this.#isClosing ? 'done' : 'abandoned'));
     this.#pump();
   }
 
@@ -92,10 +102,10 @@ export class NbdConnection {
 
   /** Serves the session until it wants something: input, a read's answer, a client that reads its replies, or its next turn. */
   #pump(): void {
-    if (this.#isPumping || this.#isTurnOver || this.#hasEnded) return;
+    if (this.#isPumping || this.#hasEnded) return;
     this.#isPumping = true;
     try {
-      this.#serve();
+      if (!this.#isTurnOver) this.#serve();
       if (!this.#hasEnded) this.#flush();
     } catch (error) {
       this.#end('failed', error);
@@ -114,7 +124,7 @@ export class NbdConnection {
         this.#yieldTurn();
         return;
       }
-      if (!this.#serveOne()) return;
+      if (!this.#serveOne() || this.#hasEnded) return;
     }
   }
 
@@ -126,26 +136,35 @@ export class NbdConnection {
       case 'read':
         return this.#read(effect);
       case 'write':
-        this.#append(effect.bytes);
-        if (this.#source === undefined) this.#openSource();
+        if (this.#source === undefined) this.#negotiate(effect.bytes);
+        else this.#append(effect.bytes);
         return true;
       case 'cache':
         this.#append(effect.bytes);
         this.#source?.prefetch(effect.offset, effect.length);
         return true;
       case 'close':
-        if (effect.error === undefined) this.#flush();
-        this.#end('done', effect.error);
+        if (effect.error === undefined) this.#closeSoon();
+        else this.#end('failed', effect.error);
         return false;
     }
   }
 
-  #openSource(): void {
+  /** Sends a handshake reply; the last one ends the handshake, and only now is there a reply buffer to pay for. */
+  #negotiate(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
     const binding = this.#session.export;
     if (binding === undefined) return;
     this.#exportName = binding.name;
     this.#source = binding.open();
     clearTimeout(this.#deadline);
+  }
+
+  #closeSoon(): void {
+    this.#flush();
+    this.#isClosing = true;
+    this.#setDeadline(this.#options.halfClosedTimeoutMs, 'abandoned');
+    this.#socket.destroySoon();
   }
 
   #read(effect: ReadEffect): boolean {
@@ -181,8 +200,9 @@ export class NbdConnection {
       this.#guard(() => this.#reply(effect, reply));
     };
     waiting.handle = this.#source!.read(effect.offset, target, done);
-    // The source may have had it after all, and called done() before it returned.
-    if (!waiting.isDone) this.#waiting.add(waiting);
+    // Before it returned the source may have called done(), having had it after all, or have had this connection cut.
+    if (this.#hasEnded) waiting.handle.cancel();
+    else if (!waiting.isDone) this.#waiting.add(waiting);
   }
 
   /** Sends a reply with a buffer of its own, whose bytes are held in the budget until the kernel has them. */
@@ -195,12 +215,8 @@ export class NbdConnection {
     });
   }
 
+  /** Adds a reply without data, at most the 8 KiB of EXTENTS_MAX. */
   #append(bytes: Uint8Array): void {
-    if (bytes.length > REPLY_BUFFER_LENGTH) {
-      this.#flush();
-      this.#socket.write(bytes);
-      return;
-    }
     this.#replySpace(bytes.length).set(bytes);
     this.#repliesLength += bytes.length;
   }
@@ -238,14 +254,17 @@ export class NbdConnection {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     clearTimeout(this.#deadline);
-    // What a finished client is still owed is in the socket's queue: that much is sent.
-    if (reason === 'done' && error === undefined) this.#socket.destroySoon();
-    else this.#socket.destroy();
-    for (const waiting of this.#waiting) waiting.handle?.cancel();
+    this.#socket.destroy();
+    let cause = error;
+    try {
+      for (const waiting of this.#waiting) waiting.handle?.cancel();
+      this.#source?.close();
+    } catch (closeError) {
+      cause ??= closeError;
+    }
     this.#waiting.clear();
-    this.#source?.close();
     this.#options.budget.leave(this.#allowance);
-    this.#options.onEnd(this, { reason, exportName: this.#exportName, error });
+    this.#options.onEnd(this, { reason, exportName: this.#exportName, error: cause });
   }
 }
 

@@ -1,0 +1,147 @@
+/**
+ * The agent of one compute node: joins what the packages do into one daemon, and answers the control API. Images, swarms, exports
+ * and VMs each have an owner; this file decides what follows for one from an event of another.
+ */
+import { OperatorError } from '@bootswarm/stdx';
+import { noReadBytes } from '@bootswarm/swarm-driver';
+import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo, VmStatus } from './api.ts';
+import type { Attachments } from './attachments.ts';
+import type { ImageExport } from './image-export.ts';
+import type { ImageLibrary } from './image-library.ts';
+import type { ImageSession } from './image-session.ts';
+import type { ExportDirectory } from './nbd/export-source.ts';
+import type { VmRegistry } from './vm/vm-registry.ts';
+
+/** What the agent is told about itself, for `status`. */
+export interface AgentFacts {
+  readonly version: string;
+  readonly node: string;
+  readonly zone: string;
+  readonly rack: string;
+  readonly trackerUrl: string;
+  readonly peerAddress: string;
+  readonly cacheDir: string;
+  readonly nbdSocket: string;
+}
+
+export interface AgentParts {
+  readonly facts: AgentFacts;
+  readonly library: ImageLibrary;
+  readonly vms: VmRegistry;
+  readonly attachments: Attachments;
+  readonly isTrackerConnected: () => boolean;
+  /** Cuts the NBD connections of an export. */
+  readonly cutExport: (exportName: string) => void;
+}
+
+export class Agent implements ExportDirectory {
+  readonly #parts: AgentParts;
+  readonly #startedAt = performance.now();
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+  }
+
+  /** ExportDirectory: IMAGEID is there while attached, IMAGEID@VM while the VM exists. */
+  find(exportName: string): ImageExport | undefined {
+    const { library, vms } = this.#parts;
+    const at = exportName.indexOf('@');
+    const session = library.get(at < 0 ? exportName : exportName.slice(0, at));
+    if (session === undefined) return undefined;
+    if (at < 0) return session.isAttached ? session.exportFor('') : undefined;
+    const name = exportName.slice(at + 1);
+    const vm = vms.list().find((each) => each.name === name);
+    return vm?.image === session.id ? session.exportFor(name) : undefined;
+  }
+
+  /** ExportDirectory: what was attached by hand; a VM's export is nobody else's business. */
+  list(): string[] {
+    return [...this.#parts.library.sessions].filter((each) => each.isAttached).map(({ id }) => id);
+  }
+
+  async attach(image: string): Promise<ExportInfo> {
+    const session = await this.#parts.library.ensure(image);
+    session.isAttached = true;
+    this.#parts.attachments.set(session.id, true);
+    const socket = this.#parts.facts.nbdSocket;
+    return {
+      image: session.id,
+      imageName: session.metainfo.name,
+      length: session.metainfo.length,
+      socket,
+      export: session.id,
+      uri: `nbd+unix:///${session.id}?socket=${encodeURI(socket)}`,
+    };
+  }
+
+  detach(image: string): void {
+    const session = this.#parts.library.find(image);
+    if (!session.isAttached) {
+      throw new OperatorError(
+        'not-attached',
+        `Image ${session.metainfo.name} is not attached on this node`,
+        'List what is with: bootswarm status',
+      );
+    }
+    session.isAttached = false;
+    this.#parts.attachments.set(session.id, false);
+    this.#parts.cutExport(session.id);
+  }
+
+  async createVm(image: string, name: string, sizeBytes: number | undefined): Promise<VmInfo> {
+    const { metainfo, id } = await this.#parts.library.ensure(image);
+    return this.#parts.vms.create(
+      { id, name: metainfo.name, length: metainfo.length },
+      name,
+      sizeBytes,
+    );
+  }
+
+  async removeVm(name: string, force: boolean): Promise<void> {
+    const { image, export: exportName } = this.#parts.vms.get(name);
+    await this.#parts.vms.remove(name, { force });
+    this.#parts.cutExport(exportName);
+    this.#parts.library.get(image)?.dropExport(name);
+  }
+
+  vmStatuses(): VmStatus[] {
+    return this.#parts.vms.list().map((vm) => {
+      const { name, image, imageName, overlay, createdAt } = vm;
+      const found = this.#parts.library.get(image)?.exportFor(name);
+      const connections = found?.connections ?? 0;
+      const read = found?.read ?? noReadBytes();
+      return { name, image, imageName, overlay, createdAt, connections, read };
+    });
+  }
+
+  status(): AgentStatus {
+    const { facts, library, isTrackerConnected } = this.#parts;
+    const { trackerUrl, ...rest } = facts;
+    return {
+      ...rest,
+      pid: process.pid,
+      uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
+      tracker: { url: trackerUrl, isConnected: isTrackerConnected() },
+      rssBytes: process.memoryUsage.rss(),
+      images: [...library.sessions].map((session) => session.status()),
+      vms: this.vmStatuses(),
+    };
+  }
+
+  touched(image: string): TouchedPieces {
+    const { metainfo, reader } = this.#parts.library.find(image);
+    const { imageId, pieceCount, pieceLength, length } = metainfo;
+    const bitfield = Buffer.from(reader.touched.toBytes()).toString('base64');
+    return { image: imageId, pieceCount, pieceLength, length, bitfield };
+  }
+
+  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
+  async withdrawn(imageId: string): Promise<void> {
+    const session = this.#parts.library.get(imageId);
+    if (session && !this.#isInUse(session)) await this.#parts.library.release(imageId);
+  }
+
+  #isInUse(session: ImageSession): boolean {
+    return session.isAttached || this.#parts.vms.list().some((vm) => vm.image === session.id);
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Asks the tracker's catalogue over HTTP: which image a name means, its signed metainfo, its piece layer. What comes back is
+ * bounded, and nothing of it is believed before its signature and hashes are checked.
+ */
+import {
+  type Metainfo,
+  makePieceLayer,
+  openSignedMetainfo,
+  type PieceLayer,
+} from '@bootswarm/metainfo';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
+
+/** Signed metainfo without layers is some 400 bytes. */
+const METAINFO_BYTES_MAX = 64 * 1024;
+const SUMMARY_BYTES_MAX = 256 * 1024;
+const TIMEOUT_MS = 30_000;
+
+export interface FetchedImage {
+  readonly metainfoBytes: Uint8Array;
+  readonly metainfo: Metainfo;
+  readonly publicKeyHex: string;
+  readonly layer: PieceLayer;
+}
+
+export class CatalogueClient {
+  readonly #url: string;
+
+  /** `url` is the tracker's, e.g. http://controller:7420 */
+  constructor(url: string) {
+    this.#url = url.replace(/\/+$/, '');
+  }
+
+  /** The id of an image given by id, unique prefix or name. Throws OperatorError `image-not-found` or `tracker-unreachable`. */
+  async resolve(image: string): Promise<string> {
+    const bytes = await this.#get(
+      `/v1/images/${encodeURIComponent(image)}`,
+      SUMMARY_BYTES_MAX,
+      image,
+    );
+    const id = (JSON.parse(Buffer.from(bytes).toString()) as { id?: unknown }).id;
+    if (typeof id === 'string' && /^[0-9a-f]{40}$/.test(id)) return id;
+    throw this.#nonsense(`/v1/images/${image}`, 'it has no image id');
+  }
+
+  /** Metainfo and piece layer of an image id, checked; with `pinnedKeyHex` signed by that key. */
+  async fetchImage(imageId: string, pinnedKeyHex: string | undefined): Promise<FetchedImage> {
+    const path = `/v1/images/${imageId}`;
+    const metainfoBytes = await this.#get(`${path}/metainfo`, METAINFO_BYTES_MAX, imageId);
+    const { metainfo, publicKeyHex } = this.#checked(path, () =>
+      openSignedMetainfo(metainfoBytes, pinnedKeyHex),
+    );
+    if (metainfo.imageId !== imageId) {
+      throw this.#nonsense(path, `it sent the metainfo of ${metainfo.imageId}`);
+    }
+    const layerBytes = await this.#get(`${path}/piece-layer`, metainfo.pieceCount * 32, imageId);
+    const layer = this.#checked(path, () => makePieceLayer(metainfo, layerBytes));
+    return { metainfoBytes, metainfo, publicKeyHex, layer };
+  }
+
+  async #get(path: string, bytesMax: number, image: string): Promise<Uint8Array> {
+    const url = this.#url + path;
+    let response: Response;
+    try {
+      response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' });
+    } catch (error) {
+      throw new OperatorError(
+        'tracker-unreachable',
+        `The tracker at ${this.#url} does not answer: ${reasonOf(error)}`,
+        'Check that it runs (curl URL/healthz) and that the agent was given the right --tracker URL.',
+        { cause: error },
+      );
+    }
+    if (response.status === 404) {
+      await response.body?.cancel();
+      throw new OperatorError(
+        'image-not-found',
+        `The tracker at ${this.#url} has no image ${image}`,
+        'List what there is with: bootswarm images',
+      );
+    }
+    if (response.status === 409)
+      throw new OperatorError('image-ambiguous', ...(await problemOf(response)));
+    if (!response.ok || response.body === null) {
+      await response.body?.cancel();
+      throw this.#nonsense(path, `HTTP status ${response.status}`);
+    }
+    return this.#collect(response.body, bytesMax, path);
+  }
+
+  async #collect(
+    body: ReadableStream<Uint8Array>,
+    bytesMax: number,
+    path: string,
+  ): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of body) {
+      length += chunk.length;
+      if (length > bytesMax) throw this.#nonsense(path, `more than ${bytesMax} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, length);
+  }
+
+  #checked<T>(path: string, check: () => T): T {
+    try {
+      return check();
+    } catch (error) {
+      throw this.#nonsense(path, messageOf(error));
+    }
+  }
+
+  #nonsense(path: string, what: string): OperatorError {
+    return new OperatorError(
+      'tracker-answer',
+      `The tracker's answer to ${this.#url}${path} cannot be used: ${what}`,
+      'If the tracker was set up anew with another publisher key, remove publisher.pub from the cache directory.',
+    );
+  }
+}
+
+async function problemOf(response: Response): Promise<[string, string]> {
+  const body = (await response.json().catch(() => ({}))) as { detail?: string; hint?: string };
+  return [body.detail ?? 'The image name is ambiguous', body.hint ?? 'Give the image id.'];
+}
+
+/** fetch() hides what went wrong in `cause`. */
+function reasonOf(error: unknown): string {
+  const { cause } = error as { cause?: unknown };
+  return cause === undefined ? messageOf(error) : messageOf(cause);
+}

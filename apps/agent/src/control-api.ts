@@ -1,0 +1,173 @@
+/**
+ * The agent's HTTP API on RUN/agent.sock, which only its own user and group may open. Maps routes to the agent's methods and
+ * errors to problem+json; what the answers mean is in api.ts.
+ */
+import { once } from 'node:events';
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
+import type { Agent } from './agent.ts';
+
+const BODY_BYTES_MAX = 64 * 1024;
+
+type Handler = (agent: Agent, argument: string, request: ApiRequest) => unknown;
+
+interface ApiRequest {
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly query: URLSearchParams;
+}
+
+/** Method and path, with at most one `*` for the argument. What is not here is not there. */
+const ROUTES: readonly (readonly [method: string, path: RegExp, handler: Handler])[] = [
+  ['GET', /^\/v1\/status$/, (agent) => agent.status()],
+  ['GET', /^\/v1\/images\/([^/]+)\/touched$/, (agent, image) => agent.touched(image)],
+  ['POST', /^\/v1\/exports$/, (agent, _, { body }) => agent.attach(text(body, 'image'))],
+  ['DELETE', /^\/v1\/exports\/([^/]+)$/, (agent, image) => agent.detach(image)],
+  ['GET', /^\/v1\/vms$/, (agent) => ({ vms: agent.vmStatuses() })],
+  [
+    'POST',
+    /^\/v1\/vms$/,
+    (agent, _, { body }) =>
+      agent.createVm(text(body, 'image'), text(body, 'name'), optionalNumber(body, 'sizeBytes')),
+  ],
+  [
+    'DELETE',
+    /^\/v1\/vms\/([^/]+)$/,
+    (agent, name, { query }) => agent.removeVm(name, query.get('force') === '1'),
+  ],
+];
+
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  'bad-request': 400,
+  'no-such-route': 404,
+  'image-not-found': 404,
+  'vm-not-found': 404,
+  'not-attached': 404,
+  'image-ambiguous': 409,
+  'vm-exists': 409,
+  'vm-running': 409,
+  'image-in-use': 409,
+  'tracker-unreachable': 503,
+};
+
+export class ControlApi {
+  readonly #agent: Agent;
+  readonly #server: Server;
+
+  constructor(agent: Agent) {
+    this.#agent = agent;
+    this.#server = createServer({ requestTimeout: 30_000 }, (request, response) => {
+      void this.#answer(request, response);
+    });
+  }
+
+  /** The run directory is the agent's alone by its cache lock, so a socket found here is a dead agent's. */
+  async listen(path: string): Promise<void> {
+    rmSync(path, { force: true });
+    this.#server.listen(path);
+    await once(this.#server, 'listening');
+    chmodSync(path, 0o660);
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
+      const body = await readBody(request);
+      for (const [method, path, handler] of ROUTES) {
+        const match = request.method === method ? path.exec(pathname) : null;
+        if (match === null) continue;
+        const argument = match[1] === undefined ? '' : decode(match[1]);
+        const result = await handler(this.#agent, argument, { body, query: searchParams });
+        return send(response, result === undefined ? 204 : 200, result);
+      }
+      throw new OperatorError(
+        'no-such-route',
+        `${request.method} ${pathname} is not a route of this agent`,
+        'The CLI and the agent may be of different versions: compare bootswarm --version with status.',
+      );
+    } catch (error) {
+      sendProblem(response, error);
+    }
+  }
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.statusCode = status;
+  if (body === undefined) return void response.end();
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify(body));
+}
+
+function sendProblem(response: ServerResponse, error: unknown): void {
+  const isTold = error instanceof OperatorError;
+  const code = isTold ? error.code : 'agent-failed';
+  const status = isTold ? (STATUS_BY_CODE[code] ?? 422) : 500;
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/problem+json');
+  const hint = isTold ? error.hint : "Look for the cause in the agent's log.";
+  response.end(
+    JSON.stringify({
+      title: code.replaceAll('-', ' '),
+      status,
+      code,
+      detail: messageOf(error),
+      hint,
+    }),
+  );
+}
+
+async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > BODY_BYTES_MAX)
+      throw badRequest(`the body is longer than ${BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  if (length === 0) return {};
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+  } catch {
+    // Told below.
+  }
+  throw badRequest('the body is not a JSON object');
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw badRequest(`the path segment ${segment} is not valid`);
+  }
+}
+
+function text(body: Readonly<Record<string, unknown>>, key: string): string {
+  const value = body[key];
+  if (typeof value === 'string' && value !== '') return value;
+  throw badRequest(`"${key}" is missing or not a string`);
+}
+
+function optionalNumber(body: Readonly<Record<string, unknown>>, key: string): number | undefined {
+  const value = body[key];
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
+  throw badRequest(`"${key}" is not a positive whole number`);
+}
+
+function badRequest(what: string): OperatorError {
+  return new OperatorError(
+    'bad-request',
+    `The request cannot be used: ${what}`,
+    'Compare it with apps/agent/src/api.ts.',
+  );
+}

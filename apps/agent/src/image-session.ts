@@ -1,0 +1,145 @@
+/**
+ * One image on this node: its cache, its swarm, its exports and what was read through them. Opened from what the cache directory
+ * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
+ */
+import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
+import { CachePieceStore, type StoreEvent } from '@bootswarm/piece-store';
+import { ImageReader, noReadBytes, type ReadBytes, type SwarmHost } from '@bootswarm/swarm-driver';
+import type { SwarmMember } from '@bootswarm/swarm-proto';
+import type { ImageStatus } from './api.ts';
+import { type FillMode, FillPolicy } from './fill-policy.ts';
+import { ImageExport } from './image-export.ts';
+
+export interface ImageSessionOptions {
+  readonly metainfo: Metainfo;
+  readonly layer: PieceLayer;
+  /** The image's directory in the cache. */
+  readonly directory: string;
+  readonly host: SwarmHost;
+  readonly hotBytesMax: number;
+  readonly fill: FillMode;
+  readonly onStoreEvent: (imageId: string, event: StoreEvent) => void;
+}
+
+export class ImageSession {
+  readonly metainfo: Metainfo;
+  readonly reader: ImageReader;
+  /** Shown to NBD clients under its own id; VMs have exports of their own. */
+  isAttached = false;
+  readonly #host: SwarmHost;
+  readonly #store: CachePieceStore;
+  readonly #exports = new Map<string, ImageExport>();
+  readonly #fill: FillPolicy;
+
+  static async open(options: ImageSessionOptions): Promise<ImageSession> {
+    let session: ImageSession | undefined;
+    const lostEarly: number[] = [];
+    const store = await CachePieceStore.open({
+      directory: options.directory,
+      metainfo: options.metainfo,
+      layer: options.layer,
+      hotBytesMax: options.hotBytesMax,
+      onEvent: (event) => {
+        if (event.type === 'piece-lost') {
+          if (session) session.reader.pieceLost(event.pieceIndex);
+          else lostEarly.push(event.pieceIndex);
+        }
+        options.onStoreEvent(options.metainfo.imageId, event);
+      },
+    });
+    session = new ImageSession(options, store);
+    for (const pieceIndex of lostEarly) session.reader.pieceLost(pieceIndex);
+    return session;
+  }
+
+  private constructor(options: ImageSessionOptions, store: CachePieceStore) {
+    this.metainfo = options.metainfo;
+    this.#host = options.host;
+    this.#store = store;
+    const driver = options.host.open({ metainfo: options.metainfo, layer: options.layer, store });
+    this.reader = new ImageReader(driver);
+    this.#fill = new FillPolicy(options.fill, performance.now());
+  }
+
+  get id(): string {
+    return this.metainfo.imageId;
+  }
+
+  get piecesHad(): number {
+    return this.#store.have.count;
+  }
+
+  /** The export of this image for a VM, or for `attach` when `vm` is empty. */
+  exportFor(vm: string): ImageExport {
+    let found = this.#exports.get(vm);
+    if (found === undefined) {
+      found = new ImageExport(vm === '' ? this.id : `${this.id}@${vm}`, this.reader);
+      this.#exports.set(vm, found);
+    }
+    return found;
+  }
+
+  /** A VM is gone: its counts go with it. */
+  dropExport(vm: string): void {
+    this.#exports.delete(vm);
+  }
+
+  setMembers(
+    members: readonly SwarmMember[],
+    origins: readonly { readonly host: string; readonly port: number }[],
+  ): void {
+    this.reader.driver.setMembers(members, origins);
+  }
+
+  /** About once a second. */
+  tick(): void {
+    const { driver } = this.reader;
+    const { openedCount, size } = driver.pending;
+    const isFilling = this.#fill.update(openedCount, size, performance.now());
+    if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
+  }
+
+  status(): ImageStatus {
+    const { driver, touched, bytesTouched } = this.reader;
+    const { stats, peers, bytesPerSecondIn, bytesPerSecondOut } = driver.snapshot();
+    const read = noReadBytes();
+    for (const each of this.#exports.values()) addReadBytes(read, each.read);
+    const oldest = driver.pending.oldestStartedAt;
+    return {
+      id: this.id,
+      name: this.metainfo.name,
+      length: this.metainfo.length,
+      pieceLength: this.metainfo.pieceLength,
+      pieceCount: this.metainfo.pieceCount,
+      zeroPieces: driver.layer.zeroCount,
+      piecesHad: this.piecesHad,
+      piecesTouched: touched.count,
+      bytesTouched,
+      peers,
+      bytesFromPeers: stats.bytesFromPeers,
+      bytesFromOrigin: stats.bytesFromOrigin,
+      bytesSent: stats.bytesSent,
+      bytesWasted: stats.bytesWasted,
+      originRequests: stats.originRequests,
+      bytesPerSecondIn,
+      bytesPerSecondOut,
+      read,
+      isAttached: this.isAttached,
+      readsWaiting: driver.pending.size,
+      oldestReadWaitMs: oldest === undefined ? 0 : Math.round(performance.now() - oldest),
+    };
+  }
+
+  /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */
+  async close(): Promise<void> {
+    this.#host.shut(this.id);
+    await this.#store.close();
+  }
+}
+
+function addReadBytes(sum: ReadBytes, more: ReadBytes): void {
+  sum.cache += more.cache;
+  sum.peers += more.peers;
+  sum.origin += more.origin;
+  sum.zero += more.zero;
+}

@@ -1,0 +1,212 @@
+/** Starts an agent from its options and stops it in order: sockets, files and timers are wired here and nowhere else. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CacheDirectory } from '@bootswarm/piece-store';
+import { messageOf } from '@bootswarm/stdx';
+import { type SwarmEvent, SwarmHost } from '@bootswarm/swarm-driver';
+import pino, { type Logger } from 'pino';
+import { Agent } from './agent.ts';
+import { Attachments } from './attachments.ts';
+import { CatalogueClient } from './catalogue-client.ts';
+import { ControlApi } from './control-api.ts';
+import type { FillMode } from './fill-policy.ts';
+import { ImageLibrary } from './image-library.ts';
+import type { ImageSession } from './image-session.ts';
+import { NbdListener } from './nbd/nbd-listener.ts';
+import { PublisherPin } from './publisher-pin.ts';
+import { SignalClient, signalUrlOf } from './signal-client.ts';
+import { VmRegistry } from './vm/vm-registry.ts';
+
+export interface AgentOptions {
+  /** http(s)://HOST:PORT */
+  readonly trackerUrl: string;
+  readonly cacheDir: string;
+  /** Sockets and agent.json; made anew at every start. */
+  readonly runDir: string;
+  /** Overlays of VMs; default: in the cache directory. */
+  readonly vmDir?: string;
+  /** Unique in the cloud. */
+  readonly node: string;
+  readonly zone: string;
+  readonly rack: string;
+  /** Where peers dial us; port 0 lets the system choose. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly fill: FillMode;
+  /** Memory for hot pieces, per image. */
+  readonly hotBytes: number;
+  /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
+  readonly foreignPeers: boolean;
+  /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
+  readonly publisherKey?: string;
+  readonly logLevel: string;
+}
+
+export interface RunningAgent {
+  readonly agent: Agent;
+  close(): Promise<void>;
+}
+
+const VERSION = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  }
+).version;
+const TICK_MS = 1_000;
+const WILDCARDS = ['0.0.0.0', '::'];
+
+export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
+  const log = pino(
+    { name: 'agent', level: options.logLevel },
+    pino.destination({ fd: 2, sync: false }),
+  );
+  const opened: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const undo of opened.splice(0).reverse()) await undo();
+    log.flush();
+  };
+  try {
+    const agent = await start(options, log, opened);
+    log.info({ node: options.node, version: VERSION }, 'agent is up');
+    return { agent, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Guests first: what is in the cache is exported before the tracker has answered, or is even there. */
+async function start(
+  options: AgentOptions,
+  log: Logger,
+  opened: (() => unknown)[],
+): Promise<Agent> {
+  const { cacheDir, runDir, node, zone, rack, trackerUrl, listen } = options;
+  const cache = await CacheDirectory.open(cacheDir);
+  opened.push(() => cache.close());
+  mkdirSync(runDir, { recursive: true, mode: 0o750 });
+  const host = new SwarmHost({
+    listen,
+    self: { kind: 'ours', node, zone, rack, isOrigin: false },
+    foreignPeersAllowed: options.foreignPeers,
+    onEvent: (image, event) => logSwarmEvent(log, image, event),
+  });
+  const address = await host.listen();
+  opened.push(() => host.close());
+  const attachments = new Attachments(cache.path);
+  const library = new ImageLibrary({
+    cache,
+    catalogue: new CatalogueClient(trackerUrl),
+    pin: new PublisherPin(cache.path, options.publisherKey),
+    host,
+    hotBytesMax: options.hotBytes,
+    fill: options.fill,
+    log,
+    onOpened: (session) => {
+      session.isAttached = attachments.has(session.id);
+      signal?.join(session.id, session.piecesHad);
+    },
+  });
+  opened.push(() => library.close());
+  let signal: SignalClient | undefined;
+  await library.openCached();
+
+  const nbdSocket = join(runDir, 'nbd.sock');
+  const vms = await VmRegistry.open({
+    directory: options.vmDir ?? cache.path,
+    nbdSocketPath: nbdSocket,
+  });
+  for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
+  const agent = new Agent({
+    facts: {
+      version: VERSION,
+      node,
+      zone,
+      rack,
+      trackerUrl,
+      peerAddress: `${address.host}:${address.port}`,
+      cacheDir: cache.path,
+      nbdSocket,
+    },
+    library,
+    vms,
+    attachments,
+    isTrackerConnected: () => signal?.state === 'connected',
+    cutExport: (name) => nbd.cut(name),
+  });
+  const nbd = await NbdListener.listen(
+    { type: 'path', path: nbdSocket },
+    { directory: agent, onEvent: (event) => log.debug(event, 'NBD') },
+  );
+  opened.push(() => nbd.close());
+
+  const advertised = WILDCARDS.includes(address.host) ? '' : address.host;
+  signal = startSignalling(options, { host: advertised, port: address.port }, agent, library, log);
+  opened.push(() => signal.close());
+  const control = new ControlApi(agent);
+  await control.listen(join(runDir, 'agent.sock'));
+  opened.push(() => control.close());
+  const timer = setInterval(() => tick(library, signal), TICK_MS);
+  opened.push(() => clearInterval(timer));
+  writeRunFile(options, agent, opened);
+  return agent;
+}
+
+function startSignalling(
+  options: AgentOptions,
+  address: { host: string; port: number },
+  agent: Agent,
+  library: ImageLibrary,
+  log: Logger,
+): SignalClient {
+  const { node, zone, rack } = options;
+  const signal = new SignalClient({
+    url: signalUrlOf(options.trackerUrl),
+    self: { node, zone, rack, address },
+    onMembers: (image, { members, origins }) =>
+      library.setMembers(image, {
+        members: members.map((each) => ({
+          node: each.node,
+          zone: each.zone,
+          rack: each.rack,
+          ...each.address,
+        })),
+        origins,
+      }),
+    onStateChange: (state, reason) => log.info({ state, reason }, 'tracker'),
+    onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
+    onWithdrawn: (image) => {
+      agent.withdrawn(image).catch((error: unknown) => {
+        log.error({ image, error: messageOf(error) }, 'withdrawn image not let go');
+      });
+    },
+    onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
+  });
+  for (const session of library.sessions) signal.join(session.id, session.piecesHad);
+  return signal;
+}
+
+function tick(library: ImageLibrary, signal: SignalClient): void {
+  library.tick();
+  for (const session of library.sessions) reportProgress(session, signal);
+}
+
+function reportProgress(session: ImageSession, signal: SignalClient): void {
+  const { stats } = session.reader.driver.snapshot();
+  const { bytesFromPeers, bytesFromOrigin, bytesSent } = stats;
+  const { piecesHad } = session;
+  signal.progress(session.id, { piecesHad, bytesFromPeers, bytesFromOrigin, bytesSent });
+}
+
+/** RUN/agent.json: for commands that are given the run directory only. */
+function writeRunFile(options: AgentOptions, agent: Agent, opened: (() => unknown)[]): void {
+  const path = join(options.runDir, 'agent.json');
+  const { pid, node, peerAddress, nbdSocket } = agent.status();
+  const { trackerUrl } = options;
+  writeFileSync(path, `${JSON.stringify({ pid, node, trackerUrl, peerAddress, nbdSocket })}\n`);
+  opened.push(() => rmSync(path, { force: true }));
+}
+
+function logSwarmEvent(log: Logger, image: string, event: SwarmEvent): void {
+  if (event.type === 'piece-refuted') log.error({ image, ...event }, 'swarm');
+  else log.debug({ image, ...event }, 'swarm');
+}

@@ -1,0 +1,101 @@
+/** `bootswarm images`: what the tracker's catalogue holds, all of it or one image. */
+import type { ImageSummary, SwarmSummary } from '@bootswarm/tracker';
+import { Command } from 'commander';
+import { formatBytes } from '../byte-size.ts';
+import type { CliContext } from '../cli.ts';
+import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
+import { describeLength, imagePath, shortId } from '../image-text.ts';
+import { left, renderTable, right } from '../table.ts';
+import { print, printJson, type Terminal } from '../terminal.ts';
+import { printable } from '../terminal-text.ts';
+
+interface Options extends TrackerOptions {
+  readonly json?: boolean;
+}
+
+const COLUMNS = [
+  ...[left('NAME'), left('ID'), right('SIZE'), right('WITH DATA'), left('STATE')],
+  ...[left('PUBLISHED'), left('SOURCE')],
+];
+
+export function imagesCommand(context: CliContext): Command {
+  const { terminal } = context;
+  const command = new Command('images')
+    .description('List the images of the catalogue.')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootswarm images
+  bootswarm images --json | jq -r '.images[].id'
+  bootswarm images show debian-12`,
+    )
+    .addCommand(showCommand(context))
+    .action((options: Options) => listImages(options, terminal));
+  return withTrackerOption(command);
+}
+
+function showCommand({ terminal }: CliContext): Command {
+  return new Command('show')
+    .description('Show one image and the nodes that hold pieces of it.')
+    .argument('<image>', 'id, beginning of the id, or name')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootswarm images show debian-12
+  bootswarm images show 3f9a --json`,
+    )
+    .action((image: string, _: unknown, command: Command) =>
+      showImage(image, command.optsWithGlobals<Options>(), terminal),
+    );
+}
+
+async function listImages(options: Options, terminal: Terminal): Promise<void> {
+  const tracker = findTracker(options, terminal.env);
+  const answer = await tracker.get<{ images: ImageSummary[] }>('/v1/images');
+  if (options.json) return printJson(terminal.stdout, answer);
+  const rows = answer.images.map((image) => [
+    ...[image.name, shortId(image.id), formatBytes(image.length), formatBytes(dataBytes(image))],
+    ...[image.state, image.createdAt, image.source],
+  ]);
+  print(terminal.stdout, renderTable(COLUMNS, rows, terminal.stdout.columns));
+}
+
+async function showImage(name: string, options: Options, terminal: Terminal): Promise<void> {
+  const tracker = findTracker(options, terminal.env);
+  const image = await tracker.get<ImageSummary>(imagePath(name));
+  const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms');
+  const swarm = swarms.find((candidate) => candidate.image === image.id);
+  if (options.json) return printJson(terminal.stdout, { image, swarm });
+  const lines = [
+    `name       ${printable(image.name)}`,
+    `id         ${image.id}`,
+    `size       ${describeLength(image)}`,
+    `source     ${printable(image.source)} (${image.sourceFormat})`,
+    `published  ${image.createdAt}`,
+    `state      ${image.state}`,
+    `origin     sent ${formatBytes(swarm?.origin.bytesSent ?? 0)}`,
+  ];
+  print(terminal.stdout, lines.join('\n'));
+  if (swarm === undefined || swarm.members.length === 0) return;
+  print(terminal.stdout, `\n${memberTable(swarm, image, terminal.stdout.columns)}`);
+}
+
+function memberTable(swarm: SwarmSummary, image: ImageSummary, widthMax?: number): string {
+  const columns = [
+    ...[left('NODE'), left('ADDRESS'), right('PIECES')],
+    ...[right('FROM PEERS'), right('FROM ORIGIN'), right('SENT')],
+  ];
+  const rows = swarm.members.map((member) => [
+    ...[member.node, member.address, `${member.piecesHad}/${image.pieceCount}`],
+    ...[member.bytesFromPeers, member.bytesFromOrigin, member.bytesSent].map(formatBytes),
+  ]);
+  return renderTable(columns, rows, widthMax);
+}
+
+/** Zero pieces never move; the last piece counts as a whole one. */
+function dataBytes(image: ImageSummary): number {
+  return Math.min(image.length, (image.pieceCount - image.zeroPieces) * image.pieceLength);
+}

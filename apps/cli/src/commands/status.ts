@@ -1,0 +1,84 @@
+/** `bootswarm status`: what this node's agent does, per image and per VM. */
+import type { AgentStatus, ImageStatus, VmStatus } from '@bootswarm/agent';
+import { Command } from 'commander';
+import { formatBytes } from '../byte-size.ts';
+import type { CliContext } from '../cli.ts';
+import { type AgentOptions, findAgent, withAgentOption } from '../daemons.ts';
+import { left, renderTable, right } from '../table.ts';
+import { print, printJson } from '../terminal.ts';
+import { printable } from '../terminal-text.ts';
+
+interface Options extends AgentOptions {
+  readonly json?: boolean;
+}
+
+const READ_COLUMNS = [right('CACHE'), right('PEERS'), right('ORIGIN'), right('ZERO')];
+const IMAGE_COLUMNS = [
+  ...[left('IMAGE'), right('PIECES'), right('TOUCHED'), ...READ_COLUMNS],
+  ...[right('IN'), right('OUT'), right('SENT'), right('WASTED'), right('NODES'), right('WAITING')],
+];
+const VM_COLUMNS = [left('VM'), left('IMAGE'), right('NBD'), ...READ_COLUMNS];
+
+export function statusCommand({ terminal }: CliContext): Command {
+  const command = new Command('status')
+    .description("Show this node's images and VMs: pieces held, and where bytes came from.")
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held,
+TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait, and the longest wait.
+
+Examples:
+  bootswarm status
+  bootswarm status --run ~/run
+  bootswarm status --json | jq '.images[] | {name, piecesHad, pieceCount}'`,
+    )
+    .action(async (options: Options) => {
+      const status = await findAgent(options, terminal.env).get<AgentStatus>('/v1/status');
+      if (options.json) printJson(terminal.stdout, status);
+      else print(terminal.stdout, describeStatus(status, terminal.stdout.columns));
+    });
+  return withAgentOption(command);
+}
+
+export function describeStatus(status: AgentStatus, widthMax?: number): string {
+  const { tracker, images, vms } = status;
+  const connected = tracker.isConnected ? 'connected' : 'not connected; running swarms carry on';
+  const head = [
+    `node     ${printable(status.node)} (zone ${printable(status.zone)}, rack ${printable(status.rack)})`,
+    `agent    ${status.version}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s, ${formatBytes(status.rssBytes)} of memory`,
+    `tracker  ${printable(tracker.url)} (${connected})`,
+    `peers    ${status.peerAddress}`,
+    `cache    ${printable(status.cacheDir)}`,
+  ].join('\n');
+  const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
+  const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
+  return [
+    head,
+    images.length === 0 ? 'no images: bootswarm attach IMAGE serves one' : imageTable,
+    vms.length === 0 ? 'no VMs: bootswarm vm create IMAGE --name NAME makes one' : vmTable,
+  ].join('\n\n');
+}
+
+function imageRow(image: ImageStatus): string[] {
+  const { readsWaiting, oldestReadWaitMs } = image;
+  return [
+    image.name,
+    `${image.piecesHad}/${image.pieceCount}`,
+    String(image.piecesTouched),
+    ...readCells(image),
+    ...[image.bytesPerSecondIn, image.bytesPerSecondOut].map((rate) => `${formatBytes(rate)}/s`),
+    ...[image.bytesSent, image.bytesWasted].map(formatBytes),
+    String(image.peers),
+    readsWaiting === 0 ? '0' : `${readsWaiting} (${(oldestReadWaitMs / 1000).toFixed(1)} s)`,
+  ];
+}
+
+function vmRow(vm: VmStatus): string[] {
+  return [vm.name, vm.imageName, String(vm.connections), ...readCells(vm)];
+}
+
+function readCells({ read }: ImageStatus | VmStatus): string[] {
+  return [read.cache, read.peers, read.origin, read.zero].map(formatBytes);
+}

@@ -1,0 +1,125 @@
+/** `bootswarm vm`: overlays on this node's agent, one per VM; starting QEMU is the caller's. */
+import type { VmInfo, VmStatus } from '@bootswarm/agent';
+import { Command } from 'commander';
+import { formatBytes, parseByteSize } from '../byte-size.ts';
+import type { CliContext } from '../cli.ts';
+import { type AgentOptions, findAgent, withAgentOption } from '../daemons.ts';
+import { shellCommand } from '../shell-command.ts';
+import { left, renderTable, right } from '../table.ts';
+import { print, printJson } from '../terminal.ts';
+import { printable } from '../terminal-text.ts';
+
+interface CreateOptions extends AgentOptions {
+  readonly name: string;
+  readonly size?: string;
+  readonly json?: boolean;
+}
+
+interface RemoveOptions extends AgentOptions {
+  readonly force?: boolean;
+}
+
+interface ListOptions extends AgentOptions {
+  readonly json?: boolean;
+}
+
+export function vmCommand(context: CliContext): Command {
+  return new Command('vm')
+    .description('Create, list and remove VMs on this node.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootswarm vm create debian-12 --name web-1
+  bootswarm vm ls
+  bootswarm vm rm web-1`,
+    )
+    .addCommand(createCommand(context))
+    .addCommand(listCommand(context))
+    .addCommand(removeCommand(context));
+}
+
+function createCommand({ terminal }: CliContext): Command {
+  const command = new Command('create')
+    .description('Make an overlay on an image; print it, a QEMU command line, and libvirt XML.')
+    .argument('<image>', 'id, beginning of the id, or name')
+    .requiredOption('--name <name>', 'name of the VM, unique on this node')
+    .option('--size <size>', "size of its disk, at least the image's; default: the image's")
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootswarm vm create debian-12 --name web-1
+  bootswarm vm create debian-12 --name web-2 --size 20G
+  bootswarm vm create 3f9a --name web-3 --json | jq -r .overlay`,
+    )
+    .action(async (image: string, options: CreateOptions) => {
+      const { name, size } = options;
+      const sizeBytes = size === undefined ? undefined : parseByteSize(size);
+      const agent = findAgent(options, terminal.env);
+      const vm = await agent.post<VmInfo>('/v1/vms', { image, name, sizeBytes });
+      if (options.json) printJson(terminal.stdout, vm);
+      else print(terminal.stdout, describeVm(vm));
+    });
+  return withAgentOption(command);
+}
+
+function listCommand({ terminal }: CliContext): Command {
+  const columns = [
+    ...[left('NAME'), left('IMAGE'), right('NBD'), right('CACHE'), right('PEERS')],
+    ...[right('ORIGIN'), left('CREATED'), left('OVERLAY')],
+  ];
+  const command = new Command('ls')
+    .description('List the VMs of this node, with the bytes each has read by where they were.')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+NBD counts a VM's open connections: 0 means it is not running, or no longer needs the agent.
+
+Examples:
+  bootswarm vm ls
+  bootswarm vm ls --json | jq -r '.vms[].name'`,
+    )
+    .action(async (options: ListOptions) => {
+      const agent = findAgent(options, terminal.env);
+      const answer = await agent.get<{ vms: VmStatus[] }>('/v1/vms');
+      if (options.json) return printJson(terminal.stdout, answer);
+      const rows = answer.vms.map(({ read, ...vm }) => [
+        ...[vm.name, vm.imageName, String(vm.connections)],
+        ...[read.cache, read.peers, read.origin].map(formatBytes),
+        ...[vm.createdAt, vm.overlay],
+      ]);
+      print(terminal.stdout, renderTable(columns, rows, terminal.stdout.columns));
+    });
+  return withAgentOption(command);
+}
+
+function removeCommand({ terminal }: CliContext): Command {
+  const command = new Command('rm')
+    .description('Remove a VM: its overlay is deleted and everything it wrote is gone.')
+    .argument('<name>', 'name of the VM')
+    .option('--force', 'even while it is running')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootswarm vm rm web-1
+  bootswarm vm rm web-1 --force`,
+    )
+    .action(async (name: string, options: RemoveOptions) => {
+      const agent = findAgent(options, terminal.env);
+      await agent.delete(`/v1/vms/${encodeURIComponent(name)}${options.force ? '?force=1' : ''}`);
+      print(terminal.stdout, `removed ${name}`);
+    });
+  return withAgentOption(command);
+}
+
+function describeVm(vm: VmInfo): string {
+  return [
+    `overlay  ${printable(vm.overlay)}`,
+    `\nrun it with QEMU:\n  ${shellCommand(vm.qemuCommand)}`,
+    `\nor put this disk into a libvirt domain:\n${vm.libvirtDiskXml.trimEnd()}`,
+  ].join('\n');
+}

@@ -1,0 +1,21 @@
+/** Tells a person what failed, on what, and what to do next; decides the exit code. */
+import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { CommanderError } from 'commander';
+import { printable } from './terminal-text.ts';
+
+/** 1: the command was understood and failed. 2: it was not understood. */
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+
+/** Two lines, or one when nothing can be advised. Lines of the message after the first are indented. */
+export function renderFailure(error: unknown): string {
+  const message = messageOf(error).split('\n').map(printable).join('\n    ');
+  if (!(error instanceof OperatorError)) return `bootswarm: ${message}`;
+  return `bootswarm: ${message}\n  → ${printable(error.hint)}`;
+}
+
+/** commander has already written its message; its help and version end with 0. */
+export function exitCodeOf(error: unknown): number {
+  if (!(error instanceof CommanderError)) return EXIT_FAILED;
+  return error.exitCode === 0 ? 0 : EXIT_USAGE;
+}

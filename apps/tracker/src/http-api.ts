@@ -1,0 +1,265 @@
+/**
+ * The tracker's HTTP API (api.ts): one table says every route, its method and who may use it; what is not in the table is
+ * refused. Routes that change anything want the admin token; reading is open to whoever reaches the port, as the images
+ * are public to the cloud's nodes and metainfo is signed.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { OperatorError } from '@bootswarm/stdx';
+import type { Logger } from 'pino';
+import type { TrackerHealth } from './api.ts';
+import type { Catalogue } from './catalogue.ts';
+import { sendImageFile } from './image-download.ts';
+import type { OriginProcess } from './origin-process.ts';
+import { problemOf, sendProblem } from './problem.ts';
+import { publishStream } from './publish-stream.ts';
+import type { Publisher } from './publisher.ts';
+import type { SignalServer } from './signal-server.ts';
+import { nodeSummaries, swarmSummaries } from './swarm-summary.ts';
+import { VERSION } from './version.ts';
+
+export interface HttpApiOptions {
+  readonly dataDir: string;
+  readonly adminToken: string;
+  readonly catalogue: Catalogue;
+  readonly publisher: Publisher;
+  readonly log: Logger;
+  /** Not there while the tracker starts; the port opens only after that. */
+  signals(): SignalServer;
+  origin(): OriginProcess | undefined;
+}
+
+interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The part of the path that the route's `*` stands for. */
+  readonly key: string;
+}
+
+interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly access: 'open' | 'admin';
+  handle(call: Call): void | Promise<void>;
+}
+
+/** Request line and headers. */
+const HEADER_BYTES_MAX = 16 * 1024;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Without a byte in either direction. A WebSocket and a publish have their own rules. */
+const IDLE_TIMEOUT_MS = 120_000;
+/** 10,000 agents on WebSockets and as many again that fetch metainfo. */
+const CONNECTIONS_MAX = 20_000;
+
+export class HttpApi {
+  readonly server: Server;
+  readonly #options: HttpApiOptions;
+  readonly #startedAt = performance.now();
+  readonly #tokenDigest: Buffer;
+  readonly #routes: readonly Route[];
+  readonly #calls = new Set<Promise<void>>();
+
+  constructor(options: HttpApiOptions) {
+    this.#options = options;
+    this.#tokenDigest = digestOf(options.adminToken);
+    this.#routes = this.#table();
+    this.server = createServer(
+      {
+        maxHeaderSize: HEADER_BYTES_MAX,
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        requireHostHeader: true,
+      },
+      (request, response) => {
+        const call = this.#serve(request, response);
+        this.#calls.add(call);
+        void call.finally(() => this.#calls.delete(call));
+      },
+    );
+    this.server.maxConnections = CONNECTIONS_MAX;
+    this.server.setTimeout(IDLE_TIMEOUT_MS);
+  }
+
+  /** Every route, for the test that goes through them all. */
+  get routes(): readonly Pick<Route, 'method' | 'path' | 'access'>[] {
+    return this.#routes;
+  }
+
+  /** Cuts everybody off and waits until what they asked for has been given up. WebSockets are closed by their owner. */
+  async close(): Promise<void> {
+    const closed = once(this.server, 'close');
+    this.server.close();
+    this.server.closeAllConnections();
+    await closed;
+    await Promise.all(this.#calls);
+  }
+
+  #table(): Route[] {
+    const { catalogue } = this.#options;
+    const open = (path: string, handle: Route['handle']): Route => ({
+      method: 'GET',
+      path,
+      access: 'open',
+      handle,
+    });
+    return [
+      open('/healthz', ({ response }) => sendJson(response, this.#health())),
+      open('/v1/images', ({ response }) => sendJson(response, { images: catalogue.list() })),
+      open('/v1/images/*', ({ response, key }) => sendJson(response, catalogue.find(key).image)),
+      open('/v1/images/*/metainfo', (call) => this.#download(call, 'metainfo')),
+      open('/v1/images/*/torrent', (call) => this.#download(call, 'torrent')),
+      open('/v1/images/*/piece-layer', (call) => this.#download(call, 'piece-layer')),
+      open('/v1/swarms', ({ response }) => this.#swarms(response)),
+      open('/v1/nodes', ({ response }) =>
+        sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
+      ),
+      {
+        method: 'POST',
+        path: '/v1/images',
+        access: 'admin',
+        handle: ({ request, response }) =>
+          publishStream(request, response, this.#options.publisher, {
+            log: this.#options.log,
+            openAtOrigin: async (image) => this.#options.origin()?.open(image),
+          }),
+      },
+      {
+        method: 'DELETE',
+        path: '/v1/images/*',
+        access: 'admin',
+        handle: ({ response, key }) => this.#withdraw(response, key),
+      },
+    ];
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const { route, key } = this.#routeOf(request);
+      if (route.access === 'admin') this.#authorize(request);
+      await route.handle({ request, response, key });
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem.status >= 500)
+        this.#options.log.error({ err: error, url: request.url }, 'failed');
+      if (response.headersSent) response.destroy();
+      else sendProblem(response, problem);
+    }
+  }
+
+  #routeOf(request: IncomingMessage): { route: Route; key: string } {
+    const [path, query] = (request.url ?? '').split('?', 2);
+    const segments = path.split('/');
+    const matching = this.#routes.filter((route) => matches(route.path.split('/'), segments));
+    if (matching.length === 0) {
+      throw new OperatorError(
+        'route-not-found',
+        'There is nothing at this path',
+        'The routes are /healthz, /v1/images, /v1/swarms, /v1/nodes.',
+      );
+    }
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const route = matching.find((each) => each.method === method);
+    if (route === undefined) {
+      const allowed = matching.map((each) => each.method).join(', ');
+      throw new OperatorError(
+        'method-not-allowed',
+        `This path has no ${request.method}`,
+        `It has ${allowed}.`,
+      );
+    }
+    if (query !== undefined) {
+      throw new OperatorError(
+        'query-unexpected',
+        'No route takes a query',
+        'Leave out what follows "?".',
+      );
+    }
+    const wildcard = route.path.split('/').indexOf('*');
+    return { route, key: wildcard === -1 ? '' : decodeSegment(segments[wildcard]) };
+  }
+
+  #authorize(request: IncomingMessage): void {
+    const [, token] =
+      /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    const hint = `Send "Authorization: Bearer TOKEN" with the token in admin.token of the data directory.`;
+    if (token === undefined)
+      throw new OperatorError('token-missing', 'This needs the admin token', hint);
+    // Digests, because timingSafeEqual() wants equal lengths and must not tell ours.
+    if (!timingSafeEqual(digestOf(token), this.#tokenDigest)) {
+      throw new OperatorError('token-wrong', 'This is not the admin token', hint);
+    }
+  }
+
+  #health(): TrackerHealth {
+    const { dataDir, catalogue, signals, origin } = this.#options;
+    const address = origin()?.address;
+    return {
+      status: 'ok',
+      version: VERSION,
+      uptimeSeconds: (performance.now() - this.#startedAt) / 1_000,
+      dataDir,
+      ...(address !== undefined && { origin: address }),
+      agents: signals().agentCount,
+      images: catalogue.size,
+    };
+  }
+
+  async #swarms(response: ServerResponse): Promise<void> {
+    const { catalogue, signals, origin } = this.#options;
+    const stats = await origin()?.stats();
+    sendJson(response, { swarms: swarmSummaries(signals().swarms(), catalogue, stats) });
+  }
+
+  #download(
+    { request, response, key }: Call,
+    what: 'metainfo' | 'torrent' | 'piece-layer',
+  ): Promise<void> {
+    return sendImageFile(request, response, this.#options.catalogue.find(key).directory, what);
+  }
+
+  async #withdraw(response: ServerResponse, key: string): Promise<void> {
+    const { catalogue, signals, origin } = this.#options;
+    const { id } = catalogue.find(key).image;
+    await catalogue.withdraw(id);
+    signals().imageWithdrawn(id);
+    await origin()?.withdraw(id);
+    response.writeHead(204).end();
+  }
+}
+
+function matches(pattern: readonly string[], segments: readonly string[]): boolean {
+  return (
+    pattern.length === segments.length &&
+    pattern.every(
+      (part, index) => part === segments[index] || (part === '*' && segments[index] !== ''),
+    )
+  );
+}
+
+function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw new OperatorError(
+      'path-malformed',
+      'The path is not valid',
+      'Percent-encode it as UTF-8.',
+    );
+  }
+}
+
+function digestOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+function sendJson(response: ServerResponse, value: object): void {
+  const body = `${JSON.stringify(value)}\n`;
+  response.writeHead(200, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}

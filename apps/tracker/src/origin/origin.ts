@@ -1,0 +1,99 @@
+/**
+ * The origin: the first seeder of every published image, reading the originals. Serves pieces to whoever joins; each piece is
+ * verified before it is sent, so a changed original is noticed here and not by the nodes.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makePieceLayer } from '@bootswarm/metainfo';
+import { OriginalPieceStore } from '@bootswarm/piece-store';
+import { ProtocolError } from '@bootswarm/stdx';
+import { type SwarmDriver, SwarmHost } from '@bootswarm/swarm-driver';
+import type { Logger } from 'pino';
+import { PIECE_LAYER_FILE, readImageDirectory } from '../image-directory.ts';
+import type { OriginHello, OriginStats } from '../origin-protocol.ts';
+import { VERSION } from '../version.ts';
+
+/** Every node may hold a wire to the origin: 10,000 idle ones cost some 200 MB, fewer file descriptors than systemd allows. */
+const PEERS_MAX = 10_000;
+
+interface ServedImage {
+  readonly driver: SwarmDriver;
+  readonly store: OriginalPieceStore;
+}
+
+export interface OriginOptions {
+  /** DATA/images. */
+  readonly imagesDir: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly log: Logger;
+}
+
+export class Origin {
+  readonly #options: OriginOptions;
+  readonly #host: SwarmHost;
+  readonly #images = new Map<string, ServedImage>();
+  #address = { host: '', port: 0 };
+
+  constructor(options: OriginOptions) {
+    this.#options = options;
+    this.#host = new SwarmHost({
+      listen: options.listen,
+      self: { kind: 'ours', node: 'origin', zone: '', rack: '', isOrigin: true },
+      foreignPeersAllowed: false,
+      connectionsMax: PEERS_MAX,
+      onEvent: (image, event) => {
+        if (event.type === 'peer-connected') return;
+        options.log.debug({ image, ...event }, 'wire');
+      },
+    });
+  }
+
+  async listen(): Promise<void> {
+    this.#address = await this.#host.listen();
+  }
+
+  hello(): OriginHello {
+    return { version: VERSION, pid: process.pid, ...this.#address };
+  }
+
+  /** Serves an image. Throws OperatorError when its directory or its original cannot be read. */
+  async open(image: string): Promise<void> {
+    if (this.#images.has(image)) return;
+    if (!/^[0-9a-f]{40}$/.test(image)) throw new ProtocolError('image-id', { image });
+    const path = join(this.#options.imagesDir, image);
+    const { metainfo, rawPath } = await readImageDirectory(path);
+    const layer = makePieceLayer(metainfo, await readFile(join(path, PIECE_LAYER_FILE)));
+    const store = await OriginalPieceStore.open({
+      path: rawPath,
+      metainfo,
+      layer,
+      onEvent: (event) => this.#options.log.error({ image, ...event }, 'original image'),
+    });
+    if (this.#images.has(image)) return store.close();
+    const driver = this.#host.open({ metainfo, layer, store, limits: { peersMax: PEERS_MAX } });
+    this.#images.set(image, { driver, store });
+    this.#options.log.info({ image, name: metainfo.name, rawPath }, 'serving image');
+  }
+
+  async withdraw(image: string): Promise<void> {
+    const served = this.#images.get(image);
+    if (served === undefined) return;
+    this.#images.delete(image);
+    this.#host.shut(image);
+    await served.store.close();
+  }
+
+  stats(): OriginStats {
+    const images: Record<string, { bytesSent: number; piecesSent: number; peers: number }> = {};
+    for (const [image, { driver }] of this.#images) {
+      const { stats, peers } = driver.snapshot();
+      images[image] = { bytesSent: stats.bytesSent, piecesSent: stats.piecesSent, peers };
+    }
+    return { images };
+  }
+
+  async close(): Promise<void> {
+    await this.#host.close();
+    for (const image of [...this.#images.keys()]) await this.withdraw(image);
+  }
+}

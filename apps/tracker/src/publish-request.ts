@@ -1,0 +1,96 @@
+/** Reads the body of POST /v1/images, strictly: a field that nobody knows is a mistake, not a wish to be ignored. */
+import type { IncomingMessage } from 'node:http';
+import { OperatorError } from '@bootswarm/stdx';
+import type { PublishRequest } from './api.ts';
+
+/** A source of 4,096 bytes (PATH_MAX) escaped as JSON, and the rest. */
+const BODY_BYTES_MAX = 32 * 1024;
+const SOURCE_LENGTH_MAX = 4_096;
+
+/** Throws OperatorError `content-type`, `body-…`, `field-unknown` or `field-invalid`. */
+export async function readPublishRequest(request: IncomingMessage): Promise<PublishRequest> {
+  const type = request.headers['content-type'] ?? '';
+  if (!/^application\/json(;|$)/i.test(type) || request.headers['content-encoding'] !== undefined) {
+    throw new OperatorError(
+      'content-type',
+      'The body is not plain JSON',
+      'Send it with Content-Type: application/json and no Content-Encoding.',
+    );
+  }
+  const text = await readBody(request);
+  if (text === '') {
+    throw new OperatorError(
+      'body-missing',
+      'The body is empty',
+      'Send {"source": "/path/of/image"}.',
+    );
+  }
+  return parsePublishRequest(text);
+}
+
+function parsePublishRequest(text: string): PublishRequest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new OperatorError('body-malformed', 'The body is not JSON', 'Send one JSON object.');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OperatorError('body-malformed', 'The body is not an object', 'Send one JSON object.');
+  }
+  const { source, name, format, inPlace, ...unknown } = value as Record<string, unknown>;
+  const [extra] = Object.keys(unknown);
+  if (extra !== undefined) {
+    throw new OperatorError(
+      'field-unknown',
+      `There is no field ${JSON.stringify(extra.slice(0, 64))}`,
+      'The fields are source, name, format and inPlace.',
+    );
+  }
+  if (typeof source !== 'string' || !isSource(source)) {
+    throw invalid('source', 'Give an absolute path on the tracker’s host, or an http(s) URL.');
+  }
+  if (name !== undefined && typeof name !== 'string') throw invalid('name', 'Give a string.');
+  if (format !== undefined && format !== 'raw' && format !== 'qcow2') {
+    throw invalid('format', 'Give "raw" or "qcow2", or leave it out.');
+  }
+  if (inPlace !== undefined && typeof inPlace !== 'boolean') {
+    throw invalid('inPlace', 'Give true or false.');
+  }
+  return {
+    source,
+    ...(name !== undefined && { name }),
+    ...(format !== undefined && { format }),
+    ...(inPlace !== undefined && { inPlace }),
+  };
+}
+
+function isSource(source: string): boolean {
+  if (source.length > SOURCE_LENGTH_MAX || source.includes('\0')) return false;
+  return source.startsWith('/') || (/^https?:/i.test(source) && URL.canParse(source));
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = Number(request.headers['content-length'] ?? 0);
+  if (length <= BODY_BYTES_MAX) {
+    length = 0;
+    for await (const chunk of request) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > BODY_BYTES_MAX) break;
+    }
+  }
+  if (length > BODY_BYTES_MAX) {
+    throw new OperatorError(
+      'body-too-long',
+      `The body has more than ${BODY_BYTES_MAX} bytes`,
+      'Send the location of an image, not the image.',
+    );
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function invalid(field: string, hint: string): OperatorError {
+  return new OperatorError('field-invalid', `The field ${field} is missing or wrong`, hint);
+}

@@ -1,0 +1,128 @@
+/**
+ * Puts the tracker together, in the order in which its parts need each other, and takes it apart again. Each part's
+ * decisions are its own.
+ */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
+import type { PeerAddress } from '@bootswarm/tracker-proto';
+import { pino } from 'pino';
+import { Catalogue } from './catalogue.ts';
+import { DataDir } from './data-dir.ts';
+import { HttpApi } from './http-api.ts';
+import { OriginProcess } from './origin-process.ts';
+import { Publisher } from './publisher.ts';
+import { loadSecrets } from './publisher-key.ts';
+import { SignalServer } from './signal-server.ts';
+
+export interface TrackerOptions {
+  /** Made if it is not there. */
+  readonly dataDir: string;
+  /** Where HTTP and WebSockets are served; port 0: any. */
+  readonly listen: PeerAddress;
+  /** Where the origin accepts peers; port 0: any. */
+  readonly originListen: PeerAddress;
+  /** Default: info. */
+  readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+  /** The origin's program; default: the one beside this file. */
+  readonly originMain?: string;
+}
+
+export interface RunningTracker {
+  /** http://HOST:PORT */
+  readonly url: string;
+  /** Where the origin accepts peers. */
+  readonly origin: PeerAddress;
+  readonly adminToken: string;
+  /** Stops the origin too. */
+  close(): Promise<void>;
+}
+
+/** Resolves when all is up. Throws OperatorError with a code of the part that failed, or `listen`. */
+export async function runTracker(options: TrackerOptions): Promise<RunningTracker> {
+  const dataDir = new DataDir(options.dataDir);
+  const undo: (() => void | Promise<void>)[] = [() => dataDir.unlock()];
+  const close = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    return await start(options, dataDir, undo, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(
+  options: TrackerOptions,
+  dataDir: DataDir,
+  undo: (() => void | Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<RunningTracker> {
+  const destination = pino.destination({ fd: 2, sync: false });
+  const log = pino({ level: options.logLevel ?? 'info', name: 'tracker' }, destination);
+  undo.push(() => flush(destination));
+  const secrets = await loadSecrets(dataDir);
+  const catalogue = await Catalogue.open(dataDir, log);
+  let origin: OriginProcess | undefined;
+  const api = new HttpApi({
+    dataDir: dataDir.path,
+    adminToken: secrets.adminToken,
+    catalogue,
+    publisher: new Publisher(catalogue, secrets, (id) => signals.imagePublished(id)),
+    log,
+    signals: () => signals,
+    origin: () => origin,
+  });
+  const signals = new SignalServer({ server: api.server, publisherKey: secrets.publicKeyHex, log });
+  undo.push(() => signals.close());
+  for (const id of catalogue.ids()) signals.imagePublished(id);
+  origin = await OriginProcess.start({
+    dataDir,
+    listen: options.originListen,
+    log,
+    mainPath: options.originMain ?? ORIGIN_MAIN,
+    images: () => catalogue.ids(),
+    onAddress: (address) => signals.originsChanged([address]),
+    onDamaged: (image, reason) => catalogue.markDamaged(image, reason),
+  });
+  undo.push(() => origin?.close());
+  // Last: whoever gets through finds all images and the origin.
+  const url = await listen(api, options.listen);
+  undo.push(async () => {
+    signals.close();
+    await api.close();
+  });
+  log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
+  const address = origin.address ?? options.originListen;
+  return { url, origin: address, adminToken: secrets.adminToken, close };
+}
+
+/** Run from .ts sources or from what tsc made of them. */
+const ORIGIN_MAIN = fileURLToPath(
+  new URL(`./origin/main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
+);
+
+async function listen({ server }: HttpApi, { host, port }: PeerAddress): Promise<string> {
+  try {
+    server.listen({ host, port, backlog: LISTEN_BACKLOG });
+    await once(server, 'listening');
+  } catch (error) {
+    throw new OperatorError(
+      'listen',
+      `Cannot listen on ${host}:${port}: ${messageOf(error)}`,
+      'Give an address of this host and a port that is free.',
+      { cause: error },
+    );
+  }
+  const { port: actual } = server.address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+}
+
+/** All agents of a cloud reconnect within a second of a restart. The kernel caps it at net.core.somaxconn. */
+const LISTEN_BACKLOG = 4_096;
+
+function flush(destination: ReturnType<typeof pino.destination>): Promise<void> {
+  return new Promise((resolve) => destination.flush(() => resolve()));
+}

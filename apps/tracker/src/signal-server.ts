@@ -1,0 +1,265 @@
+/**
+ * The agents' WebSockets: bytes in and out of SwarmRegistry, on the real clock. Closes a connection that breaks the
+ * protocol, falls silent or does not read; who is told what is the registry's decision. Nothing that arrives here can end
+ * more than the connection it arrived on.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ProtocolError } from '@bootswarm/stdx';
+import {
+  AGENT_MESSAGE_BYTES_MAX,
+  type Connection,
+  decodeAgentMessage,
+  encodeTrackerMessage,
+  LIMITS,
+  type NodeStats,
+  type PeerAddress,
+  type RegistryEffect,
+  type RegistryInput,
+  type RegistryLimits,
+  SwarmRegistry,
+  type SwarmStats,
+} from '@bootswarm/tracker-proto';
+import type { Logger } from 'pino';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+export const SIGNAL_PATH = '/v1/signal';
+
+export interface SignalServerOptions {
+  readonly server: Server;
+  /** Hex of the key that signs metainfo. */
+  readonly publisherKey: string;
+  readonly log: Logger;
+  readonly limits?: Partial<SignalLimits>;
+}
+
+export interface SignalLimits extends RegistryLimits {
+  /** Bytes an agent has not read yet; a whole member order may come on top once. */
+  readonly bufferedBytesMax: number;
+  readonly pingIntervalMs: number;
+  /** Without a sign of life for so long, an agent is gone. */
+  readonly silenceMaxMs: number;
+}
+
+export const SIGNAL_LIMITS: SignalLimits = {
+  ...LIMITS,
+  bufferedBytesMax: 1024 * 1024,
+  pingIntervalMs: 15_000,
+  /** One ping may get lost. */
+  silenceMaxMs: 30_000,
+};
+
+/** Private use (RFC 6455 §7.4.2): the registry's codes; the reason says which. */
+const CLOSED_BY_REGISTRY = 4_000;
+const GOING_AWAY = 1_001;
+const UNSUPPORTED_DATA = 1_003;
+const POLICY_VIOLATION = 1_008;
+/** An agent that does not answer a close frame is cut off. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+interface AgentSocket {
+  readonly webSocket: WebSocket;
+  lastHeardAt: number;
+}
+
+export class SignalServer {
+  readonly #registry: SwarmRegistry;
+  readonly #limits: SignalLimits;
+  readonly #log: Logger;
+  readonly #server: WebSocketServer;
+  readonly #sockets = new Map<Connection, AgentSocket>();
+  readonly #pinging: NodeJS.Timeout;
+  #connections = 0;
+  #waking: NodeJS.Timeout | undefined;
+  #wakesAt: number | undefined;
+
+  constructor(options: SignalServerOptions) {
+    this.#limits = { ...SIGNAL_LIMITS, ...options.limits };
+    this.#log = options.log;
+    this.#registry = new SwarmRegistry(options.publisherKey, this.#limits);
+    // A variable, because the types do not know closeTimeout.
+    const webSocketOptions = {
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: AGENT_MESSAGE_BYTES_MAX,
+      // An agent's message is one frame; proxies may cut it, but not to pieces.
+      maxFragments: 16,
+      // 64 KiB in segments of 1,460 bytes are 45.
+      maxBufferedChunks: 64,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+    };
+    this.#server = new WebSocketServer(webSocketOptions);
+    options.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
+    this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs);
+  }
+
+  imagePublished(image: string): void {
+    this.#handle({ type: 'image-published', image });
+  }
+
+  imageWithdrawn(image: string): void {
+    this.#handle({ type: 'image-withdrawn', image });
+  }
+
+  originsChanged(origins: readonly PeerAddress[]): void {
+    this.#handle({ type: 'origins-changed', origins });
+  }
+
+  get agentCount(): number {
+    return this.#registry.agentCount;
+  }
+
+  swarms(): SwarmStats[] {
+    return this.#registry.swarms();
+  }
+
+  /** `connectedAtMs` is of performance.now(). */
+  nodes(): NodeStats[] {
+    return this.#registry.nodes();
+  }
+
+  /** Agents stay in their swarms and come back to the next tracker. */
+  close(): void {
+    clearInterval(this.#pinging);
+    clearTimeout(this.#waking);
+    for (const { webSocket } of this.#sockets.values()) {
+      webSocket.close(GOING_AWAY, 'tracker-stopping');
+    }
+    this.#sockets.clear();
+  }
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const refusal = whyNotUpgrade(request);
+    if (refusal !== undefined) {
+      // Destroyed once it is sent: HTTP sockets would else stay half open for as long as the caller likes.
+      const answer = `HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+      socket.end(answer, () => socket.destroy());
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      this.#onConnection(webSocket, hostOf(request.socket.remoteAddress));
+    });
+  }
+
+  #onConnection(webSocket: WebSocket, remoteHost: string): void {
+    this.#connections += 1;
+    const connection = this.#connections;
+    const agent = { webSocket, lastHeardAt: performance.now() };
+    this.#sockets.set(connection, agent);
+    webSocket.on('message', (data, isBinary) => {
+      agent.lastHeardAt = performance.now();
+      this.#onMessage(connection, data as Buffer, isBinary);
+    });
+    for (const sign of ['ping', 'pong'] as const) {
+      webSocket.on(sign, () => {
+        agent.lastHeardAt = performance.now();
+      });
+    }
+    // ws has closed the connection with the code that fits, and 'close' follows.
+    webSocket.on('error', (error) =>
+      this.#log.warn({ connection, error: error.message }, 'bad frame'),
+    );
+    webSocket.on('close', () => this.#forget(connection));
+    this.#handle({ type: 'agent-connected', connection, remoteHost });
+  }
+
+  #onMessage(connection: Connection, data: Buffer, isBinary: boolean): void {
+    if (!this.#sockets.has(connection)) return;
+    if (!isBinary) {
+      this.#close(connection, UNSUPPORTED_DATA, 'text-frame');
+      return;
+    }
+    try {
+      const message = decodeAgentMessage(data);
+      if (message.type === 'hello') this.#log.info({ connection, node: message.node }, 'agent');
+      this.#handle({ type: 'message', connection, message });
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#log.warn({ connection, code: error.code, ...error.data }, 'bad message');
+      this.#close(connection, POLICY_VIOLATION, error.code);
+    }
+  }
+
+  #handle(input: RegistryInput): void {
+    this.#registry.handle(input, performance.now());
+    for (let effect = this.#registry.poll(); effect !== undefined; effect = this.#registry.poll()) {
+      this.#carryOut(effect);
+    }
+    this.#scheduleWake();
+  }
+
+  #carryOut(effect: RegistryEffect): void {
+    if (effect.type === 'close') {
+      const { connection, code } = effect;
+      this.#log.info({ connection, code }, 'closing agent connection');
+      // The registry has forgotten it already.
+      const agent = this.#sockets.get(connection);
+      this.#sockets.delete(connection);
+      agent?.webSocket.close(CLOSED_BY_REGISTRY, code);
+      return;
+    }
+    const bytes = encodeTrackerMessage(effect.message);
+    for (const connection of effect.connections) this.#send(connection, bytes);
+  }
+
+  #send(connection: Connection, bytes: Buffer): void {
+    const webSocket = this.#sockets.get(connection)?.webSocket;
+    if (webSocket === undefined) return;
+    if (webSocket.bufferedAmount > this.#limits.bufferedBytesMax) {
+      this.#log.warn(
+        { connection, bufferedBytes: webSocket.bufferedAmount },
+        'agent does not read',
+      );
+      // Its 'close' is emitted later, so the registry is not called back from its own effect.
+      webSocket.terminate();
+      return;
+    }
+    webSocket.send(bytes);
+  }
+
+  #close(connection: Connection, code: number, reason: string): void {
+    const agent = this.#sockets.get(connection);
+    this.#forget(connection);
+    agent?.webSocket.close(code, reason);
+  }
+
+  #forget(connection: Connection): void {
+    if (this.#sockets.delete(connection)) this.#handle({ type: 'agent-disconnected', connection });
+  }
+
+  #scheduleWake(): void {
+    const at = this.#registry.timeout();
+    // One timer; an earlier one than needed costs nothing but a look.
+    if (at === undefined || (this.#wakesAt !== undefined && this.#wakesAt <= at)) return;
+    clearTimeout(this.#waking);
+    this.#wakesAt = at;
+    this.#waking = setTimeout(
+      () => {
+        this.#wakesAt = undefined;
+        this.#handle({ type: 'wake' });
+      },
+      Math.max(0, Math.ceil(at - performance.now())),
+    );
+  }
+
+  #ping(): void {
+    const now = performance.now();
+    for (const { webSocket, lastHeardAt } of this.#sockets.values()) {
+      if (now - lastHeardAt > this.#limits.silenceMaxMs) webSocket.terminate();
+      else webSocket.ping();
+    }
+  }
+}
+
+/** Agents are no browsers: what has an Origin is a page that somebody opened within reach of the tracker. */
+function whyNotUpgrade(request: IncomingMessage): string | undefined {
+  if (request.url !== SIGNAL_PATH) return '404 Not Found';
+  return request.headers.origin === undefined ? undefined : '403 Forbidden';
+}
+
+/** As a member's address has it: neither an IPv4 address in IPv6 form nor an IPv6 zone index means anything elsewhere. */
+function hostOf(remoteAddress: string | undefined): string {
+  return (remoteAddress ?? '0.0.0.0').replace(/^::ffff:(?=[0-9.]+$)/, '').replace(/%.*$/, '');
+}

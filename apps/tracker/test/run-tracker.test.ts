@@ -1,0 +1,216 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ImageSummary } from '../src/api.ts';
+import { DataDir } from '../src/data-dir.ts';
+import { OriginControl } from '../src/origin-control.ts';
+import { runTracker } from '../src/run-tracker.ts';
+import { VERSION } from '../src/version.ts';
+import { FAKE_ORIGIN, TrackerFixture } from './tracker-fixture.ts';
+
+let fixture: TrackerFixture;
+
+beforeEach(() => {
+  fixture = new TrackerFixture();
+});
+
+afterEach(() => fixture.end());
+
+const images = async () => (await fixture.json<{ images: ImageSummary[] }>('/v1/images')).images;
+const imageDir = (id: string, name = '') => join(fixture.dataDir, 'images', id, name);
+
+describe('a restart', () => {
+  test('keeps the images, the key, the token and what is withdrawn', async () => {
+    await fixture.start();
+    const token = fixture.tracker.adminToken;
+    await fixture.published({ source: fixture.image('a.raw', [1]) });
+    const gone = await fixture.published({ source: fixture.image('b.raw', [2]) });
+    await fixture.withdraw(gone);
+    const before = await images();
+    await fixture.tracker.close();
+    await fixture.start();
+    expect(await images()).toEqual(before);
+    expect(before.map(({ name }) => name)).toEqual(['a.raw']);
+    expect(fixture.tracker.adminToken).toBe(token);
+  });
+
+  test('leaves out, but does not delete, directories that are no images', async () => {
+    await fixture.start();
+    const good = await fixture.published({ source: fixture.image('a.raw', [1]) });
+    const others: [string, (path: string) => void][] = [
+      ['empty', () => {}],
+      ['no-record', (path) => rmSync(join(path, 'image.json'))],
+      ['half-a-record', (path) => truncateSync(join(path, 'image.json'), 20)],
+      ['no-metainfo', (path) => rmSync(join(path, 'metainfo'))],
+      ['another-version', (path) => writeFileSync(join(path, 'image.json'), '{"version": 2}')],
+      // Whole, but under a name that is not its id.
+      ['0'.repeat(40), () => {}],
+    ];
+    for (const [name, damage] of others) {
+      const path = imageDir(name);
+      if (name === 'empty') mkdirSync(path);
+      else cpSync(imageDir(good), path, { recursive: true });
+      damage(path);
+    }
+    await fixture.tracker.close();
+    await fixture.start();
+    expect((await images()).map(({ id }) => id)).toEqual([good]);
+    for (const [name] of others) expect(existsSync(imageDir(name))).toBe(true);
+  });
+
+  test('marks an image whose disk was cut short as damaged', async () => {
+    await fixture.start();
+    const id = await fixture.published({ source: fixture.image('a.raw', [1, 2, 3, 4]) });
+    await fixture.tracker.close();
+    truncateSync(imageDir(id, 'disk.raw'), 100);
+    await fixture.start();
+    expect((await images())[0]).toMatchObject({ id, state: 'damaged' });
+  });
+});
+
+test('after kill -9 in the middle of a publish the next tracker has the images before it, and the same origin', async () => {
+  await fixture.start();
+  const before = await fixture.published({ source: fixture.image('a.raw', [1]) });
+  await fixture.tracker.close();
+
+  const web = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': 10_000_000 });
+    response.write(Buffer.alloc(200_000, 1));
+  }).listen(0, '127.0.0.1');
+  await once(web, 'listening');
+
+  const script = fileURLToPath(new URL('./tracker-child.ts', import.meta.url));
+  const child = spawn(process.execPath, [script, fixture.dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const url = String((await once(child.stdout, 'data'))[0]).trim();
+  const requested = once(web, 'request');
+  const publishing = fetch(`${url}/v1/images`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${readFileSync(join(fixture.dataDir, 'admin.token'), 'utf8').trim()}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({
+      source: `http://127.0.0.1:${(web.address() as AddressInfo).port}/b.raw`,
+    }),
+  })
+    .then((response) => response.text())
+    .then(
+      () => 'answered',
+      () => 'cut off',
+    );
+  await requested;
+  expect(readdirSync(join(fixture.dataDir, 'staging'))).toHaveLength(1);
+  const originBefore = await originPid();
+
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+  expect(await publishing).toBe('cut off');
+  expect(await originPid()).toBe(originBefore);
+
+  await fixture.start();
+  expect((await images()).map(({ id }) => id)).toEqual([before]);
+  expect(readdirSync(join(fixture.dataDir, 'staging'))).toEqual([]);
+  expect(await originPid()).toBe(originBefore);
+  web.closeAllConnections();
+  web.close();
+  await once(web, 'close');
+});
+
+async function originPid(): Promise<number> {
+  const control = await OriginControl.connect(join(fixture.dataDir, 'origin.sock'));
+  const { pid } = await control.request('hello', {}, 5_000);
+  control.close();
+  return pid;
+}
+
+describe('a tracker that cannot start', () => {
+  const start = (change: object = {}) =>
+    runTracker({
+      dataDir: fixture.dataDir,
+      listen: { host: '127.0.0.1', port: 0 },
+      originListen: { host: '127.0.0.1', port: 0 },
+      logLevel: 'silent',
+      originMain: FAKE_ORIGIN,
+      ...change,
+    });
+
+  test('says who uses its data directory', async () => {
+    await fixture.start();
+    await expect(start()).rejects.toMatchObject({
+      code: 'data-dir-in-use',
+      message: expect.stringContaining(String(process.pid)),
+    });
+    await fixture.tracker.close();
+    await fixture.start();
+  });
+
+  test('says that its data directory cannot be one', async () => {
+    const file = join(fixture.path, 'file');
+    writeFileSync(file, '');
+    for (const dataDir of [file, join(file, 'below'), join(fixture.path, 'x'.repeat(100))]) {
+      await expect(start({ dataDir })).rejects.toMatchObject({ code: 'data-dir' });
+    }
+  });
+
+  test.each([0o640, 0o604, 0o660])('refuses secrets of mode %o', async (mode) => {
+    await fixture.start();
+    await fixture.tracker.close();
+    for (const name of ['publisher.key', 'admin.token']) {
+      const path = join(fixture.dataDir, name);
+      chmodSync(path, mode);
+      await expect(start()).rejects.toMatchObject({ code: 'secret-exposed' });
+      chmodSync(path, 0o600);
+    }
+  });
+
+  test('refuses a key that is none and a token that is too short', async () => {
+    await fixture.start();
+    await fixture.tracker.close();
+    for (const [name, code] of [
+      ['publisher.key', 'publisher-key'],
+      ['admin.token', 'admin-token'],
+    ]) {
+      const path = join(fixture.dataDir, name);
+      const content = readFileSync(path);
+      writeFileSync(path, 'short\n');
+      await expect(start()).rejects.toMatchObject({ code });
+      writeFileSync(path, content);
+    }
+  });
+
+  test('names the address it cannot listen on, and leaves neither lock nor origin behind', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    await expect(start({ listen: { host: '127.0.0.1', port } })).rejects.toMatchObject({
+      code: 'listen',
+      message: expect.stringContaining(`127.0.0.1:${port}`),
+    });
+    taken.close();
+    await expect(originPid()).rejects.toThrow();
+    new DataDir(fixture.dataDir).unlock();
+  });
+});
+
+test('has the version of its package', () => {
+  const path = new URL('../package.json', import.meta.url);
+  expect(JSON.parse(readFileSync(path, 'utf8')).version).toBe(VERSION);
+});

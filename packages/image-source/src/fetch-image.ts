@@ -1,0 +1,210 @@
+/**
+ * Brings an original image onto this host as a flat raw file that can be hashed: copied, downloaded or flattened, or left where
+ * it lies. The one place where kind of source and format meet; each of them has a file of its own. A fetch that fails or is
+ * aborted leaves nothing behind; one that is killed leaves files that removePartials() deletes.
+ */
+import { randomUUID } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { assert, OperatorError } from '@bootswarm/stdx';
+import { copySparse } from './copy-sparse.ts';
+import { dataExtents, type Extent } from './extents.ts';
+import { flattenQcow2 } from './flatten.ts';
+import { display } from './http-get.ts';
+import { downloadImage } from './http-image.ts';
+import {
+  detectFormat,
+  FORMAT_HEAD_LENGTH,
+  requireFormat,
+  requireRawDisk,
+  type SourceFormat,
+} from './image-format.ts';
+import { LocalFile } from './local-file.ts';
+import { parseQcow2Header, QCOW2_HEAD_LENGTH } from './qcow2-header.ts';
+import { PARTIAL_SUFFIX, SparseFile } from './sparse-file.ts';
+
+/** 16 TiB: 2^20 pieces of 16 MiB, and the largest file of ext4. */
+export const IMAGE_LENGTH_MAX = 16 * 1024 ** 4;
+
+export interface FetchProgress {
+  readonly stage: 'fetch' | 'flatten';
+  readonly bytesDone: number;
+  /** 0 while an HTTP server has not told. */
+  readonly bytesTotal: number;
+}
+
+export interface FetchOptions {
+  /** Where the flat file is put. */
+  readonly directory: string;
+  /** What the publisher says the source is; checked against its content. Default: what the content is. */
+  readonly format?: SourceFormat;
+  /** The flat file is `<name>.raw`; one of that name is replaced. Default: a random name. */
+  readonly name?: string;
+  /** Use a local raw file where it lies. */
+  readonly inPlace?: boolean;
+  /** Called at most once for each MiB. */
+  readonly onProgress?: (progress: FetchProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface FetchedImage {
+  readonly rawPath: string;
+  /** Bytes, > 0. */
+  readonly length: number;
+  /** `rawPath` is the source itself: not to be deleted, and nothing keeps others from writing to it. */
+  readonly isInPlace: boolean;
+  readonly sourceFormat: SourceFormat;
+  /** Where `rawPath` has data; everything else is zeros. Ascending; empty when all is zeros. */
+  readonly extents: readonly Extent[];
+}
+
+/**
+ * Fetches `source`: a path on this host, or an http(s) URL. Throws OperatorError, with the codes of LocalFile, downloadImage,
+ * requireFormat, parseQcow2Header, flattenQcow2 and SparseFile, `source-unsupported` and `in-place-impossible`; when aborted,
+ * the signal's reason.
+ */
+export async function fetchImage(source: string, options: FetchOptions): Promise<FetchedImage> {
+  options.signal?.throwIfAborted();
+  const url = httpUrl(source);
+  const rawPath = join(resolve(options.directory), `${options.name ?? randomUUID()}.raw`);
+  assert(/^[A-Za-z0-9][\w.-]*$/.test(options.name ?? 'image'), `file name ${options.name}`);
+  if (url === undefined) return fetchLocal(resolve(source), rawPath, options);
+  if (options.inPlace) throw inPlaceImpossible(source, 'it is not on this host');
+  return fetchHttp(url, rawPath, options);
+}
+
+/** Deletes what fetches that were killed left in `directory`. To be called when none runs there. */
+export async function removePartials(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.startsWith('.') && name.endsWith(PARTIAL_SUFFIX)) await rm(join(directory, name));
+  }
+}
+
+async function fetchLocal(
+  path: string,
+  rawPath: string,
+  options: FetchOptions,
+): Promise<FetchedImage> {
+  await using source = await LocalFile.open(path, IMAGE_LENGTH_MAX);
+  const sourceFormat = await formatOf(path, source, options.format);
+  if (sourceFormat === 'qcow2') {
+    if (options.inPlace) throw inPlaceImpossible(path, 'it is qcow2 and has to be flattened');
+    return await flatten(path, source, rawPath, options);
+  }
+  if (options.inPlace) {
+    const extents = await dataExtents(source.fd, source.length, options.signal);
+    return { rawPath: path, length: source.length, isInPlace: true, sourceFormat, extents };
+  }
+  return await intoFile(rawPath, sourceFormat, options, (target) =>
+    copySparse(source, target, { onProgress: inSteps('fetch', options), signal: options.signal }),
+  );
+}
+
+async function fetchHttp(url: URL, rawPath: string, options: FetchOptions): Promise<FetchedImage> {
+  const name = display(url);
+  const download = await SparseFile.create(rawPath);
+  try {
+    await downloadImage(url, download, {
+      lengthMax: IMAGE_LENGTH_MAX,
+      // So that the wrong file is refused after its first bytes instead of its last.
+      onHead: async () => {
+        requireFormat(name, detectFormat(await download.head(FORMAT_HEAD_LENGTH)), options.format);
+      },
+      onProgress: inSteps('fetch', options),
+      signal: options.signal,
+    });
+    await using source = await LocalFile.open(download.partialPath, IMAGE_LENGTH_MAX);
+    const sourceFormat = await formatOf(name, source, options.format);
+    if (sourceFormat === 'qcow2') return await flatten(name, source, rawPath, options);
+    return await publish(download, sourceFormat, options.signal);
+  } finally {
+    await download.discard();
+  }
+}
+
+async function flatten(
+  name: string,
+  source: LocalFile,
+  rawPath: string,
+  options: FetchOptions,
+): Promise<FetchedImage> {
+  const head = await source.head(QCOW2_HEAD_LENGTH);
+  const header = parseQcow2Header(name, head, source.length, IMAGE_LENGTH_MAX);
+  return intoFile(rawPath, 'qcow2', options, async (target) => {
+    const onProgress = inSteps('flatten', options);
+    await flattenQcow2(name, source, header, target, { onProgress, signal: options.signal });
+    requireRawDisk(name, await target.head(FORMAT_HEAD_LENGTH));
+  });
+}
+
+/** Has `fill` write a new file and publishes it, or discards it if anything fails. */
+async function intoFile(
+  rawPath: string,
+  sourceFormat: SourceFormat,
+  { signal }: FetchOptions,
+  fill: (target: SparseFile) => Promise<void>,
+): Promise<FetchedImage> {
+  const target = await SparseFile.create(rawPath);
+  try {
+    await fill(target);
+    return await publish(target, sourceFormat, signal);
+  } finally {
+    await target.discard();
+  }
+}
+
+async function publish(
+  target: SparseFile,
+  sourceFormat: SourceFormat,
+  signal: AbortSignal | undefined,
+): Promise<FetchedImage> {
+  const length = await target.length();
+  // Synced first: some file systems know the extents of a file only when it is on disk.
+  await target.sync();
+  const extents = await dataExtents(target.fd, length, signal);
+  signal?.throwIfAborted();
+  await target.publish();
+  return { rawPath: target.path, length, isInPlace: false, sourceFormat, extents };
+}
+
+async function formatOf(
+  name: string,
+  file: LocalFile,
+  label: SourceFormat | undefined,
+): Promise<SourceFormat> {
+  return requireFormat(name, detectFormat(await file.head(FORMAT_HEAD_LENGTH)), label);
+}
+
+/** undefined: `source` is a path. */
+function httpUrl(source: string): URL | undefined {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(source)?.[1].toLowerCase();
+  if (scheme === undefined) return undefined;
+  const url = scheme === 'http' || scheme === 'https' ? URL.parse(source) : null;
+  if (url !== null) return url;
+  throw new OperatorError(
+    'source-unsupported',
+    `${scheme}:// is not a source that images can be published from, or this is not a URL`,
+    'Give a path on the host of the tracker, or an http or https URL.',
+  );
+}
+
+/** 1 MiB: a progress bar shows no smaller step. */
+const PROGRESS_STEP = 1024 * 1024;
+
+function inSteps(stage: FetchProgress['stage'], { onProgress }: FetchOptions) {
+  let shown = Number.NEGATIVE_INFINITY;
+  return (bytesDone: number, bytesTotal: number) => {
+    // Backwards too: a download that cannot be continued starts again.
+    if (Math.abs(bytesDone - shown) < PROGRESS_STEP && bytesDone !== bytesTotal) return;
+    shown = bytesDone;
+    onProgress?.({ stage, bytesDone, bytesTotal });
+  };
+}
+
+function inPlaceImpossible(source: string, why: string): OperatorError {
+  return new OperatorError(
+    'in-place-impossible',
+    `${source} cannot be served where it lies: ${why}`,
+    'Have it copied instead, or give a local raw image.',
+  );
+}

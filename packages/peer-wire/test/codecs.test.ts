@@ -1,0 +1,121 @@
+import { ProtocolError } from '@bootswarm/stdx';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseExtendedHandshake } from '../src/extended-handshake.ts';
+import {
+  decodeHaveBatch,
+  decodePriority,
+  encodeHaveBatch,
+  encodePriority,
+  HAVE_BATCH_MAX,
+} from '../src/extension-messages.ts';
+import { makePeerId } from '../src/index.ts';
+import { hex, toHex } from './messages.ts';
+
+describe('bs_have', () => {
+  it.each([
+    ['one piece', [5], '00000005'],
+    ['two neighbours', [5, 6], '00000005 00000006'],
+    ['three neighbours as a run', [5, 6, 7], '80000005 00000003'],
+    ['runs and single pieces', [9, 0, 1, 2, 3, 7], '00000009 80000000 00000004 00000007'],
+    ['neighbours in descending order', [3, 2, 1], '00000003 00000002 00000001'],
+  ])('carries %s', (_, pieceIndexes, bytes) => {
+    expect(toHex(encodeHaveBatch(pieceIndexes))).toBe(toHex(hex(bytes)));
+    expect(decodeHaveBatch(hex(bytes), 10)).toEqual(pieceIndexes);
+  });
+
+  it('brings back any batch', () => {
+    const pieceCount = 1 << 20;
+    const batches = fc.array(fc.nat({ max: pieceCount - 1 }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(batches, fc.boolean(), (pieceIndexes, isSorted) => {
+        if (isSorted) pieceIndexes.sort((a, b) => a - b);
+        expect(decodeHaveBatch(encodeHaveBatch(pieceIndexes), pieceCount)).toEqual(pieceIndexes);
+      }),
+    );
+  });
+
+  it('takes a full batch and no more', () => {
+    const run = (count: number) => hex(`80000000 ${count.toString(16).padStart(8, '0')}`);
+    expect(decodeHaveBatch(run(HAVE_BATCH_MAX), 10_000)).toHaveLength(HAVE_BATCH_MAX);
+    expect(() => decodeHaveBatch(run(HAVE_BATCH_MAX + 1), 10_000)).toThrow('have-batch-malformed');
+  });
+
+  it('only rejects random bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (payload) => {
+        try {
+          for (const pieceIndex of decodeHaveBatch(payload, 1_000)) {
+            expect(pieceIndex).toBeLessThan(1_000);
+          }
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+    );
+  });
+});
+
+describe('bs_prio', () => {
+  it.each([
+    ['demand', '0000000900'],
+    ['boot-order', '0000000901'],
+    ['fill', '0000000902'],
+  ] as const)('carries the class %s', (pieceClass, bytes) => {
+    expect(toHex(encodePriority(9, pieceClass))).toBe(bytes);
+    expect(decodePriority(hex(bytes), 10)).toEqual({ pieceIndex: 9, pieceClass });
+  });
+});
+
+describe('the extended handshake', () => {
+  it('of one of ours names its node and its extension ids', () => {
+    const payload = 'd2:bsd1:n2:n71:oi1e1:r2:r21:vi1e1:z2:z3e1:md7:bs_havei8e7:bs_prioi9eee';
+    expect(parseExtendedHandshake(Buffer.from(payload))).toMatchObject({
+      ours: {
+        identity: { kind: 'ours', node: 'n7', zone: 'z3', rack: 'r2', isOrigin: true },
+        haveId: 8,
+        prioId: 9,
+      },
+    });
+  });
+
+  it('of another version of ours is that of a foreign peer', () => {
+    const { ours } = parseExtendedHandshake(Buffer.from('d2:bsd1:vi2eee'));
+    expect(ours).toBeUndefined();
+  });
+
+  it('of libtorrent, with unsorted keys and a negative number, names the client', () => {
+    const payload =
+      'd12:complete_agoi-1e1:md11:upload_onlyi3e6:ut_pexi1ee4:reqqi500e1:v18:libtorrent/2.0.8.06:yourip4:\x7f\0\0\x01e';
+    const bytes = Buffer.from(payload, 'latin1');
+    expect(parseExtendedHandshake(bytes)).toEqual({
+      client: 'libtorrent/2.0.8.0',
+      reqq: 500,
+      ours: undefined,
+    });
+    const unsorted = Buffer.from('d1:v1:x4:reqqi1ee');
+    expect(parseExtendedHandshake(unsorted)).toMatchObject({ client: 'x', reqq: 1 });
+  });
+
+  it.each([
+    ['d4:reqqi0ee', 1],
+    ['d4:reqqi-5ee', 1],
+    ['d4:reqq3:abce', 250],
+    ['de', 250],
+  ])('%s lets %i requests wait', (payload, reqq) => {
+    expect(parseExtendedHandshake(Buffer.from(payload)).reqq).toBe(reqq);
+  });
+
+  it('shows no more of a client name than is printable and short', () => {
+    const name = `\x1b[31m${'a'.repeat(100)}`;
+    const { client } = parseExtendedHandshake(Buffer.from(`d1:v${name.length}:${name}e`));
+    expect(client).toBe(`[31m${'a'.repeat(59)}`);
+  });
+});
+
+describe('makePeerId', () => {
+  it('puts 12 random bytes behind our client prefix', () => {
+    const peerId = makePeerId(hex('00 01 02 03 04 05 06 07 08 09 0a 0b'));
+    expect(toHex(peerId)).toBe(`${toHex(Buffer.from('-BS0100-'))}000102030405060708090a0b`);
+  });
+});

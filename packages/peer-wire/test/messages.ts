@@ -1,0 +1,71 @@
+/** Bytes of the wire, written without the code under test: what a stranger would send. */
+import type { WireSwarm } from '../src/index.ts';
+
+export function hex(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'));
+}
+
+export function toHex(...chunks: readonly Uint8Array[]): string {
+  return Buffer.concat(chunks).toString('hex');
+}
+
+export function u32(...values: readonly number[]): Uint8Array {
+  const bytes = Buffer.alloc(values.length * 4);
+  for (const [at, value] of values.entries()) bytes.writeUInt32BE(value, at * 4);
+  return bytes;
+}
+
+export function frame(id: number, ...body: readonly Uint8Array[]): Uint8Array {
+  const payload = Buffer.concat(body);
+  return Buffer.concat([u32(payload.length + 1), Uint8Array.of(id), payload]);
+}
+
+export const KEEP_ALIVE = u32(0);
+
+export function extended(id: number, payload: Uint8Array | string): Uint8Array {
+  return frame(20, Uint8Array.of(id), Buffer.from(payload));
+}
+
+export interface HandshakeFields {
+  readonly infoHash?: Uint8Array;
+  readonly peerId?: Uint8Array;
+  readonly reserved?: string;
+}
+
+export const INFO_HASH = hex('0102030405060708090a0b0c0d0e0f1011121314');
+export const STRANGER_ID = new Uint8Array(Buffer.from('-XX0001-abcdefghijkl'));
+
+/** By default with BEP 6 and BEP 10 offered. */
+export function handshake(fields: HandshakeFields = {}): Uint8Array {
+  return Buffer.concat([
+    Buffer.from('\x13BitTorrent protocol', 'latin1'),
+    hex(fields.reserved ?? '00 00 00 00 00 10 00 04'),
+    fields.infoHash ?? INFO_HASH,
+    fields.peerId ?? STRANGER_ID,
+  ]);
+}
+
+/** The extended handshake of one of ours. */
+export const OURS_HELLO = extended(
+  0,
+  'd2:bsd1:n2:n11:oi0e1:r2:r11:vi1e1:z2:z1e1:md7:bs_havei1e7:bs_prioi2ee4:reqqi512ee',
+);
+export const FOREIGN_HELLO = extended(0, 'd1:v9:Other 1.04:reqqi64ee');
+
+export const PIECE_LENGTH = 64 * 1024;
+
+/** Ten pieces, the last of 1,000 bytes. */
+export function makeSwarm(fields: Partial<WireSwarm> & { readonly node?: string } = {}): WireSwarm {
+  const { node = 'test', ...rest } = fields;
+  return {
+    infoHash: INFO_HASH,
+    peerId: new Uint8Array(Buffer.from(`-BS0100-${node.padEnd(12, '.')}`)),
+    pieceCount: 10,
+    pieceLength: PIECE_LENGTH,
+    length: 9 * PIECE_LENGTH + 1_000,
+    self: { kind: 'ours', node, zone: 'z1', rack: 'r1', isOrigin: false },
+    foreignPeersAllowed: true,
+    hashes: () => undefined,
+    ...rest,
+  };
+}

@@ -1,0 +1,416 @@
+import { Bitfield } from '@bootswarm/stdx';
+import { describe, expect, it } from 'vitest';
+import {
+  extended,
+  FOREIGN_HELLO,
+  frame,
+  handshake,
+  hex,
+  makeSwarm,
+  OURS_HELLO,
+  PIECE_LENGTH,
+  toHex,
+  u32,
+} from './messages.ts';
+import { SessionRig } from './session-rig.ts';
+
+const BLOCK = 16 * 1024;
+const REJECT_0 = { type: 'reject', pieceIndex: 0, offset: 0, length: PIECE_LENGTH };
+
+function pieceFrame(pieceIndex: number, offset = 0, length = PIECE_LENGTH): Uint8Array {
+  return frame(7, u32(pieceIndex, offset), new Uint8Array(length).fill(pieceIndex + 1));
+}
+
+function pieceMessage(pieceIndex: number, offset = 0, length = PIECE_LENGTH) {
+  const payload = new Uint8Array(length).fill(pieceIndex + 1);
+  return { type: 'piece', pieceIndex, offset, length, payload } as const;
+}
+
+function requestMessage(pieceIndex: number) {
+  const range = { pieceIndex, offset: 0, length: PIECE_LENGTH };
+  return { type: 'request', ...range, pieceClass: 'fill' } as const;
+}
+
+function requestFrame(pieceIndex: number, offset = 0, length = PIECE_LENGTH): Uint8Array {
+  return frame(6, u32(pieceIndex, offset, length));
+}
+
+/** A rig with a peer that unchoked us and is unchoked. */
+function readyRig(hello: Uint8Array, reserved?: string): SessionRig {
+  const rig = new SessionRig().receive(handshake({ reserved }), hello);
+  rig.session.send({ type: 'unchoke' });
+  rig.receive(frame(1));
+  rig.takeSent();
+  rig.takeMessages();
+  return rig;
+}
+
+describe('a session', () => {
+  it('answers a handshake with its own and an extended handshake', () => {
+    const rig = new SessionRig().receive(handshake());
+    const sent = rig.takeSent();
+    expect(sent.slice(0, 136)).toBe(toHex(handshake({ peerId: makeSwarm().peerId })));
+    const payload =
+      'd2:bsd1:n4:test1:oi0e1:r2:r11:vi1e1:z2:z1e1:md7:bs_havei1e7:bs_prioi2ee4:reqqi512e1:v13:bootswarm 0.1e';
+    expect(sent.slice(136)).toBe(toHex(extended(0, payload)));
+  });
+
+  it('sends no extended handshake to a peer that does not offer BEP 10', () => {
+    const rig = new SessionRig().receive(handshake({ reserved: '0000000000000004' }));
+    expect(rig.takeSent()).toHaveLength(136);
+    expect(rig.identities).toEqual([{ kind: 'foreign', client: '', requestsInFlightMax: 33 }]);
+  });
+
+  it('knows one of ours by its extended handshake', () => {
+    const rig = new SessionRig().receive(handshake(), OURS_HELLO);
+    expect(rig.identities).toEqual([
+      { kind: 'ours', node: 'n1', zone: 'z1', rack: 'r1', isOrigin: false },
+    ]);
+  });
+
+  it('tells how many whole pieces a foreign peer lets wait', () => {
+    const rig = new SessionRig().receive(handshake(), FOREIGN_HELLO);
+    expect(rig.identities).toEqual([
+      { kind: 'foreign', client: 'Other 1.0', requestsInFlightMax: 17 },
+    ]);
+  });
+
+  it('refuses foreign peers where they may not join', () => {
+    const swarm = makeSwarm({ foreignPeersAllowed: false });
+    const rig = new SessionRig({ swarm }).receive(handshake(), FOREIGN_HELLO);
+    expect(rig).toMatchObject({ identities: [], closeCode: 'foreign-peer-refused' });
+  });
+
+  it('hears what a peer said before its extended handshake after it knows the peer', () => {
+    const rig = new SessionRig().receive(handshake(), frame(14), frame(2));
+    expect(rig.takeMessages()).toEqual([]);
+    rig.receive(OURS_HELLO);
+    expect(rig.takeMessages()).toEqual([{ type: 'have-all' }, { type: 'interested' }]);
+  });
+
+  it('takes a peer whose extended handshake is late for a foreign one', () => {
+    const rig = new SessionRig().receive(handshake(), frame(14));
+    rig.session.identifyAsForeign(5_000);
+    expect(rig.identities).toMatchObject([{ kind: 'foreign', client: '' }]);
+    expect(rig.takeMessages()).toEqual([{ type: 'have-all' }]);
+  });
+
+  it('hears a bitfield', () => {
+    const rig = new SessionRig().receive(handshake(), OURS_HELLO, frame(5, hex('8040')));
+    const [message] = rig.takeMessages();
+    expect(message.type === 'bitfield' && toHex(message.bitfield.toBytes())).toBe('8040');
+  });
+
+  it('lets a hash request be answered, or rejects it', () => {
+    const swarm = makeSwarm({
+      hashes: ({ index }) => (index === 2 ? new Uint8Array(64).fill(0xaa) : undefined),
+    });
+    const rig = new SessionRig({ swarm }).receive(handshake(), FOREIGN_HELLO);
+    rig.takeSent();
+    const root = new Uint8Array(32).fill(7);
+    rig.receive(frame(21, root, u32(2, 2, 2, 0)), frame(21, root, u32(2, 4, 2, 0)));
+    const answers = [
+      frame(22, root, u32(2, 2, 2, 0), new Uint8Array(64).fill(0xaa)),
+      frame(23, root, u32(2, 4, 2, 0)),
+    ];
+    expect(rig.takeSent()).toBe(toHex(...answers));
+  });
+});
+
+describe('a session with one of ours', () => {
+  it.each([
+    ['choke after unchoke', { type: 'choke' }, '0000000100'],
+    ['interested', { type: 'interested' }, '0000000102'],
+    ['bitfield', { type: 'bitfield', bitfield: Bitfield.full(10) }, '0000000305ffc0'],
+    ['have-all', { type: 'have-all' }, '000000010e'],
+    ['have-none', { type: 'have-none' }, '000000010f'],
+    ['have as a batch', { type: 'have', pieceIndexes: [1, 2, 3] }, '0000000a14018000000100000003'],
+    ['request', requestMessage(1), '0000000d06000000010000000000010000'],
+    [
+      'request with its class before it',
+      { ...requestMessage(1), pieceClass: 'demand' },
+      '0000000714020000000100 0000000d06000000010000000000010000',
+    ],
+  ] as const)('encodes %s', (_, message, bytes) => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(message);
+    expect(rig.takeSent()).toBe(toHex(hex(bytes)));
+  });
+
+  it('splits a have of more pieces than a batch takes', () => {
+    const swarm = makeSwarm({ pieceCount: 20_000, length: 20_000 * PIECE_LENGTH });
+    const rig = new SessionRig({ swarm }).receive(handshake(), OURS_HELLO);
+    rig.takeSent();
+    rig.session.send({ type: 'have', pieceIndexes: Array.from({ length: 5_000 }, (_, at) => at) });
+    const batches = [extended(1, u32(0x80000000, 4_096)), extended(1, u32(0x80001000, 904))];
+    expect(rig.takeSent()).toBe(toHex(...batches));
+  });
+
+  it('gives a request the class that was said just before it', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.receive(extended(2, hex('0000000300')), requestFrame(3), requestFrame(4));
+    expect(rig.takeMessages()).toMatchObject([
+      { type: 'request', pieceIndex: 3, pieceClass: 'demand' },
+      { type: 'request', pieceIndex: 4, pieceClass: 'fill' },
+    ]);
+  });
+
+  it('raises an open request', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(3), extended(2, hex('0000000300')));
+    const [, priority] = rig.takeMessages();
+    expect(priority).toEqual({ type: 'priority', pieceIndex: 3, pieceClass: 'demand' });
+  });
+
+  it('sends the raise of an outstanding request only', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send({ type: 'priority', pieceIndex: 1, pieceClass: 'demand' });
+    expect(rig.takeSent()).toBe('');
+    rig.session.send(requestMessage(1));
+    rig.takeSent();
+    rig.session.send({ type: 'priority', pieceIndex: 1, pieceClass: 'demand' });
+    expect(rig.takeSent()).toBe(toHex(extended(2, hex('0000000100'))));
+  });
+
+  it('sends demand before what was queued earlier, and control before both', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.receive(requestFrame(1), requestFrame(2), extended(2, hex('0000000300')), requestFrame(3));
+    for (const pieceIndex of [1, 2, 3]) rig.session.send(pieceMessage(pieceIndex));
+    rig.session.send({ type: 'interested' });
+    const order = [frame(2), pieceFrame(3), pieceFrame(1), pieceFrame(2)];
+    expect(rig.takeSent()).toBe(toHex(...order));
+  });
+
+  it('moves a queued piece when its request is raised', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(1), requestFrame(2));
+    for (const pieceIndex of [1, 2]) rig.session.send(pieceMessage(pieceIndex));
+    rig.receive(extended(2, hex('0000000200')));
+    expect(rig.takeSent()).toBe(toHex(pieceFrame(2), pieceFrame(1)));
+    expect(rig.takeMessages()).toHaveLength(2);
+  });
+
+  it('sends one answer to a request, whatever the owner says again', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(1));
+    rig.session.send(pieceMessage(1));
+    rig.session.send(pieceMessage(1));
+    rig.session.send({ ...REJECT_0, pieceIndex: 1 } as never);
+    expect(rig.takeSent()).toBe(toHex(pieceFrame(1)));
+  });
+
+  it('sends no piece that was not asked for', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(pieceMessage(1));
+    expect(rig.takeSent()).toBe('');
+  });
+
+  it('rejects a queued piece that is cancelled, without asking the owner', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(0), requestFrame(1));
+    rig.session.send(pieceMessage(0));
+    rig.session.send(pieceMessage(1));
+    rig.receive(frame(8, u32(0, 0, PIECE_LENGTH)));
+    const sent = [frame(16, u32(0, 0, PIECE_LENGTH)), pieceFrame(1)];
+    expect(rig.takeSent()).toBe(toHex(...sent));
+    expect(rig.takeMessages().map(({ type }) => type)).toEqual(['request', 'request']);
+  });
+
+  it('hands on the cancel of an open request, and sends the reject the owner answers with', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(0));
+    rig.receive(frame(8, u32(0, 0, PIECE_LENGTH)));
+    const [, cancel] = rig.takeMessages();
+    expect(cancel).toEqual({ ...REJECT_0, type: 'cancel' });
+    rig.session.send(REJECT_0 as never);
+    expect(rig.takeSent()).toBe(toHex(frame(16, u32(0, 0, PIECE_LENGTH))));
+  });
+
+  it('sends the piece when the owner answers a cancel with it', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(0));
+    rig.receive(frame(8, u32(0, 0, PIECE_LENGTH)));
+    rig.session.send(pieceMessage(0));
+    expect(rig.takeSent()).toBe(toHex(pieceFrame(0)));
+  });
+
+  it('takes a cancelled request again', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(0));
+    rig.receive(frame(8, u32(0, 0, PIECE_LENGTH)));
+    rig.session.send(REJECT_0 as never);
+    rig.takeSent();
+    rig.receive(requestFrame(0));
+    rig.session.send(pieceMessage(0));
+    expect(rig.takeSent()).toBe(toHex(pieceFrame(0)));
+  });
+
+  it('rejects all that is open when it chokes, queued pieces included, each once', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(0), requestFrame(1), requestFrame(2));
+    rig.session.send(pieceMessage(0));
+    rig.receive(frame(8, u32(1, 0, PIECE_LENGTH)));
+    rig.session.send({ type: 'choke' });
+    rig.session.send({ ...REJECT_0, pieceIndex: 2 } as never);
+    const rejects = [0, 2, 1].map((pieceIndex) => frame(16, u32(pieceIndex, 0, PIECE_LENGTH)));
+    expect(rig.takeSent()).toBe(toHex(frame(0), ...rejects));
+  });
+
+  it('rejects requests while it chokes, without asking the owner', () => {
+    const rig = new SessionRig().receive(handshake(), OURS_HELLO);
+    rig.takeSent();
+    rig.receive(requestFrame(1));
+    expect(rig.takeSent()).toBe(toHex(frame(16, u32(1, 0, PIECE_LENGTH))));
+    expect(rig.takeMessages()).toEqual([]);
+  });
+
+  it('hands on a piece that was asked for', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(requestMessage(1));
+    rig.receive(pieceFrame(1));
+    const [message] = rig.takeMessages();
+    expect(message).toMatchObject({
+      type: 'piece',
+      pieceIndex: 1,
+      offset: 0,
+      length: PIECE_LENGTH,
+    });
+    expect(message.type === 'piece' && message.payload.every((byte) => byte === 2)).toBe(true);
+  });
+
+  it.each([
+    ['twice', [pieceFrame(1), pieceFrame(1)]],
+    ['of the wrong length', [pieceFrame(1, 0, PIECE_LENGTH - 1)]],
+    ['at the wrong offset', [pieceFrame(1, 1, PIECE_LENGTH - 1)]],
+    ['of another index', [pieceFrame(2)]],
+  ])('closes for a piece %s', (_, frames) => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(requestMessage(1));
+    expect(rig.receive(...frames).closeCode).toBe('piece-unrequested');
+  });
+
+  it('tolerates a piece that crossed its cancel, once', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(requestMessage(0));
+    rig.session.send({ ...REJECT_0, type: 'cancel' } as never);
+    expect(rig.receive(pieceFrame(0)).closeCode).toBeUndefined();
+    expect(rig.receive(pieceFrame(0)).closeCode).toBe('piece-unrequested');
+  });
+
+  it('takes the reject of a cancelled request for that, and not for the next request', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(requestMessage(0));
+    rig.session.send({ ...REJECT_0, type: 'cancel' } as never);
+    rig.session.send(requestMessage(0));
+    rig.receive(frame(16, u32(0, 0, PIECE_LENGTH)));
+    expect(rig.takeMessages()).toEqual([]);
+    rig.receive(pieceFrame(0));
+    expect(rig.takeMessages()).toMatchObject([{ type: 'piece', pieceIndex: 0 }]);
+  });
+
+  it('rejects a request of our own while the peer chokes us, in a later turn', () => {
+    const rig = readyRig(OURS_HELLO).receive(frame(0));
+    rig.takeMessages();
+    rig.session.send(requestMessage(0));
+    expect(rig.messages).toEqual([]);
+    rig.settle();
+    expect(rig.takeMessages()).toEqual([REJECT_0]);
+  });
+
+  it('does not ask again for what is outstanding', () => {
+    const rig = readyRig(OURS_HELLO);
+    rig.session.send(requestMessage(0));
+    rig.session.send(requestMessage(0));
+    expect(rig.takeSent()).toBe(toHex(requestFrame(0)));
+  });
+});
+
+describe('a session with a foreign peer', () => {
+  it('says have piece by piece', () => {
+    const rig = readyRig(FOREIGN_HELLO);
+    rig.session.send({ type: 'have', pieceIndexes: [3, 1] });
+    expect(rig.takeSent()).toBe(toHex(frame(4, u32(3)), frame(4, u32(1))));
+  });
+
+  it('says have-all with a bitfield, and have-none with nothing, to one without BEP 6', () => {
+    const rig = readyRig(FOREIGN_HELLO, '0000000000100000');
+    rig.session.send({ type: 'have-none' });
+    rig.session.send({ type: 'have-all' });
+    expect(rig.takeSent()).toBe(toHex(frame(5, hex('ffc0'))));
+  });
+
+  it('asks for a piece block by block and joins the answers, in whatever order', () => {
+    const rig = readyRig(FOREIGN_HELLO);
+    rig.session.send(requestMessage(1));
+    const blocks = [0, 1, 2, 3].map((block) => block * BLOCK);
+    expect(rig.takeSent()).toBe(toHex(...blocks.map((at) => requestFrame(1, at, BLOCK))));
+    rig.receive(
+      ...blocks
+        .toReversed()
+        .map((at) => frame(7, u32(1, at), new Uint8Array(BLOCK).fill(at / BLOCK))),
+    );
+    const [message] = rig.takeMessages();
+    expect(message).toMatchObject({
+      type: 'piece',
+      pieceIndex: 1,
+      offset: 0,
+      length: PIECE_LENGTH,
+    });
+    const payload = message.type === 'piece' ? message.payload : new Uint8Array();
+    expect(blocks.map((at) => [payload[at], payload[at + BLOCK - 1]])).toEqual([
+      [0, 0],
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ]);
+  });
+
+  it('closes for a block that lies across the blocks it asked for', () => {
+    const rig = readyRig(FOREIGN_HELLO);
+    rig.session.send(requestMessage(1));
+    expect(rig.receive(pieceFrame(1, 8, BLOCK)).closeCode).toBe('piece-unrequested');
+  });
+
+  it('rejects the piece once when a block is rejected, and cancels the others', () => {
+    const rig = readyRig(FOREIGN_HELLO);
+    rig.session.send(requestMessage(0));
+    rig.takeSent();
+    rig.receive(frame(16, u32(0, BLOCK, BLOCK)));
+    const cancels = [0, 2, 3].map((block) => frame(8, u32(0, block * BLOCK, BLOCK)));
+    expect(rig.takeSent()).toBe(toHex(...cancels));
+    for (const block of [0, 2, 3]) rig.receive(frame(16, u32(0, block * BLOCK, BLOCK)));
+    expect(rig.takeMessages()).toEqual([REJECT_0]);
+  });
+
+  it.each(['0000000000100004', '0000000000100000'])(
+    'rejects what was asked when it is choked',
+    (reserved) => {
+      const rig = readyRig(FOREIGN_HELLO, reserved);
+      rig.session.send(requestMessage(0));
+      rig.receive(frame(0));
+      expect(rig.takeMessages()).toEqual([{ type: 'choke' }, REJECT_0]);
+      // A block that was on its way is late, not unasked.
+      expect(rig.receive(pieceFrame(0, 0, BLOCK)).closeCode).toBeUndefined();
+    },
+  );
+
+  it('takes a late reject of what a choke ended for that, and not for the next request', () => {
+    const rig = readyRig(FOREIGN_HELLO);
+    rig.session.send(requestMessage(0));
+    rig.receive(frame(0), frame(1));
+    rig.session.send(requestMessage(0));
+    rig.takeMessages();
+    const blocks = [0, 1, 2, 3].map((block) => block * BLOCK);
+    rig.receive(...blocks.map((at) => frame(16, u32(0, at, BLOCK))));
+    expect(rig.takeMessages()).toEqual([]);
+    rig.receive(...blocks.map((at) => pieceFrame(0, at, BLOCK)));
+    expect(rig.takeMessages()).toMatchObject([{ type: 'piece', pieceIndex: 0 }]);
+  });
+
+  it('answers a block request with the block', () => {
+    const rig = readyRig(FOREIGN_HELLO).receive(requestFrame(9, 100, 900));
+    expect(rig.takeMessages()).toEqual([
+      { type: 'request', pieceIndex: 9, offset: 100, length: 900, pieceClass: 'fill' },
+    ]);
+    rig.session.send(pieceMessage(9, 100, 900));
+    expect(rig.takeSent()).toBe(toHex(pieceFrame(9, 100, 900)));
+  });
+
+  it('has no reject for one without BEP 6', () => {
+    const rig = readyRig(FOREIGN_HELLO, '0000000000100000').receive(requestFrame(0, 0, BLOCK));
+    rig.session.send({ ...REJECT_0, length: BLOCK } as never);
+    expect(rig.takeSent()).toBe('');
+  });
+});

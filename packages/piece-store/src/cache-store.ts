@@ -1,0 +1,382 @@
+/**
+ * Keeps verified pieces in a cache file (copy-on-read) such that `have` never lies: not after kill -9, a power cut, a full
+ * disk, a failed flush or bit rot. This file orders the reads, writes and flushes; what is to be trusted is piece-ledger.ts,
+ * the formats are commit-slots.ts and have-log.ts. Whoever opens a store holds the lock of its CacheDirectory.
+ */
+import { join } from 'node:path';
+import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
+import { assert, Bitfield, errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
+import { CacheFiles } from './cache-files.ts';
+import { HotPieces } from './hot-pieces.ts';
+import { nodeDisk } from './node-disk.ts';
+import { PieceLedger } from './piece-ledger.ts';
+import { PieceShape } from './piece-shape.ts';
+import type { PieceStore } from './piece-store.ts';
+import { PieceVerifier } from './piece-verifier.ts';
+import { PieceWriter } from './piece-writer.ts';
+import { probeSpace } from './space-probe.ts';
+import type { LostReason, OnStoreEvent } from './store-event.ts';
+import { readWholeSync, type StoreDisk } from './store-file.ts';
+
+/** Runs `callback` once after `delayMs`; the returned function cancels it. */
+export type SetTimer = (callback: () => void, delayMs: number) => () => void;
+
+export interface CacheStoreOptions {
+  /** The image's own directory, which exists. */
+  readonly directory: string;
+  readonly metainfo: Pick<Metainfo, 'infoHash' | 'length' | 'pieceLength' | 'pieceCount'>;
+  readonly layer: PieceLayer;
+  /** Called within store methods and I/O callbacks: must not throw. */
+  readonly onEvent: OnStoreEvent;
+  readonly disk?: StoreDisk;
+  readonly setTimer?: SetTimer;
+  /** Memory for hot pieces; default 64 MiB. */
+  readonly hotBytesMax?: number;
+  /** Bytes in the write queue from which isQueueFull; default 16 MiB. */
+  readonly queueBytesMax?: number;
+  /** Default 1000: what a power cut may cost. */
+  readonly commitIntervalMs?: number;
+  /** Written bytes that start a commit before its time; default 64 MiB. */
+  readonly commitBytesMax?: number;
+  /** How often a store in memory-only mode tries the disk again; default 3000. */
+  readonly probeIntervalMs?: number;
+}
+
+export interface CacheStoreStats {
+  /** Bytes of held pieces in the cache file. */
+  readonly storedBytes: number;
+  readonly hotBytes: number;
+  readonly queueBytes: number;
+  /** The newest commit known to be durable; 0 before the first. */
+  readonly generation: number;
+  readonly mode: 'normal' | 'memory-only';
+}
+
+const MIB = 1024 * 1024;
+
+export class CachePieceStore implements PieceStore {
+  readonly pieceCount: number;
+  readonly have: Bitfield;
+  readonly #options: CacheStoreOptions;
+  readonly #onEvent: OnStoreEvent;
+  readonly #disk: StoreDisk;
+  readonly #setTimer: SetTimer;
+  readonly #shape: PieceShape;
+  readonly #files: CacheFiles;
+  readonly #ledger: PieceLedger;
+  readonly #hot: HotPieces;
+  readonly #verifier: PieceVerifier;
+  readonly #writer: PieceWriter;
+  #mode: 'normal' | 'memory-only' = 'normal';
+  #bytesSinceCommit = 0;
+  #commitRunning: Promise<void> = Promise.resolve();
+  #commitNext: Promise<void> | undefined;
+  #cancelCommitTimer: (() => void) | undefined;
+  #cancelProbeTimer: (() => void) | undefined;
+  #probing: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens or creates the cache of one image and takes up what its records claim; claims that cannot be believed are
+   * discarded with a cache-discarded event. Throws OperatorError `cache-unusable` when the files cannot be opened.
+   */
+  static async open(options: CacheStoreOptions): Promise<CachePieceStore> {
+    const { directory, metainfo, disk = nodeDisk } = options;
+    let files: CacheFiles | undefined;
+    try {
+      files = await CacheFiles.open(disk, directory, metainfo);
+      const store = new CachePieceStore(options, disk, files);
+      await files.restore(store.#ledger, store.#shape, options.onEvent);
+      await store.#start();
+      return store;
+    } catch (error) {
+      await files?.close().catch(() => undefined); // The first error says more.
+      if (errnoOf(error) === undefined) throw error;
+      const what = `cannot use the cache in ${directory}: ${messageOf(error)}`;
+      const hint = 'Check that the directory belongs to the agent and that its disk works.';
+      throw new OperatorError('cache-unusable', what, hint, { cause: error });
+    }
+  }
+
+  private constructor(options: CacheStoreOptions, disk: StoreDisk, files: CacheFiles) {
+    const { metainfo, layer } = options;
+    assert(layer.pieceCount === metainfo.pieceCount, 'layer and metainfo disagree');
+    this.#options = options;
+    this.#onEvent = options.onEvent;
+    this.#disk = disk;
+    this.#setTimer = options.setTimer ?? setUnrefTimer;
+    this.#shape = new PieceShape(metainfo);
+    this.#files = files;
+    this.#ledger = new PieceLedger(zeroPieces(layer));
+    this.#hot = new HotPieces(options.hotBytesMax ?? 64 * MIB);
+    this.#verifier = new PieceVerifier(files.data, this.#shape, layer);
+    this.#writer = new PieceWriter(files.data, files.log, this.#shape, {
+      generation: () => this.#ledger.nextGeneration,
+      onWritten: (pieceIndexes) => this.#recordWritten(pieceIndexes),
+      onFailed: (pieceIndexes, error) => this.#writeFailed(pieceIndexes, error),
+    });
+    this.pieceCount = metainfo.pieceCount;
+    this.have = this.#ledger.have;
+  }
+
+  get stats(): CacheStoreStats {
+    return {
+      storedBytes: this.#storedBytes(),
+      hotBytes: this.#hot.bytes,
+      queueBytes: this.#writer.queueBytes,
+      generation: this.#files.slots.generation,
+      mode: this.#mode,
+    };
+  }
+
+  /** Whether the caller should wait for its writes before it fetches more that no guest waits for. */
+  get isQueueFull(): boolean {
+    return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 16 * MIB);
+  }
+
+  readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
+    this.#shape.assertWithin(pieceIndex, offset, target.length);
+    if (this.#closing !== undefined) return false;
+    if (this.#ledger.isZero(pieceIndex)) {
+      target.fill(0);
+      return true;
+    }
+    const piece = this.#writer.peek(pieceIndex) ?? this.#hot.get(pieceIndex);
+    if (piece !== undefined) {
+      target.set(piece.subarray(offset, offset + target.length));
+      return true;
+    }
+    if (!this.#ledger.isTrusted(pieceIndex)) return false;
+    try {
+      return readWholeSync(this.#files.data, target, this.#shape.offsetOf(pieceIndex) + offset);
+    } catch {
+      return false; // read() finds out, and reports it.
+    }
+  }
+
+  async read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean> {
+    for (;;) {
+      if (this.readNow(pieceIndex, offset, target)) return true;
+      if (this.#closing !== undefined || !this.have.has(pieceIndex)) return false;
+      // Trusted, and yet readNow() could not read it: it has to prove itself again.
+      if (this.#ledger.isTrusted(pieceIndex)) this.#ledger.doubt(pieceIndex);
+      const piece = await this.#verify(pieceIndex);
+      if (piece === undefined) continue; // Dropped, or written again meanwhile.
+      this.#hot.insert(pieceIndex, piece, false);
+      target.set(piece.subarray(offset, offset + target.length));
+      return true;
+    }
+  }
+
+  async write(pieceIndex: number, piece: Uint8Array, isPrefetch: boolean): Promise<boolean> {
+    this.#shape.assertWithin(pieceIndex, 0, piece.length);
+    assert(piece.length === this.#shape.bytesOf(pieceIndex), `piece ${pieceIndex} is not whole`);
+    if (this.#closing !== undefined) return false;
+    if (this.#ledger.isZero(pieceIndex)) return true;
+    this.#hot.insert(pieceIndex, piece, isPrefetch);
+    if (this.have.has(pieceIndex)) return true;
+    if (this.#mode === 'memory-only') return false;
+    return this.#writer.add(pieceIndex, piece);
+  }
+
+  /** Never rejects: a failure is a commit-failed event. A commit asked for while one is running starts after it. */
+  commit(): Promise<void> {
+    this.#commitNext ??= this.#commitRunning.then(() => {
+      this.#commitNext = undefined;
+      this.#commitRunning = this.#commitOnce();
+      return this.#commitRunning;
+    });
+    return this.#commitNext;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelProbeTimer?.();
+    this.#cancelCommitTimer?.();
+    await this.#probing;
+    await this.#writer.idle();
+    await this.commit();
+    await this.#verifier.idle();
+    this.#hot.clear();
+    await this.#files.close();
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#files.slots.reserve();
+    } catch (error) {
+      this.#writeFailed([], error);
+    }
+    this.#armCommitTimer();
+  }
+
+  // --- verifying -------------------------------------------------------------------------------------------------------
+
+  /** The bytes of a claimed piece, or undefined when they are not its bytes. */
+  async #verify(pieceIndex: number): Promise<Uint8Array | undefined> {
+    const result = await this.#verifier.verify(pieceIndex);
+    if (result.type === 'verified') {
+      this.#ledger.confirm(pieceIndex);
+      return result.bytes;
+    }
+    // It may have been written, or be about to be, since the read began: only a claim is judged by it.
+    const isQueued = this.#writer.peek(pieceIndex) !== undefined;
+    if (this.#ledger.isClaimed(pieceIndex) && !isQueued) {
+      this.#lose(pieceIndex, result.reason, result.error);
+    }
+    return undefined;
+  }
+
+  #lose(pieceIndex: number, reason: LostReason, error?: unknown): void {
+    this.#ledger.drop(pieceIndex);
+    this.#onEvent({ type: 'piece-lost', pieceIndex, reason, error });
+    this.#armCommitTimer();
+  }
+
+  // --- writing and committing ------------------------------------------------------------------------------------------
+
+  #recordWritten(pieceIndexes: readonly number[]): void {
+    for (const pieceIndex of pieceIndexes) {
+      this.#ledger.recordWritten(pieceIndex);
+      this.#bytesSinceCommit += this.#shape.bytesOf(pieceIndex);
+    }
+    if (this.#bytesSinceCommit >= (this.#options.commitBytesMax ?? 64 * MIB)) void this.commit();
+    this.#armCommitTimer();
+  }
+
+  #armCommitTimer(): void {
+    if (this.#closing !== undefined || this.#cancelCommitTimer !== undefined) return;
+    if (!this.#wantsCommit()) return;
+    this.#cancelCommitTimer = this.#setTimer(() => {
+      this.#cancelCommitTimer = undefined;
+      void this.commit();
+    }, this.#options.commitIntervalMs ?? 1000);
+  }
+
+  async #commitOnce(): Promise<void> {
+    await this.#rewriteReplayed();
+    // Between two batches every piece written is also in the log under the generation of this commit.
+    await this.#writer.pause();
+    // A newer generation would make the log's claims on pieces not yet written again look settled.
+    const isReady = this.#wantsCommit() && this.#ledger.replayed.length === 0;
+    const ticket = isReady ? this.#ledger.beginCommit() : undefined;
+    this.#bytesSinceCommit = 0;
+    this.#writer.resume();
+    if (ticket === undefined) {
+      this.#armCommitTimer();
+      return;
+    }
+    let step: 'data' | 'bits' = 'data';
+    try {
+      await this.#files.data.datasync();
+      const bits = this.#ledger.bitsOf(ticket);
+      step = 'bits';
+      await this.#files.slots.write(bits, ticket.generation);
+      this.#ledger.endCommit(ticket, bits);
+    } catch (error) {
+      await this.#loseUncommitted(step, error);
+      return;
+    }
+    await this.#files.log.empty(ticket.generation);
+    this.#armCommitTimer();
+  }
+
+  /** Without a disk only what is already in the file can still be committed, and a stale bit may stay: it is checked. */
+  #wantsCommit(): boolean {
+    if (this.#mode === 'normal') return this.#ledger.needsCommit;
+    return this.#ledger.dirtyCount > 0 && this.#ledger.replayed.length === 0;
+  }
+
+  /**
+   * Pieces claimed by the log of a killed process may be in the page cache only, and marked clean after a write-back that
+   * failed: a flush would then vouch for bytes the disk does not have. Written again, they are dirty in the kernel too.
+   */
+  async #rewriteReplayed(): Promise<void> {
+    for (const pieceIndex of this.#ledger.replayed) {
+      if (this.#mode === 'memory-only') return;
+      const piece = await this.#verify(pieceIndex);
+      if (piece !== undefined && this.#ledger.isReplayed(pieceIndex)) {
+        await this.#writer.add(pieceIndex, piece);
+      }
+    }
+  }
+
+  /** After a failed flush the kernel may have dropped any page and call it clean: a second flush would prove nothing. */
+  async #loseUncommitted(step: 'data' | 'bits', error: unknown): Promise<void> {
+    const lost = this.#ledger.failCommit();
+    this.#onEvent({ type: 'commit-failed', step, lostCount: lost.length, error });
+    for (const pieceIndex of lost) {
+      this.#onEvent({ type: 'piece-lost', pieceIndex, reason: 'commit-failed', error });
+    }
+    this.#stopCaching();
+    await this.#writer.pause();
+    await this.#files.log.reset();
+    this.#writer.resume();
+  }
+
+  // --- without a disk --------------------------------------------------------------------------------------------------
+
+  #writeFailed(pieceIndexes: readonly number[], error: unknown): void {
+    const isFull = ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
+    if (isFull) this.#onEvent({ type: 'disk-full', error });
+    else this.#onEvent({ type: 'write-failed', pieceIndexes, error });
+    this.#stopCaching();
+  }
+
+  #stopCaching(): void {
+    this.#mode = 'memory-only';
+    this.#writer.abandon();
+    if (this.#closing !== undefined || this.#cancelProbeTimer !== undefined) return;
+    this.#cancelProbeTimer = this.#setTimer(() => {
+      this.#probing = this.#probe();
+    }, this.#options.probeIntervalMs ?? 3000);
+  }
+
+  async #probe(): Promise<void> {
+    const path = join(this.#options.directory, 'probe.tmp');
+    const canWrite = await probeSpace(this.#disk, path, this.#shape.pieceLength);
+    const hasSlots = canWrite && (await this.#reserveSlots());
+    this.#cancelProbeTimer = undefined;
+    if (!hasSlots) {
+      this.#stopCaching();
+      return;
+    }
+    this.#mode = 'normal';
+    this.#onEvent({ type: 'caching-resumed' });
+    this.#armCommitTimer();
+  }
+
+  async #reserveSlots(): Promise<boolean> {
+    try {
+      await this.#files.slots.reserve();
+      return true;
+    } catch {
+      return false; // Reported when the store was opened; the probe is repeated.
+    }
+  }
+
+  #storedBytes(): number {
+    const last = this.pieceCount - 1;
+    const isLastStored = this.have.has(last) && !this.#ledger.isZero(last);
+    const missing = isLastStored ? this.#shape.pieceLength - this.#shape.bytesOf(last) : 0;
+    return this.#ledger.storedCount * this.#shape.pieceLength - missing;
+  }
+}
+
+function zeroPieces(layer: PieceLayer): Bitfield {
+  const zero = new Bitfield(layer.pieceCount);
+  for (let index = 0; zero.count < layer.zeroCount; index += 1) {
+    if (layer.isZero(index)) zero.set(index);
+  }
+  return zero;
+}
+
+function setUnrefTimer(callback: () => void, delayMs: number): () => void {
+  const timer = setTimeout(callback, delayMs);
+  timer.unref();
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,255 @@
+/**
+ * A disk in memory that tells what a process sees (the page cache) from what survives a power cut, and that can fail any
+ * operation, die at any operation, and lose pages after a failed flush as Linux file systems do.
+ */
+import { Random } from '@bootswarm/stdx';
+import type { FileIdentity, StoreDisk, StoreFile } from '../src/store-file.ts';
+
+export type FaultKind = 'EIO' | 'ENOSPC' | 'short-write';
+
+export interface Fault {
+  /** The first operation that fails, counted from 1. */
+  readonly at: number;
+  readonly kind: FaultKind;
+  /** How many operations fail; a full disk goes on failing. */
+  readonly count: number;
+}
+
+/** Stops the next flush of one file until the test lets it go on. */
+export interface HeldFlush {
+  readonly reached: Promise<void>;
+  /** With an errno the flush fails. */
+  release(fault?: FaultKind): void;
+}
+
+type Change =
+  | { readonly type: 'write'; readonly position: number; readonly bytes: Buffer }
+  | { readonly type: 'truncate'; readonly length: number };
+
+/** One inode. */
+interface Contents {
+  cached: Buffer;
+  durable: Buffer;
+  unsynced: Change[];
+  isNameDurable: boolean;
+}
+
+export class MemoryDisk implements StoreDisk {
+  readonly contents = new Map<string, Contents>();
+  readonly #random: Random;
+  operations = 0;
+  faults: Fault[] = [];
+  /** Called when a flush fails, before the process learns of it. */
+  onFlushFailed = () => {};
+  /** The operation at which the process is killed: it may still take effect in part. */
+  killAt = Number.POSITIVE_INFINITY;
+  #isDead = false;
+  readonly #held = new Map<string, () => Promise<FaultKind | undefined>>();
+  readonly #death = Promise.withResolvers<'dead'>();
+
+  constructor(seed = 1) {
+    this.#random = new Random(seed);
+  }
+
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  /** Resolves when the process is killed. */
+  get death(): Promise<'dead'> {
+    return this.#death.promise;
+  }
+
+  async open(path: string, mode: 'read' | 'read-write'): Promise<StoreFile> {
+    await this.#begin();
+    let contents = this.contents.get(path);
+    if (contents === undefined) {
+      if (mode === 'read') throw errnoError('ENOENT');
+      contents = { ...emptyContents(), isNameDurable: false };
+      this.contents.set(path, contents);
+    }
+    return this.#file(contents, path);
+  }
+
+  async syncDirectory(): Promise<void> {
+    await this.#begin();
+    for (const contents of this.contents.values()) contents.isNameDurable = true;
+  }
+
+  /** The page cache's view of a file. */
+  cached(path: string): Buffer {
+    return this.contents.get(path)?.cached ?? Buffer.alloc(0);
+  }
+
+  holdFlush(path: string): HeldFlush {
+    const reached = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<FaultKind | undefined>();
+    this.#held.set(path, () => {
+      this.#held.delete(path);
+      reached.resolve();
+      return released.promise;
+    });
+    return { reached: reached.promise, release: released.resolve };
+  }
+
+  /** Changes a file behind the store's back; `undefined` removes it. */
+  tamper(path: string, bytes: Buffer | undefined): void {
+    if (bytes === undefined) this.contents.delete(path);
+    else
+      this.contents.set(path, { ...emptyContents(), cached: bytes, durable: Buffer.from(bytes) });
+  }
+
+  /** Ends the process: nothing that is under way settles, nothing more happens. */
+  kill(): void {
+    this.#isDead = true;
+    this.#death.resolve('dead');
+  }
+
+  /** The disk as the next process finds it after a kill. */
+  afterKill(seed = 1): MemoryDisk {
+    const next = new MemoryDisk(seed);
+    for (const [path, { cached, durable, unsynced, isNameDurable }] of this.contents) {
+      next.contents.set(path, {
+        cached: Buffer.from(cached),
+        durable: Buffer.from(durable),
+        unsynced: [...unsynced],
+        isNameDurable,
+      });
+    }
+    return next;
+  }
+
+  /** The disk after a power cut: any of the changes not flushed may have reached it, whole or torn. */
+  afterPowerCut(seed = 1): MemoryDisk {
+    const next = new MemoryDisk(seed);
+    const random = new Random(seed);
+    // Also the two extremes: nothing arrived, everything did.
+    const chance = [0, 0.5, 1][random.below(3)];
+    for (const [path, { durable, unsynced, isNameDurable }] of this.contents) {
+      if (!isNameDurable && random.float() >= chance) continue;
+      let bytes = Buffer.from(durable);
+      for (const change of unsynced) {
+        if (random.float() < chance) bytes = apply(bytes, torn(change, random, chance));
+      }
+      const contents = { cached: bytes, durable: Buffer.from(bytes), unsynced: [] };
+      next.contents.set(path, { ...contents, isNameDurable: true });
+    }
+    return next;
+  }
+
+  async #begin(): Promise<FaultKind | undefined> {
+    for (let turns = this.#random.below(4); turns > 0; turns -= 1) await undefined;
+    if (this.#isDead) await new Promise(() => {});
+    return this.#count();
+  }
+
+  #count(): FaultKind | undefined {
+    this.operations += 1;
+    const now = this.operations;
+    if (now >= this.killAt) this.kill();
+    return this.faults.find(({ at, count }) => now >= at && now < at + count)?.kind;
+  }
+
+  #file(contents: Contents, path: string): StoreFile {
+    const change = (made: Change) => {
+      contents.cached = apply(contents.cached, made);
+      contents.unsynced.push(made);
+    };
+    return {
+      read: async (target, position) => {
+        if ((await this.#begin()) === 'EIO') throw errnoError('EIO');
+        if (this.#isDead) return new Promise(() => {});
+        return copyOut(contents.cached, target, position, this.#random);
+      },
+      readSync: (target, position) => {
+        if (this.#isDead || this.#count() === 'EIO') throw errnoError('EIO');
+        return copyOut(contents.cached, target, position);
+      },
+      write: async (bytes, position) => {
+        const fault = await this.#begin();
+        const isPartial = fault !== undefined || this.#isDead;
+        const count = isPartial ? this.#random.below(bytes.length) : bytes.length;
+        if (count > 0) {
+          change({ type: 'write', position, bytes: Buffer.from(bytes.subarray(0, count)) });
+        }
+        if (this.#isDead) return new Promise(() => {});
+        // As tmpfs does: a short write first, the error on the next one.
+        if (fault === 'short-write' && count > 0) return count;
+        if (fault !== undefined) throw errnoError(fault === 'EIO' ? 'EIO' : 'ENOSPC');
+        return count;
+      },
+      datasync: async () => {
+        const injected = await this.#begin();
+        const held = await this.#held.get(path)?.();
+        const fault = held ?? injected;
+        const pending = contents.unsynced;
+        if (this.#isDead) return new Promise(() => {});
+        if (fault !== undefined) {
+          // Pages are marked clean though not written, and may be dropped from memory at once, or never.
+          contents.unsynced = [];
+          contents.cached = pending.reduce(
+            (bytes, made) => (this.#random.below(2) === 0 ? apply(bytes, made) : bytes),
+            Buffer.from(contents.durable),
+          );
+          this.onFlushFailed();
+          throw errnoError(fault === 'ENOSPC' ? 'ENOSPC' : 'EIO');
+        }
+        contents.durable = Buffer.from(contents.cached);
+        contents.unsynced = [];
+      },
+      truncate: async (length) => {
+        const fault = await this.#begin();
+        if (fault === 'EIO') throw errnoError('EIO');
+        if (!this.#isDead || this.#random.below(2) === 0) change({ type: 'truncate', length });
+        if (this.#isDead) await new Promise(() => {});
+      },
+      identity: (): FileIdentity => ({
+        size: contents.cached.length,
+        mtimeNs: 0n,
+        ino: 0n,
+        dev: 0n,
+      }),
+      close: async () => {
+        if ((await this.#begin()) === 'EIO') throw errnoError('EIO');
+      },
+    };
+  }
+}
+
+function emptyContents(): Contents {
+  return { cached: Buffer.alloc(0), durable: Buffer.alloc(0), unsynced: [], isNameDurable: true };
+}
+
+function apply(bytes: Buffer, change: Change): Buffer {
+  if (change.type === 'truncate') return resized(bytes, change.length);
+  const next = resized(bytes, Math.max(bytes.length, change.position + change.bytes.length));
+  change.bytes.copy(next, change.position);
+  return next;
+}
+
+function resized(bytes: Buffer, length: number): Buffer {
+  const next = Buffer.alloc(length);
+  bytes.copy(next, 0, 0, length);
+  return next;
+}
+
+/** A write that arrived only up to some sector. */
+function torn(change: Change, random: Random, chance: number): Change {
+  if (change.type === 'truncate' || chance === 1 || random.below(3) > 0) return change;
+  const sectors = random.below(Math.ceil(change.bytes.length / 512));
+  return { ...change, bytes: change.bytes.subarray(0, sectors * 512) };
+}
+
+/** Sometimes less than asked, as read(2) may. */
+function copyOut(from: Buffer, target: Uint8Array, position: number, random?: Random): number {
+  const available = Math.min(target.length, from.length - position);
+  if (available <= 0) return 0;
+  const isShort = random !== undefined && available > 1 && random.below(8) === 0;
+  const count = isShort ? 1 + random.below(available) : available;
+  from.copy(target, 0, position, position + count);
+  return count;
+}
+
+export function errnoError(code: string): Error {
+  return Object.assign(new Error(`${code}: injected`), { code });
+}

@@ -1,0 +1,161 @@
+/**
+ * Guest reads of one image: bytes at hand are given at once, the rest is demanded from the swarm and waited for. Counts where the
+ * bytes came from, per guest, and which pieces guests touched.
+ */
+import { assert, Bitfield } from '@bootswarm/stdx';
+import type { PendingRead, ReadPart } from './pending-reads.ts';
+import type { ReadBytes } from './read-bytes.ts';
+import type { SwarmDriver } from './swarm-driver.ts';
+
+export class ImageReader {
+  readonly driver: SwarmDriver;
+  /** Distinct pieces that guests read, all-zero pieces left out. */
+  readonly touched: Bitfield;
+  readonly #prefetched: Bitfield;
+
+  constructor(driver: SwarmDriver) {
+    this.driver = driver;
+    this.touched = new Bitfield(driver.metainfo.pieceCount);
+    this.#prefetched = new Bitfield(driver.metainfo.pieceCount);
+  }
+
+  get length(): number {
+    return this.driver.metainfo.length;
+  }
+
+  /** Bytes of the pieces in `touched`. */
+  get bytesTouched(): number {
+    const { pieceCount, pieceLength, length } = this.driver.metainfo;
+    const last = pieceCount - 1;
+    const shortBy = pieceCount * pieceLength - length;
+    return this.touched.count * pieceLength - (this.touched.has(last) ? shortBy : 0);
+  }
+
+  /** A reader whose bytes are added to `counted`: one per guest, or per connection. */
+  guest(counted: ReadBytes): GuestReader {
+    return new GuestReader(this, counted);
+  }
+
+  /** Asks once for each missing piece of the range, behind all demand. */
+  prefetch(offset: number, length: number): void {
+    const { pieceLength } = this.driver.metainfo;
+    const wanted: number[] = [];
+    const end = Math.ceil((offset + length) / pieceLength);
+    for (let index = Math.floor(offset / pieceLength); index < end; index += 1) {
+      if (this.#prefetched.set(index) && !this.driver.store.have.has(index)) wanted.push(index);
+    }
+    if (wanted.length > 0) this.driver.handle({ type: 'prefetch', pieceIndexes: wanted });
+  }
+
+  /** The store lost a piece: it may be prefetched again. */
+  pieceLost(pieceIndex: number): void {
+    this.#prefetched.clear(pieceIndex);
+    this.driver.pieceLost(pieceIndex);
+  }
+}
+
+export class GuestReader {
+  readonly #image: ImageReader;
+  readonly #driver: SwarmDriver;
+  readonly #counted: ReadBytes;
+
+  constructor(image: ImageReader, counted: ReadBytes) {
+    this.#image = image;
+    this.#driver = image.driver;
+    this.#counted = counted;
+  }
+
+  /** Fills `target` from verified bytes at hand; false, with `target` undefined, if any byte needs the swarm or the disk. */
+  readNow(offset: number, target: Uint8Array): boolean {
+    const { layer, store, metainfo } = this.#driver;
+    const { pieceLength } = metainfo;
+    let zero = 0;
+    for (let done = 0; done < target.length; ) {
+      const pieceIndex = Math.floor((offset + done) / pieceLength);
+      const within = offset + done - pieceIndex * pieceLength;
+      const length = Math.min(target.length - done, pieceLength - within);
+      const part = length === target.length ? target : target.subarray(done, done + length);
+      if (layer.isZero(pieceIndex)) {
+        part.fill(0);
+        zero += length;
+      } else {
+        if (!store.readNow(pieceIndex, within, part)) return false;
+        this.#image.touched.set(pieceIndex);
+      }
+      done += length;
+    }
+    this.#counted.zero += zero;
+    this.#counted.cache += target.length - zero;
+    return true;
+  }
+
+  /** Fills `target` and calls `done` once, however long it takes: a read without a source waits. */
+  read(offset: number, target: Uint8Array, done: () => void): { cancel(): void } {
+    const { pieceLength, length } = this.#driver.metainfo;
+    assert(offset >= 0 && offset + target.length <= length, `read at ${offset} past the end`);
+    const first = Math.floor(offset / pieceLength);
+    const partCount = Math.floor((offset + target.length - 1) / pieceLength) - first + 1;
+    const read: PendingRead = {
+      target,
+      done,
+      counted: this.#counted,
+      startedAt: performance.now(),
+      partsMissing: partCount,
+      isCancelled: false,
+    };
+    this.#driver.pending.open(read);
+    for (let targetOffset = 0; targetOffset < target.length; ) {
+      const pieceIndex = Math.floor((offset + targetOffset) / pieceLength);
+      const within = offset + targetOffset - pieceIndex * pieceLength;
+      const partLength = Math.min(target.length - targetOffset, pieceLength - within);
+      this.#readPart({ read, pieceIndex, offset: within, length: partLength, targetOffset });
+      targetOffset += partLength;
+    }
+    return { cancel: () => this.#cancel(read) };
+  }
+
+  prefetch(offset: number, length: number): void {
+    this.#image.prefetch(offset, length);
+  }
+
+  #readPart(part: ReadPart): void {
+    const { layer, store, pending } = this.#driver;
+    const bytes = Buffer.alloc(part.length);
+    if (layer.isZero(part.pieceIndex)) return pending.fill(part, bytes, 'zero');
+    this.#image.touched.set(part.pieceIndex);
+    if (store.readNow(part.pieceIndex, part.offset, bytes)) {
+      pending.fill(part, bytes, 'cache');
+    } else if (store.have.has(part.pieceIndex)) {
+      this.#readStored(part, bytes);
+    } else {
+      this.#demand(part);
+    }
+  }
+
+  /** From the disk, verified on its first use. Into a buffer of its own: the target may be gone when it arrives. */
+  #readStored(part: ReadPart, bytes: Uint8Array): void {
+    this.#driver.store.read(part.pieceIndex, part.offset, bytes).then(
+      (isHeld) => {
+        if (isHeld) return this.#driver.pending.fill(part, bytes, 'cache');
+        this.#image.pieceLost(part.pieceIndex);
+        if (!part.read.isCancelled) this.#demand(part);
+      },
+      () => {
+        // The disk failed this read; the swarm has the piece still.
+        this.#image.pieceLost(part.pieceIndex);
+        if (!part.read.isCancelled) this.#demand(part);
+      },
+    );
+  }
+
+  #demand(part: ReadPart): void {
+    this.#driver.pending.wait(part);
+    this.#driver.handle({ type: 'demand', pieceIndex: part.pieceIndex });
+  }
+
+  #cancel(read: PendingRead): void {
+    for (const pieceIndex of this.#driver.pending.cancel(read)) {
+      this.#driver.handle({ type: 'demand-over', pieceIndex });
+    }
+  }
+}

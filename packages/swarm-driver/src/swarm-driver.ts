@@ -1,0 +1,278 @@
+/**
+ * Runs one engine on real wires, a real store and the real clock. Carries effects out and brings their outcomes back; decides
+ * nothing that the engine could decide.
+ */
+import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
+import {
+  dialPeer,
+  type PeerWire,
+  type PeerWireHandlers,
+  type WireSwarm,
+} from '@bootswarm/peer-wire';
+import type { PieceStore } from '@bootswarm/piece-store';
+import { Bitfield, Random } from '@bootswarm/stdx';
+import {
+  type EngineSnapshot,
+  type PeerIdentity,
+  SwarmEngine,
+  type SwarmInput,
+  type SwarmLimits,
+  type SwarmMember,
+} from '@bootswarm/swarm-proto';
+import { ByteRate } from './byte-rate.ts';
+import { PendingReads } from './pending-reads.ts';
+
+type Input = SwarmInput<Uint8Array>;
+type Upload = Extract<Input, { type: 'uploaded' }>;
+
+export interface SwarmDriverOptions {
+  readonly metainfo: Metainfo;
+  readonly layer: PieceLayer;
+  readonly store: PieceStore;
+  readonly wireSwarm: WireSwarm;
+  /** Name of this node. */
+  readonly node: string;
+  readonly isOrigin: boolean;
+  readonly limits?: Partial<SwarmLimits>;
+  readonly randomSeed: number;
+  /** Anything worth a log line: wires that came and went, pieces refuted. */
+  readonly onEvent: (event: SwarmEvent) => void;
+}
+
+export type SwarmEvent =
+  | { readonly type: 'peer-connected'; readonly address: string; readonly identity: PeerIdentity }
+  | { readonly type: 'peer-closed'; readonly address: string; readonly code: string }
+  | { readonly type: 'dial-failed'; readonly key: string; readonly code: string }
+  | { readonly type: 'piece-refuted'; readonly pieceIndex: number; readonly address: string };
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+export class SwarmDriver {
+  readonly metainfo: Metainfo;
+  readonly layer: PieceLayer;
+  readonly store: PieceStore;
+  readonly pending = new PendingReads();
+  readonly #engine: SwarmEngine<Uint8Array>;
+  readonly #options: SwarmDriverOptions;
+  readonly #wires = new Map<number, PeerWire>();
+  /** Wires whose handshakes are not done. */
+  readonly #unready = new Set<PeerWire>();
+  readonly #inputs: Input[] = [];
+  readonly #rateIn = new ByteRate();
+  readonly #rateOut = new ByteRate();
+  #isHandling = false;
+  #isClosed = false;
+  #nextPeer = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
+
+  constructor(options: SwarmDriverOptions) {
+    this.#options = options;
+    this.metainfo = options.metainfo;
+    this.layer = options.layer;
+    this.store = options.store;
+    this.#engine = new SwarmEngine({
+      shape: {
+        pieceCount: options.metainfo.pieceCount,
+        pieceLength: options.metainfo.pieceLength,
+        length: options.metainfo.length,
+      },
+      node: options.node,
+      isOrigin: options.isOrigin,
+      have: options.isOrigin
+        ? Bitfield.full(options.metainfo.pieceCount)
+        : options.store.have.clone(),
+      random: new Random(options.randomSeed),
+      limits: options.limits,
+    });
+  }
+
+  get wireSwarm(): WireSwarm {
+    return this.#options.wireSwarm;
+  }
+
+  snapshot(): EngineSnapshot & { bytesPerSecondIn: number; bytesPerSecondOut: number } {
+    const now = performance.now();
+    return {
+      ...this.#engine.snapshot(),
+      bytesPerSecondIn: this.#rateIn.bytesPerSecond(now),
+      bytesPerSecondOut: this.#rateOut.bytesPerSecond(now),
+    };
+  }
+
+  /** Takes one input; returns when all its effects are carried out or under way. */
+  handle(input: Input): void {
+    if (this.#isClosed) return;
+    this.#inputs.push(input);
+    if (this.#isHandling) return;
+    this.#isHandling = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        this.#engine.handle(next, performance.now());
+        this.#drain();
+      }
+    } finally {
+      this.#isHandling = false;
+    }
+    this.#arm();
+  }
+
+  setMembers(
+    members: readonly SwarmMember[],
+    origins: readonly { readonly host: string; readonly port: number }[],
+  ): void {
+    this.handle({ type: 'members', members, origins });
+  }
+
+  /** The store dropped a piece it had vouched for. */
+  pieceLost(pieceIndex: number): void {
+    this.handle({ type: 'lost', pieceIndex });
+  }
+
+  /** Handlers for a wire of this swarm; `dialled` is the key of the engine's dial, undefined when they dialled us. */
+  handlersFor(dialled: string | undefined, wireOf: () => PeerWire): PeerWireHandlers {
+    let peer: number | undefined;
+    return {
+      onReady: (identity) => {
+        const wire = wireOf();
+        this.#unready.delete(wire);
+        if (this.#isClosed) return wire.close('swarm-closed');
+        peer = this.#nextPeer;
+        this.#nextPeer += 1;
+        this.#wires.set(peer, wire);
+        this.#options.onEvent({ type: 'peer-connected', address: wire.address, identity });
+        this.handle({ type: 'peer-connected', peer, identity, dialled });
+      },
+      onMessage: (message) => {
+        if (peer === undefined) return;
+        if (message.type === 'piece') this.#rateIn.add(message.length, performance.now());
+        this.handle({ type: 'message', peer, message });
+      },
+      onDrain: () => {
+        if (peer !== undefined) this.handle({ type: 'peer-drained', peer });
+      },
+      onClose: (code) => {
+        const wire = wireOf();
+        this.#unready.delete(wire);
+        if (peer === undefined) {
+          this.#options.onEvent({ type: 'dial-failed', key: dialled ?? wire.address, code });
+          if (dialled !== undefined) this.handle({ type: 'dial-failed', key: dialled });
+          return;
+        }
+        this.#wires.delete(peer);
+        this.#options.onEvent({ type: 'peer-closed', address: wire.address, code });
+        this.handle({ type: 'peer-disconnected', peer });
+      },
+    };
+  }
+
+  /** Closes all wires; the store stays its owner's to close. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    for (const wire of [...this.#wires.values(), ...this.#unready]) wire.close('swarm-closed');
+  }
+
+  #drain(): void {
+    for (let effect = this.#engine.poll(); effect !== undefined; effect = this.#engine.poll()) {
+      switch (effect.type) {
+        case 'send':
+          this.#wires.get(effect.peer)?.send(effect.message);
+          break;
+        case 'upload':
+          this.#upload({ ...effect, type: 'uploaded', isSent: true });
+          break;
+        case 'verify':
+          this.#verify(effect.pieceIndex, effect.peer, effect.payload);
+          break;
+        case 'deliver':
+          this.#deliver(effect.pieceIndex, effect.payload, effect.isFromOrigin, effect.isPrefetch);
+          break;
+        case 'dial':
+          this.#dial(effect.key, effect.host, effect.port);
+          break;
+        case 'disconnect':
+          this.#wires.get(effect.peer)?.close(effect.code);
+          break;
+      }
+    }
+  }
+
+  #upload(done: Upload): void {
+    const wire = this.#wires.get(done.peer);
+    if (wire === undefined) return;
+    const payload = Buffer.allocUnsafeSlow(done.length);
+    if (this.store.readNow(done.pieceIndex, done.offset, payload)) {
+      this.#sendPiece(wire, payload, done);
+      return;
+    }
+    this.store.read(done.pieceIndex, done.offset, payload).then(
+      (isHeld) => {
+        if (isHeld) return this.#sendPiece(wire, payload, done);
+        this.handle({ type: 'lost', pieceIndex: done.pieceIndex });
+        this.handle({ ...done, isSent: false });
+      },
+      () => this.handle({ ...done, isSent: false }),
+    );
+  }
+
+  #sendPiece(wire: PeerWire, payload: Uint8Array, done: Upload): void {
+    const { peer, pieceIndex, offset, length } = done;
+    wire.send({ type: 'piece', pieceIndex, offset, length, payload });
+    this.#rateOut.add(length, performance.now());
+    if (wire.isCongested) this.handle({ type: 'peer-congested', peer });
+    this.handle(done);
+  }
+
+  #verify(pieceIndex: number, peer: number, payload: Uint8Array): void {
+    const isGood = this.layer.verify(pieceIndex, payload);
+    if (!isGood) {
+      const address = this.#wires.get(peer)?.address ?? 'a closed wire';
+      this.#options.onEvent({ type: 'piece-refuted', pieceIndex, address });
+    }
+    this.handle({ type: 'verified', pieceIndex, peer, isGood });
+  }
+
+  #deliver(
+    pieceIndex: number,
+    payload: Uint8Array,
+    isFromOrigin: boolean,
+    isPrefetch: boolean,
+  ): void {
+    this.pending.deliver(pieceIndex, payload, isFromOrigin ? 'origin' : 'peers');
+    this.store.write(pieceIndex, payload, isPrefetch).then(
+      (isKept) => this.handle({ type: 'stored', pieceIndex, isKept }),
+      () => this.handle({ type: 'stored', pieceIndex, isKept: false }),
+    );
+  }
+
+  #dial(key: string, host: string, port: number): void {
+    const swarm = this.#options.wireSwarm;
+    const handlers = this.handlersFor(key, () => wire);
+    const wire: PeerWire = dialPeer({
+      host,
+      port,
+      swarm,
+      handlers,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    });
+    this.#unready.add(wire);
+  }
+
+  /** One timer, left alone while it fires early enough: most inputs do not change when we must wake. */
+  #arm(): void {
+    const at = this.#engine.timeout();
+    if (at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAt = Infinity;
+        if (performance.now() >= this.#engine.timeout()) this.handle({ type: 'wake' });
+        else this.#arm();
+      },
+      Math.max(0, at - performance.now()) + 1,
+    );
+    this.#timer.unref();
+  }
+}

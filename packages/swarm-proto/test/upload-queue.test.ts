@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import type { PieceClass } from '../src/peer-message.ts';
+import { UploadQueue } from '../src/upload-queue.ts';
+
+const request = (pieceIndex: number, pieceClass: PieceClass, offset = 0) => ({
+  pieceIndex,
+  offset,
+  length: 100,
+  pieceClass,
+});
+
+test('serves demand before boot order before fill, each in order of arrival', () => {
+  const queue = new UploadQueue(10);
+  queue.push(request(1, 'fill'));
+  queue.push(request(2, 'demand'));
+  queue.push(request(3, 'boot-order'));
+  queue.push(request(4, 'demand'));
+  const order = [queue.shift(), queue.shift(), queue.shift(), queue.shift()];
+  expect(order.map((each) => each?.pieceIndex)).toEqual([2, 4, 3, 1]);
+  expect(queue.shift()).toBeUndefined();
+});
+
+test('keeps a request open until its piece is here', () => {
+  const queue = new UploadQueue(10);
+  queue.hold(request(7, 'demand'));
+  expect(queue.shift()).toBeUndefined();
+  expect(queue.release(7)).toBe(true);
+  expect(queue.shift()?.pieceIndex).toBe(7);
+  expect(queue.release(7)).toBe(false);
+});
+
+test('is full at its limit, held requests included', () => {
+  const queue = new UploadQueue(2);
+  queue.hold(request(1, 'demand'));
+  queue.push(request(2, 'fill'));
+  expect(queue.isFull).toBe(true);
+});
+
+test('raises a waiting request to another class', () => {
+  const queue = new UploadQueue(10);
+  queue.push(request(1, 'boot-order'));
+  queue.push(request(2, 'fill'));
+  expect(queue.reclass(2, 'demand')).toBe(false);
+  expect(queue.shift()?.pieceIndex).toBe(2);
+  queue.hold(request(3, 'fill'));
+  expect(queue.reclass(3, 'demand')).toBe(true);
+});
+
+test('forgets exactly the request that was cancelled', () => {
+  const queue = new UploadQueue(10);
+  queue.push(request(1, 'fill', 0));
+  queue.push(request(1, 'fill', 16_384));
+  expect(queue.cancel(1, 16_384)?.offset).toBe(16_384);
+  expect(queue.cancel(1, 16_384)).toBeUndefined();
+  expect(queue.size).toBe(1);
+});
