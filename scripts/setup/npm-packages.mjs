@@ -44,9 +44,9 @@ function isInstalled(root) {
   });
 }
 
-/** What decides the files of a package and its links in node_modules/.bin. */
-function identity({ version, integrity, link, bin }) {
-  return JSON.stringify([version, integrity, link, bin]);
+/** What decides the files of a package. `resolved` does not: it names the mirror they came from. */
+function identity({ version, integrity, link }) {
+  return JSON.stringify([version, integrity, link]);
 }
 
 /** The `packages` of a lockfile, or undefined when it is missing or torn. */

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -278,9 +278,11 @@ test('the QEMU command starts a VM on the overlay', async () => {
   };
   await ask('qmp_capabilities');
   expect(await ask('query-status')).toMatchObject({ status: 'prelaunch' });
-  const [disk] = await ask('query-block');
+  const disks = await ask('query-block');
+  expect(disks).toHaveLength(1);
+  const [disk] = disks;
   expect(disk.inserted).toMatchObject({ drv: 'qcow2', ro: false, 'node-name': 'overlay' });
-  expect(disk.inserted.image['full-backing-filename']).toContain('"reconnect-delay": 300');
+  expect(disk.inserted.image['full-backing-filename']).toContain('"reconnect-delay":300');
   expect(await isOverlayInUse(overlay)).toBe(true);
   await ask('quit');
   await once(qemu, 'exit');

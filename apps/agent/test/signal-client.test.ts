@@ -329,7 +329,8 @@ describe('a tracker that goes away', () => {
     timers.pass(400);
     const again = await welcomed();
     expect(await again.received.next()).toEqual({ type: 'join', image: IMAGE, piecesHad: 3 });
-    // Its epochs have begun anew.
+    // Its epochs have begun anew: a change of its sixth is none of what we knew as the fifth.
+    again.members(6, { members: ['z'] });
     again.members(1, { isFull: true, members: ['me'] });
     expect(await events.next()).toMatchObject({ nodes: ['me'] });
     again.members(2, { members: ['a'] });

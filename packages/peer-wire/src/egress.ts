@@ -147,7 +147,7 @@ export class Egress {
   }
 
   #checkDrain(): void {
-    if (!this.#isCongested || this.queuedBytes > 0) return;
+    if (!this.#isCongested || this.queuedBytes >= this.#limits.queuedBytesLow) return;
     this.#isCongested = false;
     this.#sink.onDrain();
   }

@@ -12,9 +12,9 @@ export interface BackingReference {
 
 /**
  * How long QEMU holds the guest's requests after the connection is lost, before it fails them (its default, 0, fails them at
- * once). 300 s outlast a restart, an upgrade and a rollback of the agent. Longer would help nobody: a VM whose agent is gone for
- * good cannot be shut down in an orderly way while requests are held, and after it the disk stops with rerror=stop instead of
- * failing the guest, so that `cont` still resumes it.
+ * once). 300 s outlast a restart, an upgrade and a rollback of the agent. Longer would help nobody: QMP `quit` waits for held
+ * requests as well (QEMU 7.2), and when the delay is over rerror=stop pauses the VM instead of failing the guest, so that `cont`
+ * still resumes it.
  */
 export const RECONNECT_DELAY_SECONDS = 300;
 

@@ -31,6 +31,12 @@ export function qemuCommand(options: QemuOptions): string[] {
     escapeCommas(options.name),
     '-machine',
     'q35',
+    // No network, no drives but the overlay. A display adapter, unseen: some boot loaders stop without one.
+    '-nodefaults',
+    '-vga',
+    'std',
+    '-display',
+    'none',
     ...accelerators.flatMap((accelerator) => ['-accel', accelerator]),
     // Everything that the accelerator which was taken can do; the default lacks what x86-64-v2 systems ask for.
     '-cpu',
@@ -52,12 +58,6 @@ export function qemuCommand(options: QemuOptions): string[] {
     'virtio-blk-pci,drive=overlay,bootindex=0,rerror=stop,werror=stop',
     '-serial',
     serial.type === 'file' ? `file:${serial.path}` : 'stdio',
-    '-display',
-    'none',
-    '-monitor',
-    'none',
-    '-nic',
-    'none',
     '-no-reboot',
     ...(options.qmpSocketPath === undefined
       ? []

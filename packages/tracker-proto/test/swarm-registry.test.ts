@@ -200,6 +200,17 @@ describe('join', () => {
     ]);
   });
 
+  test('tells the whole order, and no change, to a member that joins again while a change waits', () => {
+    greet(1, 'a');
+    greet(2, 'b');
+    say(1, join, 0);
+    say(2, join, 10);
+    say(1, join, 20);
+    expect(wake(50)).toEqual([
+      members([2, 1], 2, { isFull: true, members: [memberOf('a'), memberOf('b')] }),
+    ]);
+  });
+
   test('refuses one swarm too many', () => {
     registry = new SwarmRegistry(KEY, { ...LIMITS, swarmsPerAgentMax: 1 });
     feed({ type: 'image-published', image: IMAGE }, 0);
@@ -361,6 +372,9 @@ describe('images and origins', () => {
     expect(feed({ type: 'origins-changed', origins: [ORIGIN] }, 100)).toEqual([
       members([1], 2, { origins: [ORIGIN] }),
     ]);
+    expect(say(1, join, 200)).toEqual([
+      members([1], 2, { isFull: true, members: [memberOf('a')], origins: [ORIGIN] }),
+    ]);
   });
 
   const progress = {
@@ -449,7 +463,7 @@ test('every agent that applies its messages knows the order of the tracker', () 
   );
 });
 
-test('an agent that missed an epoch notices and keeps what it knew', () => {
+test('an agent that missed an epoch notices and keeps what it knew until it is told the whole', () => {
   const order = new MemberOrder();
   const base = { type: 'members', image: IMAGE, left: [], origins: [] } as const;
   expect(order.apply({ ...base, epoch: 4, isFull: false, members: [] })).toBe(false);
@@ -458,4 +472,6 @@ test('an agent that missed an epoch notices and keeps what it knew', () => {
   expect(order.members).toEqual([memberOf('a')]);
   expect(order.apply({ ...base, epoch: 5, isFull: false, members: [memberOf('b')] })).toBe(true);
   expect(order.epoch).toBe(5);
+  expect(order.apply({ ...base, epoch: 1, isFull: true, members: [memberOf('c')] })).toBe(true);
+  expect([order.epoch, order.members]).toEqual([1, [memberOf('c')]]);
 });

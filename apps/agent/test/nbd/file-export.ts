@@ -49,7 +49,7 @@ export class FileExport implements ExportBinding {
     this.#fd = openSync(path, 'r');
     const pieceCount = Math.ceil(image.length / PIECE_LENGTH);
     this.#isZeroPiece = Array.from({ length: pieceCount }, (_, index) =>
-      image.subarray(index * PIECE_LENGTH, (index + 1) * PIECE_LENGTH).every((byte) => byte === 0),
+      isZero(image.subarray(index * PIECE_LENGTH, (index + 1) * PIECE_LENGTH)),
     );
   }
 
@@ -121,6 +121,12 @@ export class FileExport implements ExportBinding {
     const count = readSync(this.#fd, target, 0, target.length, offset);
     if (count !== target.length) throw new Error(`short read of ${count} at ${offset}`);
   }
+}
+
+const ZEROES = Buffer.alloc(PIECE_LENGTH);
+
+function isZero(piece: Buffer): boolean {
+  return piece.equals(ZEROES.subarray(0, piece.length));
 }
 
 export function directoryOf(...exports: readonly ExportBinding[]): ExportDirectory {

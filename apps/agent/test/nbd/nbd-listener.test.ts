@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProtocolError } from '@bootswarm/stdx';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   CLIENT_FLAGS,
   CMD,
@@ -25,18 +25,19 @@ import { RawClient } from './raw-client.ts';
 
 const MIB = 1024 * 1024;
 const image = imageBytes(512, 0);
-let directory: string;
+const directory = mkdtempSync(join(tmpdir(), 'bootswarm-nbd-'));
+const imagePath = join(directory, 'image.raw');
+writeFileSync(imagePath, image);
 let path: string;
+let socketCount = 0;
 let disk: FileExport;
 let listener: NbdListener | undefined;
 let events: NbdListenerEvent[];
 let onEvent: (event: NbdListenerEvent) => void;
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'bootswarm-nbd-'));
-  path = join(directory, 'nbd.sock');
-  writeFileSync(join(directory, 'image.raw'), image);
-  disk = new FileExport('disk', join(directory, 'image.raw'), image);
+  path = join(directory, `${socketCount++}.sock`);
+  disk = new FileExport('disk', imagePath, image);
   events = [];
   onEvent = () => {};
 });
@@ -45,8 +46,9 @@ afterEach(async () => {
   await listener?.close();
   listener = undefined;
   disk.destroy();
-  rmSync(directory, { recursive: true });
 });
+
+afterAll(() => rmSync(directory, { recursive: true }));
 
 async function listen(
   options: Partial<NbdListenerOptions> = {},
@@ -83,7 +85,7 @@ function replyOf(offset: number, length: number): Uint8Array {
 async function expectServes(client: RawClient, offset = 3, length = 5): Promise<void> {
   client.send(read(offset, length));
   const expected = replyOf(offset, length);
-  expect(await client.receive(expected.length)).toEqual(Buffer.from(expected));
+  expect((await client.receive(expected.length)).equals(expected)).toBe(true);
 }
 
 /** An export of 1 GiB whose source does as the test says. */
@@ -114,7 +116,7 @@ describe('the handshake', () => {
   });
 
   test('does not time out once it is over', async () => {
-    await listen({ handshakeTimeoutMs: 60 });
+    await listen({ handshakeTimeoutMs: 1000 });
     const patient = await RawClient.open(path, 'disk');
     const silent = await RawClient.connect(path);
     await silent.receiveToEnd();
@@ -241,6 +243,31 @@ describe('reads', () => {
     expect(server.replyBytes).toBe(0);
   });
 
+  test('answered in parts send the part that ends the reply after the others', async () => {
+    const half = 65_536;
+    const parts = exportOf('parts', {
+      readNow: (offset) => offset === 0,
+      read(_, __, done) {
+        done();
+        return { cancel() {} };
+      },
+    });
+    // Three extents: data at hand, zeroes, and data that comes while it is asked for.
+    const extents: ExportBinding = {
+      ...parts,
+      isZeroAt: (offset) => offset >= half && offset < 2 * half,
+      extentEnd: (offset, limit) => Math.min(limit, (Math.floor(offset / half) + 1) * half),
+    };
+    await listen({}, extents);
+    const client = await RawClient.connect(path);
+    client.send(CLIENT_FLAGS, option(OPTION.structuredReply));
+    client.send(option(OPTION.exportName, text('parts')), read(0, 2 * half + 1));
+    await client.receive(GREETING.length + 20 + 10);
+    const reply = await client.receive(28 + half + 32 + 29);
+    const flags = [0, 28 + half, 28 + half + 32].map((at) => reply.readUInt16BE(at + 4));
+    expect(flags).toEqual([0, 0, 1]);
+  });
+
   test('of a source that throws cut that connection and no other', async () => {
     const server = await listen(
       {},
@@ -335,7 +362,7 @@ describe('a client that asks too much', () => {
 
 describe('cutting', () => {
   test('an export cuts its clients, unanswered, and no others', async () => {
-    const other = new FileExport('disk@vm', join(directory, 'image.raw'), image);
+    const other = new FileExport('disk@vm', imagePath, image);
     const server = await listen({}, other);
     other.hold(0, image.length);
     const client = await RawClient.open(path, 'disk');
@@ -412,24 +439,34 @@ describe('the socket', () => {
   });
 
   test('held open by a parent takes clients to whoever serves it next', async () => {
-    const holder = createServer().listen(path);
-    await once(holder, 'listening');
-    const { fd } = (holder as unknown as { _handle: { fd: number } })._handle;
     const module = JSON.stringify(new URL('../../src/nbd/nbd-listener.ts', import.meta.url).href);
-    const program = `
+    const agent = `
       import { NbdListener } from ${module};
-      await NbdListener.listen({ type: 'fd', fd: 3 }, {
-        directory: { find: () => undefined, list: () => ['inherited'] }, onEvent() {},
+      const find = () => process.kill(process.pid, 'SIGKILL');
+      const options = { directory: { find, list: () => [] }, onEvent() {} };
+      await NbdListener.listen({ type: 'fd', fd: 3 }, options);
+    `;
+    // While spawnSync() waits for one agent after the other, nobody but they can accept.
+    const holder = `
+      const { spawnSync } = require('node:child_process');
+      const server = require('node:net').createServer().listen(${JSON.stringify(path)}, () => {
+        console.log('listening');
+        for (let generation = 0; generation < 2; generation++) {
+          const stdio = ['ignore', 'inherit', 'inherit', server._handle.fd];
+          spawnSync(process.execPath, ['--input-type=module', '-e', ${JSON.stringify(agent)}], { stdio });
+        }
+        process.exit();
       });
     `;
+    const child = spawn(process.execPath, ['-e', holder], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = once(child, 'exit');
+    await once(child.stdout, 'data');
     for (let generation = 0; generation < 2; generation++) {
-      const args = ['--input-type=module', '-e', program];
-      const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', fd] });
       const client = await RawClient.connect(path);
       expect(await client.receive(GREETING.length)).toEqual(Buffer.from(GREETING));
-      child.kill('SIGKILL');
-      await client.closed;
+      client.send(CLIENT_FLAGS, option(OPTION.exportName, text('the agent dies of this')));
+      await client.receiveToEnd();
     }
-    await new Promise((resolve) => holder.close(resolve));
+    expect(await exited).toEqual([0, null]);
   });
 });

@@ -14,7 +14,8 @@ export class RawClient {
   readonly socket: Socket;
   /** Resolves when the connection is closed, in whatever way. */
   readonly closed: Promise<void>;
-  #received: Buffer = Buffer.alloc(0);
+  #parts: Buffer[] = [];
+  #partsLength = 0;
 
   private constructor(path: string) {
     this.socket = connect({ path, allowHalfOpen: true });
@@ -46,23 +47,28 @@ export class RawClient {
 
   /** The next `length` bytes; what comes beyond them is kept for the next call. */
   async receive(length: number): Promise<Buffer> {
-    while (this.#received.length < length) {
+    while (this.#partsLength < length) {
       const bytes: Buffer | null = this.socket.read();
-      if (bytes !== null) this.#received = Buffer.concat([this.#received, bytes]);
-      else await once(this.socket, 'readable');
+      if (bytes === null) await once(this.socket, 'readable');
+      else this.#keep(bytes);
     }
-    const bytes = this.#received.subarray(0, length);
-    this.#received = this.#received.subarray(length);
-    return bytes;
+    const received = Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.#partsLength = 0;
+    this.#keep(received.subarray(length));
+    return received.subarray(0, length);
   }
 
   /** All that comes until the server closes. */
   async receiveToEnd(): Promise<Buffer> {
-    const parts = [this.#received];
-    this.#received = Buffer.alloc(0);
-    this.socket.on('data', (bytes) => parts.push(bytes));
+    this.socket.on('data', (bytes) => this.#keep(bytes));
     this.socket.resume();
     await this.closed;
-    return Buffer.concat(parts);
+    return Buffer.concat(this.#parts);
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#parts.push(bytes);
+    this.#partsLength += bytes.length;
   }
 }

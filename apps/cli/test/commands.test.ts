@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AgentStatus, VmInfo } from '@bootswarm/agent';
+import type { ImageSummary, PublishEvent } from '@bootswarm/tracker';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runCli } from '../src/cli.ts';
+import { type CapturedTerminal, capturedTerminal } from './captured-terminal.ts';
+import { type FakeDaemon, fakeDaemon, json } from './fake-daemon.ts';
+
+const IMAGE: ImageSummary = {
+  id: 'ab'.repeat(20),
+  name: 'debian-12',
+  length: 2 ** 31,
+  pieceLength: 65_536,
+  pieceCount: 32_768,
+  zeroPieces: 16_384,
+  createdAt: '2026-11-21T00:00:00Z',
+  source: '/srv/debian-12.qcow2',
+  sourceFormat: 'qcow2',
+  state: 'ready',
+};
+
+let dir: string;
+let daemon: FakeDaemon | undefined;
+let events: PublishEvent[];
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'bootswarm-cli-'));
+  events = [{ type: 'published', image: IMAGE, alreadyThere: false, seconds: 1.25 }];
+});
+
+afterEach(async () => {
+  await daemon?.close();
+  rmSync(dir, { recursive: true });
+});
+
+/** A tracker on this host whose data directory is `dir`. */
+async function tracker(env: Record<string, string> = {}): Promise<CapturedTerminal> {
+  daemon = await fakeDaemon(({ method, url }, to) => {
+    if (url === '/healthz') json(to, 200, { dataDir: dir });
+    else if (method === 'POST')
+      to.end(events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+    else if (method === 'DELETE') to.writeHead(204).end();
+    else if (url === '/v1/images') json(to, 200, { images: [IMAGE] });
+    else if (url === '/v1/swarms') json(to, 200, { swarms: [] });
+    else json(to, 200, IMAGE);
+  });
+  const { endpoint } = daemon;
+  const url = endpoint.type === 'tcp' ? endpoint.url.origin : '';
+  return capturedTerminal({ BOOTSWARM_TRACKER: url, ...env });
+}
+
+test('publishes a file under its absolute path with the token of the tracker on this host', async () => {
+  writeFileSync(join(dir, 'admin.token'), 'secret\n');
+  writeFileSync(join(dir, 'disk.raw'), '');
+  const terminal = await tracker();
+  const file = join(dir, '.', 'disk.raw');
+  expect(await runCli(['publish', file, '--name', 'd', '--in-place'], terminal)).toBe(0);
+  const request = daemon?.requests.at(-1);
+  expect(request?.authorization).toBe('Bearer secret');
+  expect(JSON.parse(request?.body ?? '')).toEqual({ source: file, name: 'd', inPlace: true });
+  expect(terminal.out).toContain('debian-12 published in 1.3 s');
+  expect(terminal.out).toContain(IMAGE.id);
+});
+
+test('says that a file is missing before it asks anybody', async () => {
+  const terminal = await tracker();
+  expect(await runCli(['publish', join(dir, 'no.raw')], terminal)).toBe(1);
+  expect(terminal.err).toContain(`bootswarm: cannot publish ${dir}/no.raw: ENOENT`);
+  expect(daemon?.requests).toEqual([]);
+});
+
+test('passes a URL on as it is, and prefers BOOTSWARM_TOKEN', async () => {
+  const terminal = await tracker({ BOOTSWARM_TOKEN: 'given' });
+  expect(await runCli(['publish', 'https://example.com/a.qcow2'], terminal)).toBe(0);
+  expect(daemon?.requests).toHaveLength(1);
+  expect(daemon?.requests[0]).toMatchObject({
+    authorization: 'Bearer given',
+    body: '{"source":"https://example.com/a.qcow2"}',
+  });
+});
+
+test('says how to give the token when it cannot be read', async () => {
+  const terminal = await tracker();
+  expect(await runCli(['withdraw', 'debian-12'], terminal)).toBe(1);
+  expect(terminal.err).toMatch(/admin token: ENOENT[^\n]*\n {2}→ set BOOTSWARM_TOKEN/);
+});
+
+test('prints the last event alone with --json', async () => {
+  events.unshift({ type: 'progress', stage: 'hash', bytesDone: 1, bytesTotal: 2 });
+  const terminal = await tracker({ BOOTSWARM_TOKEN: 't' });
+  expect(await runCli(['publish', 'http://x/y', '--json'], terminal)).toBe(0);
+  expect(JSON.parse(terminal.out)).toEqual(events[1]);
+  expect(terminal.err).toBe('');
+});
+
+test('shows progress as lines on standard error where there is no terminal', async () => {
+  events.unshift({ type: 'progress', stage: 'hash', bytesDone: 2 ** 20, bytesTotal: 2 ** 21 });
+  const terminal = await tracker({ BOOTSWARM_TOKEN: 't' });
+  expect(await runCli(['publish', 'http://x/y'], terminal)).toBe(0);
+  expect(terminal.err).toBe('hash: 1 MiB of 2 MiB\n');
+});
+
+test('fails with what the tracker says when a publish fails', async () => {
+  events = [{ type: 'failed', code: 'bad-image', message: 'it is no image', hint: 'give one' }];
+  const terminal = await tracker({ BOOTSWARM_TOKEN: 't' });
+  expect(await runCli(['publish', 'http://x/y'], terminal)).toBe(1);
+  expect(terminal.err).toBe('bootswarm: it is no image\n  → give one\n');
+});
+
+test('fails when the tracker stops in the middle of a publish', async () => {
+  events = [{ type: 'progress', stage: 'hash', bytesDone: 1, bytesTotal: 2 }];
+  const terminal = await tracker({ BOOTSWARM_TOKEN: 't' });
+  expect(await runCli(['publish', 'http://x/y', '--json'], terminal)).toBe(1);
+  expect(terminal.err).toContain('ended its answer before http://x/y was published');
+});
+
+test('lists images and shows one, as text and as JSON', async () => {
+  const terminal = await tracker();
+  expect(await runCli(['images'], terminal)).toBe(0);
+  expect(terminal.out).toMatch(/^NAME .*\ndebian-12 +abababababab +2 GiB +1 GiB +ready /);
+  const show = await tracker();
+  expect(await runCli(['images', 'show', 'a/b', '--json'], show)).toBe(0);
+  expect(JSON.parse(show.out)).toEqual({ image: IMAGE });
+  expect(daemon?.requests[0].url).toBe('/v1/images/a%2Fb');
+});
+
+test('prints overlay, QEMU command and libvirt disk of a new VM', async () => {
+  const vm: VmInfo = {
+    ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/vms/web-1.qcow2' },
+    ...{ socket: '/run/x/nbd.sock', export: IMAGE.id, libvirtDiskXml: '<disk/>\n' },
+    qemuCommand: ['qemu-system-x86_64', '-name', "it's", '-drive', 'file=/vms/web 1.qcow2'],
+  };
+  daemon = await fakeDaemon((_, to) => json(to, 200, vm), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  const args = ['vm', 'create', 'debian-12', '--name', 'web-1', '--size', '20G'];
+  expect(await runCli(args, terminal)).toBe(0);
+  expect(JSON.parse(daemon.requests[0].body)).toEqual({
+    ...{ image: 'debian-12', name: 'web-1', sizeBytes: 20 * 2 ** 30 },
+  });
+  expect(terminal.out).toBe(
+    'overlay  /vms/web-1.qcow2\n\nrun it with QEMU:\n' +
+      "  qemu-system-x86_64 -name 'it'\\''s' -drive 'file=/vms/web 1.qcow2'\n\n" +
+      'or put this disk into a libvirt domain:\n<disk/>\n',
+  );
+});
+
+test('removes a running VM only when forced', async () => {
+  daemon = await fakeDaemon((_, to) => to.writeHead(204).end(), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  expect(await runCli(['vm', 'rm', 'a b'], terminal)).toBe(0);
+  expect(await runCli(['vm', 'rm', 'a b', '--force'], terminal)).toBe(0);
+  const urls = daemon.requests.map(({ method, url }) => `${method} ${url}`);
+  expect(urls).toEqual(['DELETE /v1/vms/a%20b', 'DELETE /v1/vms/a%20b?force=1']);
+});
+
+test('shows where bytes came from, per image and per VM', async () => {
+  const read = { cache: 1024, peers: 2048, origin: 4096, zero: 0 };
+  const status: AgentStatus = {
+    ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
+    tracker: { url: 'http://t:7420', isConnected: false },
+    ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
+    images: [
+      {
+        ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
+        ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0 },
+        ...{ bytesPerSecondIn: 2 ** 20, bytesPerSecondOut: 0, read, isAttached: true },
+        ...{ readsWaiting: 2, oldestReadWaitMs: 1500 },
+      },
+    ],
+    vms: [
+      {
+        ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/o' },
+        ...{ createdAt: '', connections: 1, read },
+      },
+    ],
+  };
+  daemon = await fakeDaemon((_, to) => json(to, 200, status), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  expect(await runCli(['status'], terminal)).toBe(0);
+  expect(terminal.out).toContain('http://t:7420 (not connected; running swarms carry on)');
+  expect(terminal.out).toMatch(
+    /\ndebian-12 +40\/32768 +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
+  );
+  expect(terminal.out).toMatch(/\nweb-1 +debian-12 +1 +1 KiB +2 KiB +4 KiB +0 B\n$/);
+});
