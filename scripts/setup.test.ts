@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  cp,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -121,6 +131,17 @@ describe('npm packages', () => {
     await writeFile(hidden, damage(await readFile(hidden, 'utf8')));
     await run(['test']);
     expect(await calls()).toEqual([NPM_CI, NPM_CI]);
+  });
+
+  it('leave a link to the pinned Node where npm 10 removes it', async () => {
+    const bin = `${PINNED_NODE}/bin`;
+    await program(
+      'npm',
+      `${NPM}\n/bin/mkdir -p ${bin}\n/bin/mv node_modules/.bin/node ${bin}/node`,
+    );
+    await run(['test']);
+    const link = await readlink(join(root, 'node_modules', '.bin', 'node'));
+    expect(join('node_modules', '.bin', link)).toBe(`${bin}/node`);
   });
 
   it('stop the setup when npm fails', async () => {

@@ -5,13 +5,17 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { delimiter, join, sep } from 'node:path';
-import { pinnedNodePackage } from './pinned-node.mjs';
+import { linkPinnedNode, pinnedNodePackage } from './pinned-node.mjs';
 import { SetupError } from './setup-error.mjs';
 import { timed } from './timed.mjs';
 
-/** Throws SetupError when npm is missing or fails; its own words are on stderr by then. */
+/** Throws SetupError when npm is missing or fails; npm's own words are on stderr by then. */
 export function installNpmPackages(root) {
-  if (isInstalled(root)) return;
+  if (!isInstalled(root)) runNpm(root);
+  linkPinnedNode(root);
+}
+
+function runNpm(root) {
   // Scripts of packages are not run: none of ours needs one, and one that is poisoned does its harm there.
   const npmArguments = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const options = {

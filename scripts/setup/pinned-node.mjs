@@ -3,7 +3,7 @@
  * one that runs the setup, if that is new enough to run TypeScript as it stands.
  */
 import { spawnSync } from 'node:child_process';
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync, symlinkSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { SetupError } from './setup-error.mjs';
 
@@ -12,6 +12,19 @@ const NODE_MAJOR_MIN = 24;
 /** The npm package that carries this machine's Node; package-lock.json lists it for linux on x64 and arm64. */
 export function pinnedNodePackage() {
   return `node-${process.platform}-${process.arch}`;
+}
+
+/**
+ * Links node_modules/.bin/node where npm did not. npm 10, which comes with Node 20, links it and then removes it again together
+ * with the package for the other processor, which it leaves out and which claims the same link.
+ */
+export function linkPinnedNode(root) {
+  const modules = join(root, 'node_modules');
+  const program = join(pinnedNodePackage(), 'bin', 'node');
+  const link = join(modules, '.bin', 'node');
+  if (existsSync(join(modules, program)) && !existsSync(link)) {
+    symlinkSync(join('..', program), link);
+  }
 }
 
 /** A PATH on which `node` is Node 24 or later and the project's programs come first. Throws SetupError if there is none. */

@@ -10,7 +10,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -266,7 +266,7 @@ test('the QEMU command starts a VM on the overlay', async () => {
   const qemu = spawn(program, [...args, '-S'], { stdio: ['ignore', 'ignore', 'pipe'] });
   programs.push(qemu);
   await listening;
-  const socket = connect(qmpSocketPath);
+  const socket = await connected(qmpSocketPath);
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   await lines.next();
   const ask = async (execute: string) => {
@@ -288,6 +288,18 @@ test('the QEMU command starts a VM on the overlay', async () => {
   await once(qemu, 'exit');
   expect(await isOverlayInUse(overlay)).toBe(false);
 });
+
+/** A connection to a socket that is there but, between bind() and listen(), may still refuse. */
+async function connected(socketFile: string): Promise<Socket> {
+  for (;;) {
+    const socket = connect(socketFile);
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    if (isOpen) return socket;
+  }
+}
 
 describe('the VMs of an agent', () => {
   const IMAGE = { id: 'a'.repeat(40), name: 'debian', length: IMAGE_LENGTH };

@@ -1,4 +1,4 @@
-/** This repository against STYLE.md and ARCHITECTURE.md. A finding names the place; the check's file says what it is about. */
+/** This repository against STYLE.md and ARCHITECTURE.md. A finding names the place, a check's header what it is about. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -12,6 +12,7 @@ import {
   unmappedPackages,
 } from './edges.ts';
 import { leftovers } from './leftovers.ts';
+import { incompleteLockfile } from './lockfile.ts';
 import { bannedNames, emptyNames } from './names.ts';
 import { impurities } from './purity.ts';
 import { longFiles, longFunctions, missingHeaders, wideLines } from './shape.ts';
@@ -32,6 +33,7 @@ describe('this repository', () => {
     ['references exactly the packages it depends on', inexactReferences],
     ['has every package in the code map', unmappedPackages],
     ['gives a reason for every third-party package', unexplainedDependencies],
+    ['has a lockfile that installs on every machine', incompleteLockfile],
     ['keeps clock, chance, sockets and promises out of -proto packages', impurities],
     ['has no file that is too long', longFiles],
     ['has no line that is too wide', wideLines],

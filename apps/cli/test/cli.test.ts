@@ -38,8 +38,8 @@ test('prints its version', async () => {
 test.each([
   [['frob'], "bootswarm: unknown command 'frob'\n  → see bootswarm --help\n"],
   [
-    ['vm', 'create'],
-    "bootswarm: missing required argument 'image'\n  → see bootswarm vm create --help\n",
+    ['images', 'show'],
+    "bootswarm: missing required argument 'image'\n  → see bootswarm images show --help\n",
   ],
   [
     ['vm', 'create', 'x'],

@@ -23,7 +23,7 @@ test('shows the titles alone when there are no rows', () => {
 test('cuts the widest text, and no number, until the table fits', () => {
   const row = ['a-very-long-name-of-an-image', '123456789012', 'short'];
   const table = renderTable([left('NAME'), right('BYTES'), left('STATE')], [row], 40);
-  expect(table.split('\n')[1]).toBe('a-very-long-name-…  123456789012  short');
+  expect(table.split('\n')[1]).toBe('a-very-long-name-o…  123456789012  short');
 });
 
 test('counts wide characters as two columns', () => {

@@ -26,7 +26,7 @@ export interface ImageSummary {
   readonly zeroPieces: number;
   /** RFC 3339. */
   readonly createdAt: string;
-  /** What was published, as given: a path or a URL. */
+  /** What was published: a path, or a URL without its user, password and query, which may be secrets. */
   readonly source: string;
   readonly sourceFormat: 'raw' | 'qcow2';
   /** 'damaged': the original no longer holds what was published; peers may still have it. */

@@ -168,7 +168,7 @@ function notFound(key: string): OperatorError {
   return new OperatorError(
     'image-not-found',
     `There is no image ${JSON.stringify(key)}`,
-    'List what there is with: bootswarm image list',
+    'List what there is with: bootswarm images',
   );
 }
 

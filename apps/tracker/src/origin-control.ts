@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { messageOf } from '@bootswarm/stdx';
-import type { OriginMethod, OriginMethods } from './origin-protocol.ts';
+import type { OriginMethod, OriginMethods, OriginResponse } from './origin-protocol.ts';
 import { ORIGIN_LINE_BYTES_MAX } from './origin-protocol.ts';
 
 /** The origin answered a request with an error. */
@@ -93,11 +93,15 @@ export class OriginControl {
   }
 
   #onLine(line: string): void {
-    const { id, result, error } = JSON.parse(line);
-    const pending = this.#pending.get(id);
+    const response = JSON.parse(line) as OriginResponse;
+    const pending = this.#pending.get(response.id);
     // One that comes after its deadline has nobody waiting for it.
     if (pending === undefined) return;
-    if (error === undefined) pending.resolve(result);
-    else pending.reject(new OriginError(String(error.code), String(error.message)));
+    if ('error' in response) {
+      const { code, message } = response.error;
+      pending.reject(new OriginError(String(code), String(message)));
+    } else {
+      pending.resolve(response.result);
+    }
   }
 }

@@ -165,7 +165,10 @@ export class OriginProcess {
     this.#hello = hello;
     // The next origin takes the same port, so that nodes need not be told.
     this.#listen = { host: this.#listen.host, port: hello.port };
-    this.#options.log.info({ pid: hello.pid, host: hello.host, port: hello.port }, 'origin is up');
+    this.#options.log.info(
+      { originPid: hello.pid, host: hello.host, port: hello.port },
+      'origin is up',
+    );
     this.#options.onAddress({ host: hello.host, port: hello.port });
     await Promise.all(wanted.map((image) => this.open(image)));
   }
@@ -181,7 +184,7 @@ export class OriginProcess {
       control.close();
       throw this.#notStarted(
         `An origin listens on ${this.#options.dataDir.originSocket} but does not answer: ${messageOf(error)}`,
-        'Find it with: pgrep -af origin/main and kill it.',
+        'Find it with pgrep -af origin/main, and end it by its process id.',
       );
     }
     const { host, port } = this.#listen;
@@ -189,7 +192,7 @@ export class OriginProcess {
       hello.version === VERSION && hello.host === host && (port === 0 || hello.port === port);
     if (isWanted) return control;
     this.#options.log.info(
-      { pid: hello.pid, version: hello.version },
+      { originPid: hello.pid, version: hello.version },
       'replacing the running origin',
     );
     await this.#stop(control, hello.pid);
@@ -243,7 +246,7 @@ export class OriginProcess {
     // Its exit is the answer that counts.
     control.request('stop', {}, this.#requestTimeoutMs).catch(() => {});
     if (!(await hasExited(pid, this.#requestTimeoutMs))) {
-      this.#options.log.warn({ pid }, 'origin does not stop, killing it');
+      this.#options.log.warn({ originPid: pid }, 'origin does not stop, killing it');
       process.kill(pid, 'SIGKILL');
       await hasExited(pid, this.#requestTimeoutMs);
     }

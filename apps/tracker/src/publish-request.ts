@@ -28,6 +28,13 @@ export async function readPublishRequest(request: IncomingMessage): Promise<Publ
   return parsePublishRequest(text);
 }
 
+/** The source as everybody may see it: a URL may carry a password, or a signature in its query. */
+export function publicSource(source: string): string {
+  if (!URL.canParse(source)) return source;
+  const { protocol, host, pathname } = new URL(source);
+  return `${protocol}//${host}${pathname}`;
+}
+
 function parsePublishRequest(text: string): PublishRequest {
   let value: unknown;
   try {

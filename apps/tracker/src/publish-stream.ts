@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { PublishEvent } from './api.ts';
-import { readPublishRequest } from './publish-request.ts';
+import { publicSource, readPublishRequest } from './publish-request.ts';
 import type { Publisher, PublishProgress } from './publisher.ts';
 
 /** Ten a second look smooth. */
@@ -25,7 +25,7 @@ export async function publishStream(
   // Else the first progress would be the first sign of life.
   response.flushHeaders();
   const send = (event: PublishEvent) => response.write(`${JSON.stringify(event)}\n`);
-  const publishLog = log.child({ source: publish.source });
+  const publishLog = log.child({ source: publicSource(publish.source) });
   try {
     publishLog.info('publishing');
     const onProgress = throttled((progress) => {

@@ -31,6 +31,7 @@ import {
   RECORD_FILE,
   TORRENT_FILE,
 } from './image-directory.ts';
+import { publicSource } from './publish-request.ts';
 import type { Secrets } from './publisher-key.ts';
 
 export type PublishProgress = PublishEvent & { type: 'progress' };
@@ -123,7 +124,7 @@ export class Publisher {
         pieceCount: metainfo.pieceCount,
         zeroPieces: hashes.zeroPieceCount,
         createdAt: new Date().toISOString(),
-        source,
+        source: publicSource(source),
         sourceFormat: fetched.sourceFormat,
       },
       rawPath: fetched.isInPlace ? rawPath : basename(rawPath),

@@ -96,6 +96,15 @@ describe('publishing', () => {
     }
   });
 
+  test('shows nobody the password and the query of a URL', async () => {
+    const web = await startWeb((response) => response.end(Buffer.alloc(65_536, 1)));
+    const url = new URL(web.url);
+    url.search = 'signature=secret';
+    await fixture.publish({ source: url.href.replace('//', '//user:secret@'), name: 'a' });
+    await web.close();
+    expect((await images()).map((image) => image.source)).toEqual([web.url]);
+  });
+
   test('gives up when the caller goes away, and leaves nothing', async () => {
     const web = await startWeb((response) => {
       response.writeHead(200, { 'content-length': 10_000_000 });

@@ -1,4 +1,4 @@
-/** Copies a local raw image into a sparse file: holes are not read, zeros are not written. Publishing the copy is the caller's. */
+/** Copies a local raw image into a sparse file: holes are not read, zeros not written. Publishing it is the caller's. */
 import { dataExtents } from './extents.ts';
 import type { LocalFile } from './local-file.ts';
 import type { SparseFile } from './sparse-file.ts';

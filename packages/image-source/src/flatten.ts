@@ -55,7 +55,7 @@ export async function flattenQcow2(
 /** The file is descriptor 3; `backing: null` outranks the header. */
 const IMAGE = `json:${JSON.stringify({
   driver: 'qcow2',
-
+  backing: null,
   file: { driver: 'file', filename: INPUT_PATH },
 })}`;
 

@@ -1,7 +1,7 @@
 /** What went wrong with an image, as a person is told: one OperatorError per cause, so that codes and hints agree everywhere. */
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 
-/** A failed write to `directory`: `disk-full`, or `target-unwritable` for any other reason. Other errors are returned as they are. */
+/** A failed write to `directory`: `disk-full` or `target-unwritable`. What is no system error is returned as it is. */
 export function targetError(directory: string, error: unknown): unknown {
   const errno = errnoOf(error);
   if (errno === undefined) return error;

@@ -1,4 +1,7 @@
-/** Parses the data of the options that have any. Malformed data throws MalformedOption, which the handshake turns into ERR_INVALID. */
+/**
+ * Parses the data of the options that have any. Malformed data throws MalformedOption, which the handshake turns into
+ * ERR_INVALID.
+ */
 import { STRING_LENGTH_MAX } from './constants.ts';
 import { readUint16, readUint32 } from './wire-integer.ts';
 

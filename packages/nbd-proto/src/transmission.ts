@@ -65,7 +65,8 @@ export class Transmission {
       const effect = this.#request(reader.bytes, reader.at);
       if (effect !== undefined) return effect;
     }
-    const isLast = this.#isDisconnecting || (this.#hasInputEnded && reader.isEmpty);
+    // Idle, there was room for all that the reader held: nothing is left unread but what follows NBD_CMD_DISC.
+    const isLast = this.#isDisconnecting || this.#hasInputEnded;
     return isLast && this.#isIdle() ? ORDERLY_CLOSE : undefined;
   }
 

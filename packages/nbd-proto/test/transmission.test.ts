@@ -95,7 +95,7 @@ describe('NBD_CMD_READ', () => {
     expect(simple().say(request(CMD.read, offset, length))).toHaveLength(16 + length);
   });
 
-  test('asks for no bytes a second time', () => {
+  test('cannot be answered twice', () => {
     const conversation = simple({ answersAtOnce: false });
     conversation.say(request(CMD.read, 0, 1));
     const [read] = conversation.reads;
@@ -241,7 +241,8 @@ describe('the end', () => {
 
   test('DISC finishes what is in flight, reads nothing more, and closes', () => {
     const conversation = simple({ answersAtOnce: false });
-    conversation.say(join(request(CMD.read, 3, 1), request(CMD.disc), request(CMD.flush)));
+    const stream = join(request(CMD.read, 3, 1), request(CMD.disc), request(CMD.flush));
+    expect(conversation.say(stream)).toEqual(hex(''));
     expect(conversation.say(request(CMD.flush))).toEqual(hex(''));
     expect(conversation.close).toBeUndefined();
     expect(conversation.answer(conversation.reads[0])).toEqual(simpleReply(0, hex('03')));

@@ -2,6 +2,7 @@
  * BEP 10's handshake: what we say of ourselves in it and what we take from a peer's. Decoded by metainfo's strict
  * bencode and never by the wire's, which four bytes can hang.
  */
+import { isUtf8 } from 'node:buffer';
 import { type BencodeDict, type BencodeValue, decode } from '@bootswarm/metainfo';
 import { ProtocolError } from '@bootswarm/stdx';
 import type { PeerIdentity } from '@bootswarm/swarm-proto';
@@ -17,6 +18,7 @@ const CLIENT = 'bootswarm 0.1';
 const CLIENT_CHARACTERS_MAX = 64;
 /** Node, zone and rack names. */
 const NAME_BYTES_MAX = 128;
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
 /** What libtorrent assumes of a peer that does not say. */
 export const REQQ_DEFAULT = 250;
 
@@ -76,12 +78,15 @@ function oursOf(bs: BencodeValue | undefined, ids: BencodeDict): OurExtensions |
   return { identity, haveId: idOf(ids, 'bs_have'), prioId: idOf(ids, 'bs_prio') };
 }
 
-/** Printable ASCII: names are shown, logged and used as metric labels. */
+/** Names are shown, logged and used as labels: UTF-8 without control or format characters, as in signalling. */
 function nameOf(bs: BencodeDict, key: string): string {
   const bytes = bs.get(key);
-  if (!(bytes instanceof Uint8Array) || bytes.length > NAME_BYTES_MAX) throw malformed(`bs ${key}`);
-  if (!bytes.every(isPrintable)) throw malformed(`bs ${key}`);
-  return latin1(bytes);
+  if (!(bytes instanceof Uint8Array) || bytes.length > NAME_BYTES_MAX || !isUtf8(bytes)) {
+    throw malformed(`bs ${key}`);
+  }
+  const name = new TextDecoder().decode(bytes);
+  if (UNPRINTABLE.test(name)) throw malformed(`bs ${key}`);
+  return name;
 }
 
 function idOf(ids: BencodeDict, name: string): number {
@@ -94,7 +99,8 @@ function idOf(ids: BencodeDict, name: string): number {
 /** Shown to people only: what is not printable is left out. */
 function clientOf(bytes: BencodeValue | undefined): string {
   if (!(bytes instanceof Uint8Array)) return '';
-  return latin1(bytes.subarray(0, CLIENT_CHARACTERS_MAX).filter(isPrintable));
+  const shown = bytes.subarray(0, CLIENT_CHARACTERS_MAX).filter(isPrintable);
+  return String.fromCharCode(...shown);
 }
 
 function reqqOf(reqq: BencodeValue | undefined): number {
@@ -103,10 +109,6 @@ function reqqOf(reqq: BencodeValue | undefined): number {
 
 function isPrintable(byte: number): boolean {
   return byte >= 0x20 && byte <= 0x7e;
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 function malformed(field: string): ProtocolError {

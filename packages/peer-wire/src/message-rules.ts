@@ -126,12 +126,14 @@ export class MessageRules {
     if (length !== pieceLength) throw new ProtocolError('request-not-whole', { length });
   }
 
+  /** Libtorrent takes a last piece for zero-padded to its full length, and asks for its last block so. */
   #checkRange(frame: Uint8Array): void {
     this.#checkIndex(frame);
     const pieceLength = pieceLengthAt(this.#swarm, readUint32(frame, BODY));
     const offset = readUint32(frame, BODY + 4);
     const length = readUint32(frame, BODY + 8);
-    if (length === 0 || offset + length > pieceLength) {
+    const end = this.#isOurs ? pieceLength : this.#swarm.pieceLength;
+    if (length === 0 || offset >= pieceLength || offset + length > end) {
       throw new ProtocolError('range-out-of-piece', { offset, length, pieceLength });
     }
   }

@@ -8,7 +8,10 @@ import type { QueuedPiece } from './egress.ts';
 export interface ReceivedRequest {
   readonly pieceIndex: number;
   readonly offset: number;
+  /** Bytes of the piece that are asked for. */
   readonly length: number;
+  /** What the peer asked for: more than `length` when it wants the end of the image zero-padded. */
+  readonly wireLength: number;
   /** Answers it through the wire, which has it in its own list. */
   readonly respond: (payload: Uint8Array) => void;
   pieceClass: PieceClass;
@@ -38,7 +41,7 @@ export class ReceivedRequests {
   }
 
   add(
-    asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'respond'>,
+    asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'wireLength' | 'respond'>,
   ): ReceivedRequest {
     const request: ReceivedRequest = {
       ...asked,

@@ -2,6 +2,7 @@
  * The peer's requests and our answers on one wire: each request gets one answer, piece or reject, whatever crosses
  * on the way. An answer waits in the egress in the class of its request, and until it leaves it can be taken back.
  */
+import { pieceLengthAt } from '@bootswarm/metainfo';
 import { ProtocolError } from '@bootswarm/stdx';
 import type { PieceClass } from '@bootswarm/swarm-proto';
 import type { ChatterBudget } from './chatter-budget.ts';
@@ -20,7 +21,7 @@ export interface UploadsOptions {
   readonly wire: FramedWire;
   readonly egress: Egress;
   readonly chatter: ChatterBudget;
-  readonly pieceLength: number;
+  readonly image: { readonly pieceLength: number; readonly length: number };
   readonly requestsMax: number;
   /** Whether a request beyond requestsMax closes the connection rather than being rejected. */
   readonly isStrict: boolean;
@@ -33,7 +34,7 @@ export class Uploads {
 
   constructor(options: UploadsOptions) {
     this.#options = options;
-    this.#received = new ReceivedRequests(options.pieceLength);
+    this.#received = new ReceivedRequests(options.image.pieceLength);
   }
 
   /** Whether the wire may have this request. While we choke, the wire rejects it. */
@@ -50,10 +51,12 @@ export class Uploads {
   onRequest(
     pieceIndex: number,
     offset: number,
-    length: number,
+    wireLength: number,
     respond: (payload: Uint8Array) => void,
   ): void {
-    const request = this.#received.add({ pieceIndex, offset, length, respond });
+    const pieceLength = pieceLengthAt(this.#options.image, pieceIndex);
+    const length = Math.min(wireLength, pieceLength - offset);
+    const request = this.#received.add({ pieceIndex, offset, length, wireLength, respond });
     const { pieceClass } = request;
     this.#options.deliver({ type: 'request', pieceIndex, offset, length, pieceClass });
   }
@@ -76,11 +79,12 @@ export class Uploads {
   }
 
   /** The owner hears of it, and answers it, only if it has not answered yet. */
-  onCancel(pieceIndex: number, offset: number, length: number): void {
+  onCancel(pieceIndex: number, offset: number, wireLength: number): void {
     const request = this.#received.get(pieceIndex, offset);
-    if (request === undefined || request.length !== length || request.isCancelled) return;
+    if (request === undefined || request.wireLength !== wireLength || request.isCancelled) return;
     request.isCancelled = true;
     if (request.piece === undefined) {
+      const { length } = request;
       this.#options.deliver({ type: 'cancel', pieceIndex, offset, length });
       return;
     }
@@ -94,7 +98,7 @@ export class Uploads {
     if (request === undefined || request.length !== payload.length) return;
     if (request.piece !== undefined) return;
     request.piece = {
-      byteLength: PIECE_HEAD_BYTES + payload.length,
+      byteLength: PIECE_HEAD_BYTES + request.wireLength,
       pieceClass: request.pieceClass,
       encode: () => this.#encodePiece(request, payload),
     };
@@ -117,22 +121,24 @@ export class Uploads {
     // Rejects what is in its list, from which a cancel removes.
     wire.choke();
     if (!wire.hasFast) return;
-    for (const { isCancelled, pieceIndex, offset, length } of requests) {
-      if (isCancelled) wire.reject(pieceIndex, offset, length);
+    for (const { isCancelled, pieceIndex, offset, wireLength } of requests) {
+      if (isCancelled) wire.reject(pieceIndex, offset, wireLength);
     }
   }
 
   #encodePiece(request: ReceivedRequest, payload: Uint8Array): void {
     this.#received.delete(request);
     this.#options.chatter.earn(CHATTER_PER_PIECE);
+    const { pieceIndex, offset, wireLength } = request;
+    const padded = payload.length === wireLength ? payload : Buffer.concat([payload], wireLength);
     // The wire forgets a cancelled request, and would drop a response to it.
-    if (request.isCancelled) this.#options.wire.piece(request.pieceIndex, request.offset, payload);
-    else request.respond(payload);
+    if (request.isCancelled) this.#options.wire.piece(pieceIndex, offset, padded);
+    else request.respond(padded);
   }
 
   #reject(request: ReceivedRequest): void {
     this.#received.delete(request);
-    const { pieceIndex, offset, length } = request;
-    if (this.#options.wire.hasFast) this.#options.wire.reject(pieceIndex, offset, length);
+    const { pieceIndex, offset, wireLength } = request;
+    if (this.#options.wire.hasFast) this.#options.wire.reject(pieceIndex, offset, wireLength);
   }
 }

@@ -207,11 +207,9 @@ export class WireSession {
 
   #makePeer(ours: OurExtensions | undefined, foreignBlocksMax: number): Peer {
     const isOurs = ours !== undefined;
-    const { pieceLength } = this.swarm;
     const shared = {
       wire: this.#wire,
       chatter: this.#chatter,
-      pieceLength,
       deliver: (message: WireMessage) => this.#sink.onMessage(message),
     };
     return {
@@ -220,11 +218,13 @@ export class WireSession {
       uploads: new Uploads({
         ...shared,
         egress: this.#egress,
+        image: this.swarm,
         isStrict: isOurs,
         requestsMax: isOurs ? this.#limits.receivedRequestsMax : this.#limits.foreignRequestsMax,
       }),
       downloads: new Downloads(ours, {
         ...shared,
+        pieceLength: this.swarm.pieceLength,
         foreignBlocksMax,
         deliverLater: (message) => this.#sink.defer(() => this.#sink.onMessage(message)),
       }),

@@ -79,6 +79,15 @@ describe('the extended handshake', () => {
     });
   });
 
+  it('names nodes in UTF-8, and nothing that is not', () => {
+    const payload = Buffer.from(
+      'd2:bsd1:n6:nödé1:oi0e1:r0:1:vi1e1:z0:e1:md7:bs_havei1e7:bs_prioi2eee',
+    );
+    expect(parseExtendedHandshake(payload).ours?.identity.node).toBe('nödé');
+    payload[payload.indexOf('ö')] = 0xff;
+    expect(() => parseExtendedHandshake(payload)).toThrow('extended-handshake-malformed');
+  });
+
   it('of another version of ours is that of a foreign peer', () => {
     const { ours } = parseExtendedHandshake(Buffer.from('d2:bsd1:vi2eee'));
     expect(ours).toBeUndefined();

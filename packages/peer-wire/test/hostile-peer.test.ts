@@ -147,7 +147,7 @@ describe('a hostile peer that is foreign', () => {
       request(0, PIECE_LENGTH - 1, 2),
       'range-out-of-piece',
     ],
-    ['a request across the end of the image', request(9, 999, 2), 'range-out-of-piece'],
+    ['a request behind the end of the image', request(9, 1_000, 2), 'range-out-of-piece'],
     ['a request of nothing', request(0, 0, 0), 'range-out-of-piece'],
   ])('is closed for %s', (_, bytes, code) => {
     expect(readyRig(FOREIGN_HELLO).receive(bytes).closeCode).toBe(code);
@@ -213,6 +213,7 @@ describe('a hostile handshake', () => {
       bs({ z: `129:${'a'.repeat(129)}` }),
       'extended-handshake-malformed',
     ],
+    ['a bs with a right-to-left override', bs({ n: '3:\u202e' }), 'extended-handshake-malformed'],
     ['a bs with a control character', bs({ r: '1:\n' }), 'extended-handshake-malformed'],
     ['a bs with an origin of 2', bs({ o: 'i2e' }), 'extended-handshake-malformed'],
     [

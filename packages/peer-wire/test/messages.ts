@@ -69,3 +69,26 @@ export function makeSwarm(fields: Partial<WireSwarm> & { readonly node?: string 
     ...rest,
   };
 }
+
+export const BLOCK = 16 * 1024;
+/** A reject of the whole first piece. */
+export const REJECT_0 = { type: 'reject', pieceIndex: 0, offset: 0, length: PIECE_LENGTH } as const;
+
+/** A piece filled with its index and one. */
+export function pieceFrame(pieceIndex: number, offset = 0, length = PIECE_LENGTH): Uint8Array {
+  return frame(7, u32(pieceIndex, offset), new Uint8Array(length).fill(pieceIndex + 1));
+}
+
+export function pieceMessage(pieceIndex: number, offset = 0, length = PIECE_LENGTH) {
+  const payload = new Uint8Array(length).fill(pieceIndex + 1);
+  return { type: 'piece', pieceIndex, offset, length, payload } as const;
+}
+
+export function requestMessage(pieceIndex: number) {
+  const range = { pieceIndex, offset: 0, length: PIECE_LENGTH };
+  return { type: 'request', ...range, pieceClass: 'fill' } as const;
+}
+
+export function requestFrame(pieceIndex: number, offset = 0, length = PIECE_LENGTH): Uint8Array {
+  return frame(6, u32(pieceIndex, offset, length));
+}

@@ -6,7 +6,7 @@ import { FramingGuard } from '../src/framing-guard.ts';
 import type { WireMessage, WireSwarm } from '../src/index.ts';
 import { WIRE_LIMITS, type WireLimits } from '../src/wire-limits.ts';
 import { WireSession } from '../src/wire-session.ts';
-import { makeSwarm, toHex } from './messages.ts';
+import { frame, handshake, makeSwarm, toHex } from './messages.ts';
 
 export interface SessionRigOptions {
   readonly swarm?: WireSwarm;
@@ -91,4 +91,14 @@ export class SessionRig {
     this.messages = [];
     return messages;
   }
+}
+
+/** A rig with a peer that unchoked us and is unchoked. */
+export function readyRig(hello: Uint8Array, reserved?: string): SessionRig {
+  const rig = new SessionRig().receive(handshake({ reserved }), hello);
+  rig.session.send({ type: 'unchoke' });
+  rig.receive(frame(1));
+  rig.takeSent();
+  rig.takeMessages();
+  return rig;
 }

@@ -291,7 +291,7 @@ test('over random lives: no wrong byte, no lying bit, nothing kept is lost to a 
       fc.nat(1_000_000),
       (actions, seed) => new RandomLives(seed).run(actions),
     ),
-    { numRuns: 3000 },
+    { numRuns: 300 },
   );
 });
 

@@ -157,8 +157,9 @@ export class MemoryDisk implements StoreDisk {
     };
     return {
       read: async (target, position) => {
-        if ((await this.#begin()) === 'EIO') throw errnoError('EIO');
+        const fault = await this.#begin();
         if (this.#isDead) return new Promise(() => {});
+        if (fault === 'EIO') throw errnoError('EIO');
         return copyOut(contents.cached, target, position, this.#random);
       },
       readSync: (target, position) => {
@@ -199,7 +200,7 @@ export class MemoryDisk implements StoreDisk {
       },
       truncate: async (length) => {
         const fault = await this.#begin();
-        if (fault === 'EIO') throw errnoError('EIO');
+        if (!this.#isDead && fault === 'EIO') throw errnoError('EIO');
         if (!this.#isDead || this.#random.below(2) === 0) change({ type: 'truncate', length });
         if (this.#isDead) await new Promise(() => {});
       },
@@ -210,7 +211,9 @@ export class MemoryDisk implements StoreDisk {
         dev: 0n,
       }),
       close: async () => {
-        if ((await this.#begin()) === 'EIO') throw errnoError('EIO');
+        const fault = await this.#begin();
+        if (this.#isDead) await new Promise(() => {});
+        if (fault === 'EIO') throw errnoError('EIO');
       },
     };
   }

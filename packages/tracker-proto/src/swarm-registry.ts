@@ -4,6 +4,7 @@
  */
 import { assert, unreachable } from '@bootswarm/stdx';
 import { DeadlineQueue } from './deadline-queue.ts';
+import { MessageBudget } from './message-budget.ts';
 import { MEMBERS_MAX } from './message-schema.ts';
 import type { AgentMessage, Member, PeerAddress } from './messages.ts';
 import { SIGNALLING_VERSION } from './messages.ts';
@@ -38,8 +39,7 @@ interface Agent {
   readonly remoteHost: string;
   readonly connectedAt: number;
   node: Node | undefined;
-  messageTokens: number;
-  tokensAt: number;
+  readonly budget: MessageBudget;
 }
 
 /** A host by its name: it outlives its connection by the grace of its memberships. */
@@ -174,13 +174,13 @@ export class SwarmRegistry {
       this.#effects.push({ type: 'close', connection, code: 'too-many-agents' });
       return;
     }
+    const { messagesPerSecondMax, messagesBurstMax } = this.#limits;
     const agent: Agent = {
       connection,
       remoteHost,
       connectedAt: now,
       node: undefined,
-      messageTokens: this.#limits.messagesBurstMax,
-      tokensAt: now,
+      budget: new MessageBudget(messagesPerSecondMax, messagesBurstMax, now),
     };
     this.#agents.set(connection, agent);
     this.#hellosDue.add(agent, now);
@@ -190,7 +190,7 @@ export class SwarmRegistry {
     const agent = this.#agents.get(connection);
     // What was in flight when the registry closed the connection.
     if (agent === undefined) return;
-    if (!this.#takeToken(agent, now)) {
+    if (!agent.budget.spend(now)) {
       this.#close(connection, 'too-many-messages', now);
       return;
     }
@@ -218,16 +218,6 @@ export class SwarmRegistry {
       default:
         unreachable(message);
     }
-  }
-
-  #takeToken(agent: Agent, now: number): boolean {
-    const { messagesPerSecondMax, messagesBurstMax } = this.#limits;
-    const earned = ((now - agent.tokensAt) / 1_000) * messagesPerSecondMax;
-    agent.messageTokens = Math.min(messagesBurstMax, agent.messageTokens + earned);
-    agent.tokensAt = now;
-    if (agent.messageTokens < 1) return false;
-    agent.messageTokens -= 1;
-    return true;
   }
 
   #hello(agent: Agent, hello: AgentMessage & { type: 'hello' }, now: number): void {

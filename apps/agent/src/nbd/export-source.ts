@@ -1,6 +1,7 @@
 /**
- * What the NBD server needs from the rest of the agent: which exports there are, and their bytes. An export name is IMAGEID or
- * IMAGEID@VMNAME; the directory decides what a name means, and through open() every read is known to be of that VM.
+ * What the NBD server needs from the rest of the agent: which exports there are, and their bytes. An export name is
+ * IMAGEID or IMAGEID@VMNAME; the directory decides what a name means, and through open() every read is known to be of
+ * that VM.
  */
 import type { NbdExport, NbdExportDirectory } from '@bootswarm/nbd-proto';
 

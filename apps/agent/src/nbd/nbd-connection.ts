@@ -1,8 +1,8 @@
 /**
  * One NBD client's socket: feeds an NbdSession, answers its reads from the export's source, and holds the client to what a
- * client may cost. Replies answered at once gather in one reply buffer that is written when the session has nothing more to
- * ask; a read that must wait gets a buffer of its own. There is no error reply for "not here yet": such a read waits, and when
- * the agent goes the socket is cut unanswered, which QEMU takes as a reason to reconnect.
+ * client may cost. Replies answered at once gather in one reply buffer that is written when the session has nothing more
+ * to ask; a read that must wait gets a buffer of its own. There is no error reply for "not here yet": such a read waits,
+ * and when the agent goes the socket is cut unanswered, which QEMU takes as a reason to reconnect.
  */
 import type { Socket } from 'node:net';
 import type { ReadEffect } from '@bootswarm/nbd-proto';
@@ -100,7 +100,7 @@ export class NbdConnection {
     }
   }
 
-  /** Serves the session until it wants something: input, a read's answer, a client that reads its replies, or its next turn. */
+  /** Serves the session until it wants input, a read's answer, a client that reads its replies, or its next turn. */
   #pump(): void {
     if (this.#isPumping || this.#hasEnded) return;
     this.#isPumping = true;

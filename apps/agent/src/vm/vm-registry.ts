@@ -58,7 +58,8 @@ export class VmRegistry {
     for (const file of await readdir(registry.#directory)) {
       if (file.endsWith('.json')) await registry.#load(file.slice(0, -'.json'.length));
       // A record that was being written; the one it was to replace, if any, still holds.
-      else if (file.endsWith('.json.partial')) await rm(join(registry.#directory, file), { force: true });
+      else if (file.endsWith('.json.partial'))
+        await rm(join(registry.#directory, file), { force: true });
     }
     return registry;
   }

@@ -1,6 +1,7 @@
 /** `bootswarm agent`: runs the agent of this compute node in the foreground. */
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { FillMode } from '@bootswarm/agent';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli.ts';
@@ -19,9 +20,10 @@ interface Options {
   readonly zone: string;
   readonly rack: string;
   readonly listen: ListenAddress;
-  readonly fill: 'idle' | 'always' | 'never';
+  readonly fill: FillMode;
   readonly hot: number;
   readonly foreignPeers: boolean;
+  readonly publisherKey?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -44,6 +46,11 @@ export function agentCommand({ terminal }: CliContext): Command {
         .default('idle'),
     )
     .option('--hot <size>', 'pieces kept in memory', parseHotBytes, HOT_BYTES)
+    .option(
+      '--publisher-key <hex>',
+      'accept images signed with this key; else the first key seen is kept',
+      parsePublisherKey,
+    )
     .option('--foreign-peers', 'accept BitTorrent clients that are not agents', false)
     .addOption(logLevelOption())
     .addHelpText(
@@ -60,9 +67,9 @@ Examples:
       const { runAgent } = await import('@bootswarm/agent');
       const { env } = terminal;
       const runDir = runDirectory(options, env);
-      const { node, zone, rack, listen, fill, foreignPeers, logLevel } = options;
+      const { node, zone, rack, listen, fill, foreignPeers, publisherKey, logLevel } = options;
       const agent = await runAgent({
-        ...{ node, zone, rack, listen, fill, foreignPeers, logLevel, runDir },
+        ...{ node, zone, rack, listen, fill, foreignPeers, publisherKey, logLevel, runDir },
         trackerUrl: trackerUrl(options, env).origin,
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
@@ -80,4 +87,10 @@ function parseHotBytes(text: string): number {
   } catch {
     throw new InvalidArgumentError('Write it as 256MiB or 2G.');
   }
+}
+
+/** An Ed25519 public key: 32 bytes. */
+function parsePublisherKey(text: string): string {
+  if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase();
+  throw new InvalidArgumentError('Give the 64 hex digits of an Ed25519 public key.');
 }

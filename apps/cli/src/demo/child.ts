@@ -5,6 +5,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 
 export interface ChildCommand {
@@ -48,15 +49,18 @@ export class Child {
         for (const listener of this.#listeners) listener(text);
       });
     }
-    this.ended = new Promise((resolve) => {
+    // What it may leave behind, such as the origin of a tracker that crashed, would hold its output open.
+    this.#process.on('exit', () => this.#signal('SIGKILL', 'group'));
+    this.ended = new Promise<string>((resolve) => {
       this.#process.on('error', (error) => resolve(`could not start: ${messageOf(error)}`));
       this.#process.on('close', (code, signal) =>
         resolve(code === null ? `was ended by ${signal}` : `ended with code ${code}`),
       );
-    });
-    void this.ended.then(() => {
+    }).then(async (how) => {
       this.#hasEnded = true;
       log.end();
+      await finished(log);
+      return how;
     });
   }
 
@@ -114,8 +118,6 @@ export class Child {
     const timer = setTimeout(() => this.kill(), STOP_MS_MAX);
     await this.ended;
     clearTimeout(timer);
-    // What it may have left behind, such as an origin whose tracker crashed.
-    this.#signal('SIGKILL', 'group');
   }
 
   /** Ends it and its own children at once. */
@@ -126,7 +128,7 @@ export class Child {
 
   #signal(signal: 'SIGTERM' | 'SIGKILL', to: 'process' | 'group'): void {
     const { pid } = this.#process;
-    if (pid === undefined || (to === 'process' && this.#hasEnded)) return;
+    if (pid === undefined || this.#hasEnded) return;
     try {
       process.kill(to === 'group' ? -pid : pid, signal);
     } catch (error) {

@@ -1,0 +1,263 @@
+/** A real tracker and real agents as child processes in one temporary directory, for tests that cross packages. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo } from '@bootswarm/agent';
+import { Bitfield } from '@bootswarm/stdx';
+import type { SwarmSummary } from '@bootswarm/tracker';
+
+export const BOOTSWARM = new URL('../apps/cli/src/main.ts', import.meta.url).pathname;
+const READY_MS = 30_000;
+const POLL_MS = 50;
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end; never rejects because of its exit code. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: { timeoutMs?: number; env?: Record<string, string> } = {},
+): Promise<CommandResult> {
+  const { timeoutMs = 60_000, env } = options;
+  try {
+    const { stdout, stderr } = await promisify(execFile)(program, args, {
+      timeout: timeoutMs,
+      maxBuffer: 64 * 1024 * 1024,
+      env: { ...process.env, ...env },
+    });
+    return { code: 0, stdout, stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
+    if (typeof code !== 'number') throw error;
+    return { code, stdout: stdout ?? '', stderr: stderr ?? '' };
+  }
+}
+
+export function bootswarm(...args: string[]): Promise<CommandResult> {
+  // The longest is a demo that makes its image first.
+  return run(process.execPath, [BOOTSWARM, ...args], { timeoutMs: 200_000 });
+}
+
+/** Waits for an event in another process, by asking; fails after `timeoutMs`. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = READY_MS,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+class Daemon {
+  readonly logPath: string;
+  readonly #args: readonly string[];
+  readonly #readyLine: RegExp;
+  #process: ChildProcess | undefined;
+
+  constructor(args: readonly string[], logPath: string, readyLine: RegExp) {
+    this.#args = args;
+    this.logPath = logPath;
+    this.#readyLine = readyLine;
+  }
+
+  get pid(): number {
+    return this.#process!.pid!;
+  }
+
+  get log(): string {
+    return readFileSync(this.logPath, 'utf8');
+  }
+
+  /** Resolves with the match of its ready line. */
+  async start(): Promise<RegExpExecArray> {
+    const seen = this.#process ? this.log.length : 0;
+    const log = openSync(this.logPath, 'a');
+    this.#process = spawn(process.execPath, [BOOTSWARM, ...this.#args], {
+      stdio: ['ignore', log, log],
+    });
+    const child = this.#process;
+    return until(`${this.#args[0]} is ready`, () => {
+      if (child.exitCode !== null) throw new Error(`${this.#args[0]} ended:\n${this.log}`);
+      return this.#readyLine.exec(this.log.slice(seen)) ?? undefined;
+    });
+  }
+
+  async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit');
+  }
+}
+
+export class TestAgent extends Daemon {
+  readonly node: string;
+  readonly cacheDir: string;
+  readonly runDir: string;
+
+  constructor(node: string, directory: string, trackerUrl: string, extra: readonly string[]) {
+    const cacheDir = join(directory, `${node}-cache`);
+    const runDir = join(directory, `${node}-run`);
+    super(
+      [
+        ...['agent', '--tracker', trackerUrl, '--cache', cacheDir, '--run', runDir],
+        ...['--node', node, '--listen', '127.0.0.1:0', '--fill', 'never', ...extra],
+      ],
+      join(directory, `${node}.log`),
+      /agent ready/,
+    );
+    this.node = node;
+    this.cacheDir = cacheDir;
+    this.runDir = runDir;
+  }
+
+  get<T>(path: string): Promise<T> {
+    return askJson({ socketPath: join(this.runDir, 'agent.sock'), path, method: 'GET' });
+  }
+
+  post<T>(path: string, body: unknown): Promise<T> {
+    return askJson({ socketPath: join(this.runDir, 'agent.sock'), path, method: 'POST' }, body);
+  }
+
+  status(): Promise<AgentStatus> {
+    return this.get('/v1/status');
+  }
+
+  attach(image: string): Promise<ExportInfo> {
+    return this.post('/v1/exports', { image });
+  }
+
+  createVm(image: string, name: string): Promise<VmInfo> {
+    return this.post('/v1/vms', { image, name });
+  }
+
+  async touched(image: string): Promise<Bitfield> {
+    const { pieceCount, bitfield } = await this.get<TouchedPieces>(`/v1/images/${image}/touched`);
+    return Bitfield.fromBytes(pieceCount, Buffer.from(bitfield, 'base64'))!;
+  }
+}
+
+export class Cluster {
+  readonly directory = mkdtempSync(join(tmpdir(), 'bootswarm-test-'));
+  readonly dataDir = join(this.directory, 'data');
+  readonly agents: TestAgent[] = [];
+  readonly #tracker: Daemon;
+  url = '';
+
+  constructor() {
+    this.#tracker = new Daemon(
+      [
+        ...['tracker', '--data', this.dataDir, '--listen', '127.0.0.1:0'],
+        ...['--origin-listen', '127.0.0.1:0'],
+      ],
+      join(this.directory, 'tracker.log'),
+      /tracker ready at (\S+)/,
+    );
+  }
+
+  get tracker(): Daemon {
+    return this.#tracker;
+  }
+
+  static async start(agentCount: number, extra: readonly string[] = []): Promise<Cluster> {
+    const cluster = new Cluster();
+    try {
+      cluster.url = (await cluster.#tracker.start())[1];
+      await Promise.all(
+        Array.from({ length: agentCount }, (_, index) =>
+          cluster.addAgent(`node${index + 1}`, extra),
+        ),
+      );
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  async addAgent(node: string, extra: readonly string[] = []): Promise<TestAgent> {
+    const agent = new TestAgent(node, this.directory, this.url, extra);
+    this.agents.push(agent);
+    await agent.start();
+    return agent;
+  }
+
+  /** Publishes through the command line; returns the image id. */
+  async publish(source: string, name: string, ...extra: string[]): Promise<string> {
+    const result = await bootswarm(
+      'publish',
+      source,
+      '--name',
+      name,
+      '--json',
+      '--tracker',
+      this.url,
+      ...extra,
+    );
+    if (result.code !== 0) throw new Error(result.stderr);
+    return (JSON.parse(result.stdout) as { image: { id: string } }).image.id;
+  }
+
+  trackerGet<T>(path: string): Promise<T> {
+    const { hostname, port } = new URL(this.url);
+    return askJson({ host: hostname, port: Number(port), path, method: 'GET' });
+  }
+
+  async swarm(image: string): Promise<SwarmSummary> {
+    const { swarms } = await this.trackerGet<{ swarms: SwarmSummary[] }>('/v1/swarms');
+    return swarms.find((swarm) => swarm.image === image)!;
+  }
+
+  /** Distinct pieces that guests on any node touched. */
+  async touchedPieces(image: string): Promise<number> {
+    const union = new Set<number>();
+    for (const agent of this.agents) {
+      const touched = await agent.touched(image);
+      for (let at = touched.nextSet(0); at >= 0; at = touched.nextSet(at + 1)) union.add(at);
+    }
+    return union.size;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.agents.map((agent) => agent.kill('SIGTERM')));
+    await this.#tracker.kill('SIGTERM');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function askJson<T>(
+  to: { socketPath?: string; host?: string; port?: number; path: string; method: string },
+  body?: unknown,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ ...to, agent: false, timeout: 30_000 }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (more: string) => {
+        text += more;
+      });
+      response.on('end', () => {
+        if ((response.statusCode ?? 500) >= 300)
+          reject(new Error(`${response.statusCode}: ${text}`));
+        else resolve(text === '' ? (undefined as T) : (JSON.parse(text) as T));
+      });
+      response.on('error', reject);
+    });
+    asked.on('error', reject);
+    asked.on('timeout', () => asked.destroy(new Error(`${to.path}: no answer`)));
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}

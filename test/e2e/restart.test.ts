@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ImageStatus } from '@bootswarm/agent';
+import { afterEach, expect, test } from 'vitest';
+import { Cluster, type TestAgent, until } from '../cluster.ts';
+import { Boot, demoImage } from './booting.ts';
+
+let cluster: Cluster;
+let boots: Boot[] = [];
+
+afterEach(async () => {
+  for (const boot of boots) boot.kill();
+  boots = [];
+  await cluster.stop();
+});
+
+async function imageOf(agent: TestAgent): Promise<ImageStatus> {
+  return (await agent.status()).images[0];
+}
+
+test('VMs boot although the tracker and then an agent are killed, and no verified piece is fetched twice', async () => {
+  const { path, sha256 } = await demoImage();
+  cluster = await Cluster.start(2);
+  const image = await cluster.publish(path, 'demo', '--in-place');
+  const [victim, other] = cluster.agents;
+  const vms = await Promise.all([victim.createVm(image, 'vm1'), other.createVm(image, 'vm2')]);
+  await until('both nodes are in the swarm', async () => (await imageOf(victim)).peers >= 2);
+  boots = vms.map((vm) => new Boot(vm));
+
+  await until(
+    'the first VM is in the middle of its boot',
+    async () => (await imageOf(victim)).piecesTouched > 200,
+    90_000,
+  );
+  await cluster.tracker.kill('SIGKILL');
+  const before = await imageOf(victim);
+  await victim.kill('SIGKILL');
+  await victim.start();
+  const restarted = await imageOf(victim);
+  const fetchedByThen = restarted.bytesFromPeers + restarted.bytesFromOrigin;
+  // What was had is had again; pieces stored between the question and the kill come on top.
+  expect(restarted.piecesHad * restarted.pieceLength - fetchedByThen).toBeGreaterThanOrEqual(
+    before.piecesHad * before.pieceLength,
+  );
+
+  await until('both VMs have booted', () => boots.every(({ isReady }) => isReady), 150_000).catch(
+    (error) => {
+      throw new Error(
+        `${String(error)}\n${boots.map(({ tail }) => tail).join('\n---\n')}\n${victim.log.slice(-2_000)}`,
+      );
+    },
+  );
+  expect(boots.map((boot) => boot.sha256)).toEqual([sha256, sha256]);
+
+  const hadFromDisk = restarted.piecesHad - fetchedByThen / restarted.pieceLength;
+  // A piece counts as fetched a moment before it counts as had.
+  const after = await until('every fetched piece is stored, once', async () => {
+    const now = await imageOf(victim);
+    const fetched = (now.bytesFromPeers + now.bytesFromOrigin) / now.pieceLength;
+    return fetched + hadFromDisk === now.piecesHad && now;
+  });
+  expect(after.bytesWasted).toBe(0);
+  killOrigin();
+});
+
+/** It outlives its tracker on purpose; this one has none to stop it. */
+function killOrigin(): void {
+  const log = readFileSync(join(cluster.dataDir, 'origin.log'), 'utf8');
+  process.kill((JSON.parse(log.split('\n')[0]) as { pid: number }).pid, 'SIGTERM');
+}
