@@ -5,7 +5,7 @@ import { printable } from './terminal-text.ts';
 
 /** 1: the command was understood and failed. 2: it was not understood. */
 export const EXIT_FAILED = 1;
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 
 /** Two lines, or one when nothing can be advised. Lines of the message after the first are indented. */
 export function renderFailure(error: unknown): string {

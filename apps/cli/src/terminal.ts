@@ -1,8 +1,12 @@
 /** Where a command reads its environment and writes: the process's own, or a test's. */
 import type { Writable } from 'node:stream';
 
-/** A tty.WriteStream has isTTY and columns; a pipe or a file has neither. */
-export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+/** A tty.WriteStream has isTTY, columns and rows; a pipe or a file has none of them. */
+export type Output = Writable & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+};
 
 export interface Terminal {
   readonly stdout: Output;

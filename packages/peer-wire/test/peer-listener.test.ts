@@ -1,19 +1,6 @@
-import { connect, createServer, type Socket } from 'node:net';
-import { Bitfield } from '@bootswarm/stdx';
-import type { PeerIdentity } from '@bootswarm/swarm-proto';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  dialPeer,
-  type ListenOptions,
-  PeerListener,
-  type PeerWire,
-  type PeerWireHandlers,
-  type WireLimits,
-  type WireMessage,
-  type WireSwarm,
-} from '../src/index.ts';
+import { describe, expect, it } from 'vitest';
+import { PeerListener } from '../src/index.ts';
 import { frame, handshake, makeSwarm, OURS_HELLO, PIECE_LENGTH, u32 } from './messages.ts';
-
 import { dial, Ear, gone, listen, pieceOf, rawSocket } from './real-wires.ts';
 
 describe('PeerListener', () => {

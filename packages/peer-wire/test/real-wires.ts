@@ -1,8 +1,7 @@
 /** Listeners, wires and bare sockets on 127.0.0.1, closed after each test. */
-import { connect, createServer, type Socket } from 'node:net';
-import { Bitfield } from '@bootswarm/stdx';
+import { connect, type Socket } from 'node:net';
 import type { PeerIdentity } from '@bootswarm/swarm-proto';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import {
   dialPeer,
   type ListenOptions,
@@ -13,7 +12,7 @@ import {
   type WireMessage,
   type WireSwarm,
 } from '../src/index.ts';
-import { frame, handshake, makeSwarm, OURS_HELLO, PIECE_LENGTH, u32 } from './messages.ts';
+import { makeSwarm, PIECE_LENGTH } from './messages.ts';
 
 /** Hears one wire, and lets a test wait for what it hears. */
 export class Ear implements PeerWireHandlers {

@@ -1,19 +1,7 @@
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { Bitfield } from '@bootswarm/stdx';
-import type { PeerIdentity } from '@bootswarm/swarm-proto';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  dialPeer,
-  type ListenOptions,
-  PeerListener,
-  type PeerWire,
-  type PeerWireHandlers,
-  type WireLimits,
-  type WireMessage,
-  type WireSwarm,
-} from '../src/index.ts';
-import { frame, handshake, makeSwarm, OURS_HELLO, PIECE_LENGTH, u32 } from './messages.ts';
-
+import { describe, expect, it } from 'vitest';
+import { frame, handshake, makeSwarm, OURS_HELLO, PIECE_LENGTH } from './messages.ts';
 import {
   cleanups,
   connectTwo,

@@ -223,11 +223,8 @@ export class CachePieceStore implements PieceStore {
       this.#ledger.confirm(pieceIndex);
       return result.bytes;
     }
-    // It may have been written, or be about to be, since the read began: only a claim is judged by it.
-    const isQueued = this.#writer.peek(pieceIndex) !== undefined;
-    if (this.#ledger.isClaimed(pieceIndex) && !isQueued) {
-      this.#lose(pieceIndex, result.reason, result.error);
-    }
+    // Another reader may have had it dropped by now, and it may even have been written again.
+    if (this.#ledger.isClaimed(pieceIndex)) this.#lose(pieceIndex, result.reason, result.error);
     return undefined;
   }
 
@@ -259,36 +256,33 @@ export class CachePieceStore implements PieceStore {
 
   async #commitOnce(): Promise<void> {
     await this.#rewriteReplayed();
+    // A newer generation would make the log's claims on pieces not written again look settled.
+    if (this.#ledger.replayed.length > 0) return this.#armCommitTimer();
     // Between two batches every piece written is also in the log under the generation of this commit.
     await this.#writer.pause();
-    // A newer generation would make the log's claims on pieces not yet written again look settled.
-    const isReady = this.#wantsCommit() && this.#ledger.replayed.length === 0;
-    const ticket = isReady ? this.#ledger.beginCommit() : undefined;
+    const ticket = this.#wantsCommit() ? this.#ledger.beginCommit() : undefined;
     this.#bytesSinceCommit = 0;
     this.#writer.resume();
-    if (ticket === undefined) {
-      this.#armCommitTimer();
-      return;
-    }
-    let step: 'data' | 'bits' = 'data';
+    if (ticket === undefined) return;
     try {
       await this.#files.data.datasync();
-      const bits = this.#ledger.bitsOf(ticket);
-      step = 'bits';
-      await this.#files.slots.write(bits, ticket.generation);
-      this.#ledger.endCommit(ticket, bits);
     } catch (error) {
-      await this.#loseUncommitted(step, error);
-      return;
+      return this.#loseUncommitted('data', error);
     }
+    const bits = this.#ledger.bitsOf(ticket);
+    try {
+      await this.#files.slots.write(bits, ticket.generation);
+    } catch (error) {
+      return this.#loseUncommitted('bits', error);
+    }
+    this.#ledger.endCommit(ticket, bits);
     await this.#files.log.empty(ticket.generation);
     this.#armCommitTimer();
   }
 
   /** Without a disk only what is already in the file can still be committed, and a stale bit may stay: it is checked. */
   #wantsCommit(): boolean {
-    if (this.#mode === 'normal') return this.#ledger.needsCommit;
-    return this.#ledger.dirtyCount > 0 && this.#ledger.replayed.length === 0;
+    return this.#mode === 'normal' ? this.#ledger.needsCommit : this.#ledger.dirtyCount > 0;
   }
 
   /**

@@ -5,8 +5,9 @@ import type { FileIdentity, StoreDisk, StoreFile } from './store-file.ts';
 
 export const nodeDisk: StoreDisk = {
   async open(path, mode) {
-    const access = mode === 'read' ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT;
-    return new NodeFile(await open(path, access | constants.O_NOFOLLOW, 0o640));
+    const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+    const flags = mode === 'read' ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW;
+    return new NodeFile(await open(path, flags, 0o640));
   },
 
   async syncDirectory(path) {

@@ -28,7 +28,7 @@ export class PieceVerifier {
     this.#layer = layer;
   }
 
-  /** Never rejects. The bytes are shared by all waiters: do not change them. */
+  /** Never rejects for the disk's sake. The bytes are shared by all waiters: do not change them. */
   verify(pieceIndex: number): Promise<Verification> {
     let verification = this.#verifications.get(pieceIndex);
     if (verification === undefined) {
@@ -50,14 +50,12 @@ export class PieceVerifier {
     } else {
       this.#readsInFlight += 1;
     }
+    // Not from Node's buffer pool: hot pieces keep this memory.
+    const bytes = Buffer.allocUnsafeSlow(this.#shape.bytesOf(pieceIndex));
     try {
-      // Not from Node's buffer pool: hot pieces keep this memory.
-      const bytes = Buffer.allocUnsafeSlow(this.#shape.bytesOf(pieceIndex));
       if (!(await readWhole(this.#file, bytes, this.#shape.offsetOf(pieceIndex)))) {
         return { type: 'unusable', reason: 'short-file' };
       }
-      if (!this.#layer.verify(pieceIndex, bytes)) return { type: 'unusable', reason: 'wrong-hash' };
-      return { type: 'verified', bytes };
     } catch (error) {
       return { type: 'unusable', reason: 'read-failed', error };
     } finally {
@@ -66,5 +64,7 @@ export class PieceVerifier {
       if (next === undefined) this.#readsInFlight -= 1;
       else next();
     }
+    if (!this.#layer.verify(pieceIndex, bytes)) return { type: 'unusable', reason: 'wrong-hash' };
+    return { type: 'verified', bytes };
   }
 }

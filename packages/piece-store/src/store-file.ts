@@ -28,7 +28,7 @@ export interface StoreFile {
 }
 
 export interface StoreDisk {
-  /** `read-write` creates a missing file. Never follows a symbolic link at the end of the path. */
+  /** `read-write` creates a missing file, and follows no symbolic link; `read` does: the operator may use them. */
   open(path: string, mode: 'read' | 'read-write'): Promise<StoreFile>;
   /** Makes the names of files created in a directory survive a power cut. */
   syncDirectory(path: string): Promise<void>;

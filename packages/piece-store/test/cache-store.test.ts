@@ -131,10 +131,18 @@ describe('commit', () => {
     const { store } = await openStore(IMAGE, new MemoryDisk(), {
       commitBytesMax: 3 * PIECE_LENGTH,
     });
-    for (const index of [0, 1, 3]) await store.write(index, IMAGE.piece(index), false);
+    for (const index of [0, 1]) await store.write(index, IMAGE.piece(index), false);
+    expect(store.stats.generation).toBe(0);
+    await store.write(3, IMAGE.piece(3), false);
+    await expect.poll(() => store.stats.generation).toBe(1);
+    // The count starts again.
+    await store.write(4, IMAGE.piece(4), false);
+    const operations = disk.operations;
+    await store.write(6, IMAGE.piece(6), false);
+    // Data and log, and no flush under way.
+    expect(disk.operations - operations).toBe(2);
     await store.close();
-    // The commit at closing had nothing left to do.
-    expect(store.stats.generation).toBe(1);
+    expect(store.stats.generation).toBe(2);
   });
 
   test('survives a power cut, and every piece is verified on its first use', async () => {
@@ -308,6 +316,17 @@ describe('a damaged cache', () => {
     // On disk too: the grown file must not be taken for a whole one after a power cut.
     const { events: again } = await openStore(IMAGE, disk.afterKill());
     expect(again).toEqual([]);
+  });
+
+  test('forgets what the log claims beyond the end of a truncated cache file', async () => {
+    const disk = new MemoryDisk();
+    const { store } = await openStore(IMAGE, disk);
+    for (const index of [0, 4]) await store.write(index, IMAGE.piece(index), false);
+    const next = disk.afterKill();
+    next.tamper(DATA, next.cached(DATA).subarray(0, PIECE_LENGTH));
+    const { store: second } = await openStore(IMAGE, next);
+    expect(second.have.has(0)).toBe(true);
+    expect(second.have.has(4)).toBe(false);
   });
 
   test('forgets everything when the cache file is gone', async () => {

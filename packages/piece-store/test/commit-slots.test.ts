@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Bitfield } from '@bootswarm/stdx';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import './bitfield-equality.ts';
 import { CommitSlots, decodeSlot, encodeSlot, slotBytes } from '../src/commit-slots.ts';
 import { MemoryDisk } from './memory-disk.ts';
 
@@ -155,6 +156,7 @@ describe('CommitSlots', () => {
     const disk = await diskWith(bitsWith(1));
     const grown = Buffer.concat([disk.cached('have.bits'), encodeSlot(IMAGE, 2, bitsWith(1, 2))]);
     disk.contents.get('have.bits')!.cached = grown;
+    await disk.syncDirectory();
     expect((await openSlots(disk)).loaded).toEqual({ bits: bitsWith(1, 2) });
     const { loaded } = await openSlots(disk.afterPowerCut());
     expect(loaded).toEqual({ bits: bitsWith(1, 2) });

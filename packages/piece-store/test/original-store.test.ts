@@ -140,14 +140,14 @@ describe('OriginalPieceStore', () => {
     await expect(openStore()).rejects.toMatchObject({ code: 'original-changed' });
   });
 
-  test('tells the operator which file it cannot read, and follows no link', async () => {
+  test('tells the operator which file it cannot read, and follows a link', async () => {
     await rename(path, `${path}.moved`);
     await expect(openStore()).rejects.toMatchObject({
       code: 'original-unreadable',
       message: expect.stringContaining(path),
     });
     await symlink(`${path}.moved`, path);
-    await expect(openStore()).rejects.toMatchObject({ code: 'original-unreadable' });
+    await (await openStore()).close();
   });
 
   test('asserts that nobody writes to it', async () => {

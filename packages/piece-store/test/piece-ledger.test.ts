@@ -1,5 +1,6 @@
 import { Bitfield } from '@bootswarm/stdx';
 import { describe, expect, test } from 'vitest';
+import './bitfield-equality.ts';
 import { PieceLedger } from '../src/piece-ledger.ts';
 
 function bits(...indexes: number[]): Bitfield {
@@ -53,6 +54,18 @@ describe('PieceLedger', () => {
     expect(ticket.generation).toBe(6);
     ledger.endCommit(ticket, ledger.bitsOf(ticket));
     expect(ledger.needsCommit).toBe(false);
+  });
+
+  test('a durable piece dropped during the slot write is taken back by another commit', () => {
+    const ledger = new PieceLedger(bits());
+    ledger.restore(bits(1), [], 1);
+    ledger.recordWritten(2);
+    const ticket = ledger.beginCommit();
+    const written = ledger.bitsOf(ticket);
+    ledger.drop(1);
+    ledger.endCommit(ticket, written);
+    expect(ledger.needsCommit).toBe(true);
+    expect(ledger.bitsOf(ledger.beginCommit())).toEqual(bits(2));
   });
 
   test('a failed commit leaves only what was durable before', () => {

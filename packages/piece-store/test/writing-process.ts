@@ -9,8 +9,19 @@ export const LARGE_IMAGE = makeImage({ pieceCount: 192, lastBytes: 100, zeroPiec
 
 function openStore(directory: string, onEvent: (event: StoreEvent) => void) {
   const { metainfo, layer } = LARGE_IMAGE;
-  const times = { commitIntervalMs: 5, probeIntervalMs: 5 };
-  return CachePieceStore.open({ directory, metainfo, layer, onEvent, ...times });
+  return CachePieceStore.open({
+    directory,
+    metainfo,
+    layer,
+    onEvent,
+    commitIntervalMs: 5,
+    probeIntervalMs: 5,
+    // Unlike the default, it keeps this process alive.
+    setTimer: (callback, delayMs) => {
+      const timer = setTimeout(callback, delayMs);
+      return () => clearTimeout(timer);
+    },
+  });
 }
 
 /** Reports each piece as soon as it is kept, commits every 5 ms, and never ends by itself. */

@@ -75,7 +75,7 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   uploadSlots: 5,
   rechokeMs: 10_000,
   fillStalledMs: 2_000,
-  fillFromOriginMax: 8,
+  fillFromOriginMax: 32,
   banMs: 3_600_000,
 };
 

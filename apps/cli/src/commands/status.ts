@@ -42,7 +42,7 @@ Examples:
   return withAgentOption(command);
 }
 
-export function describeStatus(status: AgentStatus, widthMax?: number): string {
+function describeStatus(status: AgentStatus, widthMax?: number): string {
   const { tracker, images, vms } = status;
   const connected = tracker.isConnected ? 'connected' : 'not connected; running swarms carry on';
   const head = [

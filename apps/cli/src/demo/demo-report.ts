@@ -4,7 +4,7 @@ import { formatBytes } from '../byte-size.ts';
 import { left, renderTable, right } from '../table.ts';
 import type { GuestState } from './guest.ts';
 import type { Accelerator } from './qemu-command.ts';
-import { addRead, NOTHING_READ } from './storm-traffic.ts';
+import { addRead, NOTHING_READ, type ReceivedBytes } from './storm-traffic.ts';
 
 export interface GuestResult {
   readonly name: string;
@@ -17,6 +17,7 @@ export interface DemoResult {
   readonly image: string;
   readonly accelerator: Accelerator;
   readonly guests: readonly GuestResult[];
+  readonly received: ReceivedBytes;
   /** Bytes of the distinct pieces that guests read. */
   readonly bytesNeeded: number;
   readonly originBytesSent: number;
@@ -27,11 +28,11 @@ const COLUMNS = [
   ...[right('CACHE'), right('PEERS'), right('ORIGIN')],
 ];
 
-/** ReadBytes by the words a person reads. */
+/** Where bytes were when a guest read them, in words. */
 const SOURCES = [
   ['cache', 'the node had the piece already'],
-  ['peers', 'other nodes sent it'],
-  ['origin', 'the tracker’s origin sent it'],
+  ['peers', 'another node sent it'],
+  ['origin', 'the origin sent it straight to the node'],
   ['zero', 'known to be zero, sent by nobody'],
 ] as const;
 
@@ -62,7 +63,7 @@ export function describeResult(result: DemoResult, now: number, widthMax?: numbe
   return [
     guestTable(guests, now, widthMax),
     ...failures,
-    describeSources(guests),
+    describeSources(result),
     `${origin}\n${summary(result)}`,
   ].join('\n\n');
 }
@@ -80,21 +81,27 @@ export function resultDocument(result: DemoResult): object {
   return {
     ...{ image, accelerator, booted: bootedCount(guests), total: guests.length },
     ...{ bytesNeeded, originBytesSent, originRatio: originRatio(bytesNeeded, originBytesSent) },
-    read: totalRead(guests),
+    ...{ read: totalRead(guests), received: result.received },
     vms: guests.map(({ name, node, state, read }) => ({ name, node, state, read })),
   };
 }
 
-function describeSources(guests: readonly GuestResult[]): string {
+function describeSources({ guests, received }: DemoResult): string {
   const read = totalRead(guests);
   const total = read.cache + read.peers + read.origin + read.zero;
   const rows = SOURCES.map(([source, words]) => [
-    `  from ${source}`,
-    formatBytes(read[source]),
+    ...[source, formatBytes(read[source])],
     `${total === 0 ? 0 : Math.round((100 * read[source]) / total)} %`,
+    source === 'peers' || source === 'origin' ? formatBytes(received[source]) : '-',
     words,
   ]);
-  const columns = [left(`guests read`), right(formatBytes(total)), right(''), left('')];
+  const columns = [
+    left('FROM'),
+    right('GUESTS READ'),
+    right(''),
+    right('NODES RECEIVED'),
+    left(''),
+  ];
   return renderTable(columns, rows);
 }
 

@@ -128,10 +128,8 @@ class Demo {
       ...{ marker, timeoutMs, sha256: image.sha256, machine: { ...machine, accelerator } },
       ...{ children: this.#children, run: this.#run },
     });
-    const traffic = await settledTraffic(cloud, id);
-    const { bytesNeeded, originBytesSent } = traffic;
-    const results = guestResults(guests, traffic.readByVm);
-    return { image: image.path, accelerator, guests: results, bytesNeeded, originBytesSent };
+    const { readByVm: read, ...traffic } = await settledTraffic(cloud, id);
+    return { image: image.path, accelerator, guests: guestResults(guests, read), ...traffic };
   }
 
   async #publish(cloud: Cloud, image: BootImage): Promise<string> {

@@ -24,7 +24,7 @@ import { FS_LABEL, GRUB_SCRIPT, INITRAMFS_INIT, MODULES, ROOT_INIT } from './gue
 /** Always the same, so that two builds differ as little as mke2fs lets them. */
 const FS_UUID = '6d2f3b7c-0f0e-4a52-9d31-b0075a3de300';
 
-export const DISK_BYTES = 512 * 1024 * 1024;
+const DISK_BYTES = 512 * 1024 * 1024;
 
 /** Where Debian's grub-pc-bin keeps GRUB for BIOS. */
 const GRUB_DIR = '/usr/lib/grub/i386-pc';

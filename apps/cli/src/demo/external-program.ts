@@ -27,7 +27,7 @@ const SYSTEM_DIRS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Absolute path of `program`, or undefined. */
-export function findProgram(program: Program): string | undefined {
+function findProgram(program: Program): string | undefined {
   const dirs = [...(process.env.PATH ?? '').split(':').filter(Boolean), ...SYSTEM_DIRS];
   return dirs.map((dir) => join(dir, program)).find(isExecutable);
 }

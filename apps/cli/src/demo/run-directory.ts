@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
 
 /** sockaddr_un holds 108 bytes with the final zero (unix(7)); the longest socket below a run is about 30. */
 const PATH_BYTES_MAX = 107 - 40;
@@ -13,12 +14,21 @@ export class RunDirectory {
     this.path = path;
   }
 
-  /** A new one under `parent`, or under the system's temporary directory when sockets would not fit there. */
+  /** A new one under `parent`, or under the system's temporary directory when sockets would not fit there. Throws OperatorError. */
   static async create(parent: string): Promise<RunDirectory> {
-    await mkdir(parent, { recursive: true });
     const isShort = Buffer.byteLength(join(parent, 'run-XXXXXX')) <= PATH_BYTES_MAX;
     const prefix = isShort ? join(parent, 'run-') : join(tmpdir(), 'bootswarm-demo-');
-    return new RunDirectory(await mkdtemp(prefix));
+    try {
+      await mkdir(parent, { recursive: true });
+      return new RunDirectory(await mkdtemp(prefix));
+    } catch (error) {
+      throw new OperatorError(
+        'demo-directory',
+        `cannot make a directory for the demo in ${parent}: ${messageOf(error)}`,
+        'run it in a directory that you may write to, with 1 GB of space',
+        { cause: error },
+      );
+    }
   }
 
   log(name: string): string {

@@ -8,8 +8,15 @@ import type { Cloud } from './cloud.ts';
 export interface StormTraffic {
   /** By VM name. */
   readonly readByVm: ReadonlyMap<string, ReadBytes>;
+  readonly received: ReceivedBytes;
   readonly bytesNeeded: number;
   readonly originBytesSent: number;
+}
+
+/** Payload that nodes took over the network, verified, by who sent it. */
+export interface ReceivedBytes {
+  readonly peers: number;
+  readonly origin: number;
 }
 
 export const NOTHING_READ: ReadBytes = { cache: 0, peers: 0, origin: 0, zero: 0 };
@@ -20,10 +27,7 @@ const SETTLE_ROUNDS_MAX = 10;
 
 /** What every VM has read so far. */
 export async function readByVm(cloud: Cloud): Promise<Map<string, ReadBytes>> {
-  const statuses = await Promise.all(
-    cloud.nodes.map(({ agent }) => agent.get<AgentStatus>('/v1/status')),
-  );
-  return new Map(statuses.flatMap(({ vms }) => vms.map(({ name, read }) => [name, read])));
+  return readOf(await statuses(cloud));
 }
 
 /** After the last guest: waits until the origin's count stands still. */
@@ -38,7 +42,27 @@ export async function settledTraffic(cloud: Cloud, image: string): Promise<Storm
   const touched = await Promise.all(
     cloud.nodes.map(({ agent }) => agent.get<TouchedPieces>(`/v1/images/${image}/touched`)),
   );
-  return { readByVm: await readByVm(cloud), bytesNeeded: bytesNeeded(touched), originBytesSent };
+  const last = await statuses(cloud);
+  return {
+    ...{ readByVm: readOf(last), received: receivedOf(last, image) },
+    ...{ bytesNeeded: bytesNeeded(touched), originBytesSent },
+  };
+}
+
+function statuses(cloud: Cloud): Promise<AgentStatus[]> {
+  return Promise.all(cloud.nodes.map(({ agent }) => agent.get<AgentStatus>('/v1/status')));
+}
+
+function readOf(statuses: readonly AgentStatus[]): Map<string, ReadBytes> {
+  return new Map(statuses.flatMap(({ vms }) => vms.map(({ name, read }) => [name, read])));
+}
+
+function receivedOf(statuses: readonly AgentStatus[], image: string): ReceivedBytes {
+  const images = statuses.flatMap((status) => status.images).filter(({ id }) => id === image);
+  return {
+    peers: images.reduce((sum, { bytesFromPeers }) => sum + bytesFromPeers, 0),
+    origin: images.reduce((sum, { bytesFromOrigin }) => sum + bytesFromOrigin, 0),
+  };
 }
 
 async function originBytes(cloud: Cloud, image: string): Promise<number> {

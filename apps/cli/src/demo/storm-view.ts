@@ -2,7 +2,7 @@
 import { cursorTo, moveCursor } from 'node:readline';
 import { formatBytes } from '../byte-size.ts';
 import { type Output, print } from '../terminal.ts';
-import { type GuestResult, guestTable } from './demo-report.ts';
+import { bootedCount, type GuestResult, guestTable } from './demo-report.ts';
 
 export interface StormView {
   /** Called every second or so, and once when it is over. */
@@ -26,8 +26,11 @@ class TableView implements StormView {
   update(guests: readonly GuestResult[]): void {
     this.end();
     const table = guestTable(guests, performance.now(), this.#output.columns);
-    print(this.#output, table);
-    this.#linesDrawn = table.split('\n').length;
+    const { rows = Number.POSITIVE_INFINITY } = this.#output;
+    // The cursor cannot go back to a line that has left the top of the screen.
+    const shown = table.split('\n').length < rows ? table : countOf(guests);
+    print(this.#output, shown);
+    this.#linesDrawn = shown.split('\n').length;
   }
 
   /** Takes the table away. */
@@ -63,4 +66,9 @@ class LineView implements StormView {
   }
 
   end(): void {}
+}
+
+function countOf(guests: readonly GuestResult[]): string {
+  const failed = guests.filter(({ state }) => state.type === 'failed').length;
+  return `${bootedCount(guests)}/${guests.length} VMs booted, ${failed} failed`;
 }

@@ -112,6 +112,7 @@ const FAILED: GuestResult = {
 const RESULT: DemoResult = {
   ...{ image: '/d.raw', accelerator: 'tcg', guests: [BOOTED, FAILED] },
   ...{ bytesNeeded: 100 * 2 ** 20, originBytesSent: 102 * 2 ** 20 },
+  received: { peers: 200 * 2 ** 20, origin: 101 * 2 ** 20 },
 };
 
 test('ends with the summary', () => {
@@ -123,7 +124,8 @@ test('shows every VM, every source, and the console of a VM that failed', () => 
   const text = describeResult(RESULT, 0);
   expect(text).toMatch(/\nvm-1 +node-1 +ready +8\.3 s +1 MiB +2 MiB +1 MiB\n/);
   expect(text).toContain('\nvm-2 failed: no marker in 300 s\n    GRUB\n    rescue>\n');
-  expect(text).toMatch(/\n {2}from peers +2 MiB +50 % /);
+  expect(text).toMatch(/\ncache +1 MiB +25 % +- /);
+  expect(text).toMatch(/\npeers +2 MiB +50 % +200 MiB +another/);
   expect(text).toContain('origin sent 102 MiB; needed were 100 MiB: every piece');
 });
 
@@ -165,4 +167,11 @@ test('draws its table over the last one on a terminal, and takes it away', () =>
   view.end();
   expect(terminal.out.match(/vm-1/g)).toHaveLength(2);
   expect(terminal.out.endsWith('\x1b[2A\x1b[1G\x1b[J')).toBe(true);
+});
+
+test('counts VMs where the terminal has fewer lines than the table', () => {
+  const terminal = capturedTerminal();
+  const view = stormView(Object.assign(terminal.stdout, { isTTY: true, columns: 80, rows: 3 }));
+  view.update([BOOTED, FAILED]);
+  expect(terminal.out).toBe('1/2 VMs booted, 1 failed\n');
 });
