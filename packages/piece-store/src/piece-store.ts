@@ -6,19 +6,21 @@ export interface PieceStore {
   /** Pieces held, zero pieces included. A live view: do not change it. */
   readonly have: Bitfield;
   /**
-   * Copies bytes [offset, offset + target.length) of one piece into `target`, synchronously, when the piece is held, has been
-   * verified since this process started, and needs no slow disk. Returns false otherwise: then use read().
+   * Copies bytes [offset, offset + target.length) of one piece into `target`, synchronously, when the piece is in memory, or
+   * in the file and needs no more verification. Returns false otherwise: then use read().
    */
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean;
   /**
-   * As readNow, but may wait for the disk and verifies a piece on its first use after a restart. Resolves to false when
-   * the piece turned out not to be held after all (bit rot, truncated file): it is then dropped from `have`.
+   * As readNow, but may wait for the disk and verifies a piece whose bytes on disk are not yet trusted: on its first use
+   * after a restart, and until it is flushed. Resolves to false when the piece turned out not to be held after all (bit
+   * rot, truncated file): it is then dropped from `have`.
    */
   read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean>;
   /**
    * Keeps a piece whose hash has been checked. The caller gives the buffer away. From this call on readNow() and read()
    * answer from memory; resolves once the piece is in `have` (written, recorded), or to false when it could not be
-   * written (disk full, failed write): the bytes then stay readable only while the hot pieces hold them.
+   * written (disk full, failed write): the bytes then stay readable only while the hot pieces hold them. A flush that
+   * fails afterwards takes a piece out of `have` again, perhaps before the promise's reaction runs: `have` is the last word.
    * `isPrefetch` pieces do not displace hot pieces that guests asked for.
    */
   write(pieceIndex: number, piece: Uint8Array, isPrefetch: boolean): Promise<boolean>;

@@ -127,7 +127,7 @@ export class MemoryDisk implements StoreDisk {
     const chance = [0, 0.5, 1][random.below(3)];
     for (const [path, { durable, unsynced, isNameDurable }] of this.contents) {
       if (!isNameDurable && random.float() >= chance) continue;
-      let bytes = Buffer.from(durable);
+      let bytes: Buffer = Buffer.from(durable);
       for (const change of unsynced) {
         if (random.float() < chance) bytes = apply(bytes, torn(change, random, chance));
       }
@@ -188,10 +188,10 @@ export class MemoryDisk implements StoreDisk {
         if (fault !== undefined) {
           // Pages are marked clean though not written, and may be dropped from memory at once, or never.
           contents.unsynced = [];
-          contents.cached = pending.reduce(
-            (bytes, made) => (this.#random.below(2) === 0 ? apply(bytes, made) : bytes),
-            Buffer.from(contents.durable),
-          );
+          contents.cached = Buffer.from(contents.durable);
+          for (const made of pending) {
+            if (this.#random.below(2) === 0) contents.cached = apply(contents.cached, made);
+          }
           this.onFlushFailed();
           throw errnoError(fault === 'ENOSPC' ? 'ENOSPC' : 'EIO');
         }
