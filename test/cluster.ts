@@ -1,7 +1,7 @@
 /** A real tracker and real agents as child processes in one temporary directory, for tests that cross packages. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +83,7 @@ class Daemon {
 
   /** Resolves with the match of its ready line. */
   async start(): Promise<RegExpExecArray> {
-    const seen = this.#process ? this.log.length : 0;
+    const seen = existsSync(this.logPath) ? this.log.length : 0;
     const log = openSync(this.logPath, 'a');
     this.#process = spawn(process.execPath, [BOOTSWARM, ...this.#args], {
       stdio: ['ignore', log, log],
@@ -154,19 +154,8 @@ export class Cluster {
   readonly directory = mkdtempSync(join(tmpdir(), 'bootswarm-test-'));
   readonly dataDir = join(this.directory, 'data');
   readonly agents: TestAgent[] = [];
-  readonly #tracker: Daemon;
+  #tracker = this.#trackerAt('127.0.0.1:0');
   url = '';
-
-  constructor() {
-    this.#tracker = new Daemon(
-      [
-        ...['tracker', '--data', this.dataDir, '--listen', '127.0.0.1:0'],
-        ...['--origin-listen', '127.0.0.1:0'],
-      ],
-      join(this.directory, 'tracker.log'),
-      /tracker ready at (\S+)/,
-    );
-  }
 
   get tracker(): Daemon {
     return this.#tracker;
@@ -186,6 +175,19 @@ export class Cluster {
       throw error;
     }
     return cluster;
+  }
+
+  /** Where it was, so that the agents find it again. */
+  async restartTracker(): Promise<void> {
+    this.#tracker = this.#trackerAt(new URL(this.url).host);
+    await this.#tracker.start();
+  }
+
+  /** Of the newest origin process, whether it still runs or not. */
+  get originPid(): number {
+    const log = readFileSync(join(this.dataDir, 'origin.log'), 'utf8');
+    const hello = log.trimEnd().split('\n').findLast((line) => line.includes('"origin is up"'));
+    return (JSON.parse(hello!) as { pid: number }).pid;
   }
 
   async addAgent(node: string, extra: readonly string[] = []): Promise<TestAgent> {
@@ -229,6 +231,17 @@ export class Cluster {
       for (let at = touched.nextSet(0); at >= 0; at = touched.nextSet(at + 1)) union.add(at);
     }
     return union.size;
+  }
+
+  #trackerAt(listen: string): Daemon {
+    return new Daemon(
+      [
+        ...['tracker', '--data', this.dataDir, '--listen', listen],
+        ...['--origin-listen', '127.0.0.1:0'],
+      ],
+      join(this.directory, 'tracker.log'),
+      /tracker ready at (\S+)/,
+    );
   }
 
   async stop(): Promise<void> {

@@ -33,7 +33,10 @@ export class Downloader<Payload> {
   #prefetchNext = 0;
   readonly #prefetchMax: number;
   #isFillEnabled = false;
+  /** When fill last got a piece from a peer, or one of its own share. */
   #fillProgressAt = 0;
+  /** Pieces taken from the origin out of turn, because fill had stalled. */
+  readonly #orphans = new Set<number>();
 
   constructor(state: SwarmState<Payload>, neighbours: Neighbours<Payload>) {
     this.#state = state;
@@ -124,7 +127,8 @@ export class Downloader<Payload> {
     const length = this.#state.lengthOf(pieceIndex);
     if (isFromOrigin) this.#state.stats.bytesFromOrigin += length;
     else this.#state.stats.bytesFromPeers += length;
-    if (flight.pieceClass === 'fill') this.#fillProgressAt = this.#state.now;
+    const isOrphan = this.#orphans.delete(pieceIndex);
+    if (flight.pieceClass === 'fill' && !isOrphan) this.#fillProgressAt = this.#state.now;
     this.flights.store(flight);
     this.#state.emit({ type: 'deliver', pieceIndex, payload, isFromOrigin, isPrefetch });
   }
@@ -286,6 +290,7 @@ export class Downloader<Payload> {
   #dropIfUnwanted(flight: Flight): void {
     if (flight.state !== 'waiting' || flight.isDemanded || flight.holders > 0) return;
     this.flights.end(flight);
+    this.#orphans.delete(flight.pieceIndex);
     this.availability.list(flight.pieceIndex);
   }
 
@@ -305,10 +310,13 @@ export class Downloader<Payload> {
       this.#reachOriginForFill();
       return;
     }
+    const isStalled = now - this.#fillProgressAt > limits.fillStalledMs;
     while (this.#hasPrefetchRoom() && origin.requests.size < limits.fillFromOriginMax) {
-      const isStalled = now - this.#fillProgressAt > limits.fillStalledMs;
-      const pick =
-        this.#picker.fromOrigin(origin) ?? (isStalled ? this.#picker.orphan(origin) : undefined);
+      let pick = this.#picker.fromOrigin(origin);
+      if (pick === undefined && isStalled) {
+        pick = this.#picker.orphan(origin);
+        if (pick) this.#orphans.add(pick.pieceIndex);
+      }
       if (pick === undefined) break;
       this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer, 'fill-share');
     }

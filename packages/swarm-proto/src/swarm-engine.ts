@@ -136,8 +136,10 @@ export class SwarmEngine<Payload> {
   }
 
   #onPeerConnected(input: Extract<SwarmInput<Payload>, { type: 'peer-connected' }>): void {
-    const { limits, shape, peers } = this.#state;
-    const peer = new Peer(input.peer, input.identity, input.dialled, shape.pieceCount, limits);
+    const { limits, shape, peers, isOrigin } = this.#state;
+    // The origin asks nobody for anything: what each of its thousands of peers has is not kept.
+    const pieceCount = isOrigin ? 0 : shape.pieceCount;
+    const peer = new Peer(input.peer, input.identity, input.dialled, pieceCount, limits);
     const { refuse, other } = this.#neighbours.admit(peer);
     const isFull = peers.size >= limits.peersMax && input.dialled === undefined;
     const code = refuse ?? (isFull ? 'too-many-peers' : undefined);
@@ -218,6 +220,7 @@ export class SwarmEngine<Payload> {
   }
 
   #onBitfield(peer: Peer, bitfield: Bitfield): void {
+    if (this.#state.isOrigin) return;
     if (bitfield.isFull) return this.#onSeeder(peer);
     for (let index = bitfield.nextSet(0); index >= 0; index = bitfield.nextSet(index + 1)) {
       if (peer.have.set(index)) this.#downloader.availability.increment(index);
@@ -231,7 +234,7 @@ export class SwarmEngine<Payload> {
   }
 
   #onHave(peer: Peer, pieceIndexes: readonly number[]): void {
-    if (peer.isSeeder) return;
+    if (peer.isSeeder || this.#state.isOrigin) return;
     for (const index of pieceIndexes) {
       if (peer.have.set(index)) this.#downloader.availability.increment(index);
     }

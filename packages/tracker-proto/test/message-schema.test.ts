@@ -1,0 +1,152 @@
+import { pack } from 'msgpackr';
+import { describe, expect, test } from 'vitest';
+import { decodeAgentMessage, isHost, isName, MEMBERS_MAX } from '../src/index.ts';
+import {
+  agentCode,
+  HELLO,
+  IMAGE,
+  JOIN,
+  MEMBERS,
+  PROGRESS,
+  packr,
+  REFUSED,
+  trackerCode,
+  WELCOME,
+} from './sample-messages.ts';
+
+describe('schema', () => {
+  const agentTypes: object[] = [HELLO, JOIN, PROGRESS, { type: 'leave', image: IMAGE }];
+  const trackerTypes: object[] = [WELCOME, MEMBERS, REFUSED, { type: 'withdrawn', image: IMAGE }];
+  const cases: [object, (bytes: Uint8Array) => string][] = [
+    ...agentTypes.map((each): [object, typeof agentCode] => [each, agentCode]),
+    ...trackerTypes.map((each): [object, typeof trackerCode] => [each, trackerCode]),
+  ];
+
+  test('refuses each message with any field missing, unknown or of another type', () => {
+    for (const [message, code] of cases) {
+      expect(code(packr.pack(message))).toBe('accepted');
+      expect(code(packr.pack({ ...message, extra: 1 }))).toBe('field-unknown');
+      for (const field of Object.keys(message)) {
+        const { [field]: _, ...rest } = message as Record<string, unknown>;
+        expect(code(packr.pack(rest))).toBe('field-missing');
+        for (const wrong of [null, [[]], { x: 1 }, -1, 1.5, '\u0000']) {
+          const expected =
+            field === 'type' && wrong === '\u0000' ? 'message-type-unknown' : 'field-invalid';
+          const got = code(packr.pack({ ...message, [field]: wrong }));
+          // A list or a map may be wrong inside.
+          expect(typeof wrong === 'object' && got === 'field-missing' ? expected : got).toBe(
+            expected,
+          );
+        }
+      }
+    }
+  });
+
+  test('refuses values that are no message, and types of the other direction', () => {
+    for (const value of [null, 1, 'hello', [], [HELLO], true, {}]) {
+      expect(agentCode(pack(value))).toMatch(/^field-(invalid|missing)$/);
+    }
+    expect(agentCode(packr.pack(WELCOME))).toBe('message-type-unknown');
+    expect(trackerCode(packr.pack(HELLO))).toBe('message-type-unknown');
+  });
+
+  test('refuses numbers that are no whole numbers of their range', () => {
+    for (const piecesHad of [-1, 1.5, Number.NaN, Infinity, 2 ** 53, 2 ** 63, 2 ** 32]) {
+      expect(agentCode(packr.pack({ ...JOIN, piecesHad }))).toBe('field-invalid');
+    }
+    const join = packr.pack(JOIN);
+    const negativeZero = Buffer.from('cb8000000000000000', 'hex');
+    expect(agentCode(Buffer.concat([join.subarray(0, -1), negativeZero]))).toBe('field-invalid');
+    for (const port of [0, -1, 65_536, '6881']) {
+      const hello = { ...HELLO, address: { host: 'a', port } };
+      expect(agentCode(packr.pack(hello))).toBe('field-invalid');
+    }
+  });
+
+  test('takes a 64-bit integer as a number', () => {
+    const bytes = Buffer.concat([packr.pack(PROGRESS)]);
+    const at = bytes.indexOf('bytesSent') + 'bytesSent'.length;
+    const wide = Buffer.from('cf0000000100000000', 'hex');
+    const message = Buffer.concat([bytes.subarray(0, at), wide, bytes.subarray(at + 1)]);
+    expect(decodeAgentMessage(message)).toMatchObject({ bytesSent: 2 ** 32 });
+  });
+
+  test('bounds names by their bytes and refuses what does not print', () => {
+    expect(isName('n'.repeat(128))).toBe(true);
+    expect(isName('compute-01.example')).toBe(true);
+    expect(isName('Зона 1')).toBe(true);
+    const bad = [
+      '',
+      'n'.repeat(129),
+      'é'.repeat(65),
+      'a\nb',
+      'a\u001b[31m',
+      'a\u202eb',
+      'a\u2028b',
+      '\ufffd',
+      '\ud800',
+    ];
+    for (const name of bad) expect(isName(name)).toBe(false);
+    const invalidUtf8 = packr.pack({ ...HELLO, node: 'zz' });
+    invalidUtf8[invalidUtf8.indexOf('zz')] = 0xff;
+    expect(agentCode(invalidUtf8)).toBe('field-invalid');
+  });
+
+  test('takes addresses and DNS names as hosts, and nothing else', () => {
+    const good = [
+      '10.0.0.1',
+      '255.255.255.255',
+      '::1',
+      'fe80::1',
+      '2001:db8::ff',
+      '::ffff:10.0.0.1',
+      'a',
+      'n-1.example',
+      '1a.b',
+    ];
+    const bad = [
+      '',
+      '256.1.1.1',
+      '1.2.3',
+      '1.2.3.4.5',
+      '01.2.3.4',
+      '1.2.3.4.',
+      ':::',
+      'fe80::1%eth0',
+      '[::1]',
+      'a b',
+    ];
+    bad.push(
+      '-a',
+      'a-',
+      'a..b',
+      'a.',
+      'a_b',
+      `${'a'.repeat(64)}.b`,
+      'a.'.repeat(130),
+      'a/b',
+      'a:1',
+      '::1]',
+      'é',
+      '1',
+    );
+    for (const each of good) expect([each, isHost(each)]).toEqual([each, true]);
+    for (const each of bad) expect([each, isHost(each)]).toEqual([each, false]);
+  });
+
+  test('refuses an empty host in a member, which only a hello may have', () => {
+    const members = [{ ...MEMBERS.members[0], address: { host: '', port: 1 } }];
+    expect(trackerCode(packr.pack({ ...MEMBERS, members }))).toBe('field-invalid');
+  });
+
+  test('refuses a list longer than a swarm', () => {
+    const left = new Array(MEMBERS_MAX + 1).fill('n');
+    expect(trackerCode(packr.pack({ ...MEMBERS, left }))).toBe('field-invalid');
+  });
+
+  test('copies into fresh objects without a trace of the input', () => {
+    const decoded = decodeAgentMessage(packr.pack(HELLO));
+    expect(Object.keys(decoded)).toEqual(Object.keys(HELLO));
+    expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
+  });
+});
