@@ -186,7 +186,10 @@ export class Cluster {
   /** Of the newest origin process, whether it still runs or not. */
   get originPid(): number {
     const log = readFileSync(join(this.dataDir, 'origin.log'), 'utf8');
-    const hello = log.trimEnd().split('\n').findLast((line) => line.includes('"origin is up"'));
+    const hello = log
+      .trimEnd()
+      .split('\n')
+      .findLast((line) => line.includes('"origin is up"'));
     return (JSON.parse(hello!) as { pid: number }).pid;
   }
 

@@ -118,7 +118,10 @@ describe('an image that leads elsewhere is refused', () => {
     const log = scratch.file('strace.log');
     const program = `
       import { fetchImage } from ${JSON.stringify(import.meta.resolve('@bootswarm/image-source'))};
-      await fetchImage(${JSON.stringify(scratch.file('alone.qcow2'))}, { directory: ${JSON.stringify(scratch.out)}, name: 'alone' });`;
+      await fetchImage(${JSON.stringify(scratch.file('alone.qcow2'))}, {
+        directory: ${JSON.stringify(scratch.out)},
+        name: 'alone',
+      });`;
     const node = [process.execPath, '--input-type=module', '--eval', program];
     const options = ['-f', '-qq', '-y', '-e', 'trace=open,openat,openat2', '-o', log];
     execFileSync('strace', [...options, ...node], { stdio: 'pipe' });

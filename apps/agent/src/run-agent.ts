@@ -54,6 +54,23 @@ const VERSION = (
 const TICK_MS = 1_000;
 const WILDCARDS = ['0.0.0.0', '::'];
 
+/** What every step of a start is given. */
+interface Start {
+  readonly options: AgentOptions;
+  readonly log: Logger;
+  /** What undoes the steps taken so far; undone from the last to the first. */
+  readonly opened: (() => unknown)[];
+}
+
+/** The cache and the swarms of the images in it. */
+interface Swarms {
+  readonly cache: CacheDirectory;
+  readonly library: ImageLibrary;
+  readonly attachments: Attachments;
+  /** Where peers dial us. */
+  readonly address: { readonly host: string; readonly port: number };
+}
+
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   const log = pino(
     { name: 'agent', level: options.logLevel },
@@ -65,7 +82,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
     log.flush();
   };
   try {
-    const agent = await start(options, log, opened);
+    const agent = await start({ options, log, opened });
     log.info({ node: options.node, version: VERSION }, 'agent is up');
     return { agent, close };
   } catch (error) {
@@ -75,17 +92,35 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 }
 
 /** Guests first: what is in the cache is exported before the tracker has answered, or is even there. */
-async function start(
-  options: AgentOptions,
-  log: Logger,
-  opened: (() => unknown)[],
-): Promise<Agent> {
-  const { cacheDir, runDir, node, zone, rack, trackerUrl, listen } = options;
-  const cache = await CacheDirectory.open(cacheDir);
+async function start(parts: Start): Promise<Agent> {
+  const { options, opened } = parts;
+  let signal: SignalClient | undefined;
+  const swarms = await openSwarms(parts, (session) => {
+    signal?.join(session.id, session.piecesHad);
+  });
+  const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
+  signal = startSignalling(parts, swarms, agent);
+  opened.push(() => signal.close());
+  const control = new ControlApi(agent);
+  await control.listen(join(options.runDir, 'agent.sock'));
+  opened.push(() => control.close());
+  const timer = setInterval(() => tick(swarms.library, signal), TICK_MS);
+  opened.push(() => clearInterval(timer));
+  writeRunFile(options, agent, opened);
+  return agent;
+}
+
+/** `onOpened` is called for each image, those in the cache included, once it is in its swarm. */
+async function openSwarms(
+  { options, log, opened }: Start,
+  onOpened: (session: ImageSession) => void,
+): Promise<Swarms> {
+  const { node, zone, rack } = options;
+  const cache = await CacheDirectory.open(options.cacheDir);
   opened.push(() => cache.close());
-  mkdirSync(runDir, { recursive: true, mode: 0o750 });
+  mkdirSync(options.runDir, { recursive: true, mode: 0o750 });
   const host = new SwarmHost({
-    listen,
+    listen: options.listen,
     self: { kind: 'ours', node, zone, rack, isOrigin: false },
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => logSwarmEvent(log, image, event),
@@ -95,7 +130,7 @@ async function start(
   const attachments = new Attachments(cache.path);
   const library = new ImageLibrary({
     cache,
-    catalogue: new CatalogueClient(trackerUrl),
+    catalogue: new CatalogueClient(options.trackerUrl),
     pin: new PublisherPin(cache.path, options.publisherKey),
     host,
     hotBytesMax: options.hotBytes,
@@ -103,14 +138,21 @@ async function start(
     log,
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      signal?.join(session.id, session.piecesHad);
+      onOpened(session);
     },
   });
   opened.push(() => library.close());
-  let signal: SignalClient | undefined;
   await library.openCached();
+  return { cache, library, attachments, address };
+}
 
-  const nbdSocket = join(runDir, 'nbd.sock');
+async function serveGuests(
+  { options, log, opened }: Start,
+  { cache, library, attachments, address }: Swarms,
+  isTrackerConnected: () => boolean,
+): Promise<Agent> {
+  const { node, zone, rack, trackerUrl } = options;
+  const nbdSocket = join(options.runDir, 'nbd.sock');
   const vms = await VmRegistry.open({
     directory: options.vmDir ?? cache.path,
     nbdSocketPath: nbdSocket,
@@ -130,7 +172,7 @@ async function start(
     library,
     vms,
     attachments,
-    isTrackerConnected: () => signal?.state === 'connected',
+    isTrackerConnected,
     cutExport: (name) => nbd.cut(name),
   });
   const nbd = await NbdListener.listen(
@@ -138,30 +180,19 @@ async function start(
     { directory: agent, onEvent: (event) => log.debug(event, 'NBD') },
   );
   opened.push(() => nbd.close());
-
-  const advertised = WILDCARDS.includes(address.host) ? '' : address.host;
-  signal = startSignalling(options, { host: advertised, port: address.port }, agent, library, log);
-  opened.push(() => signal.close());
-  const control = new ControlApi(agent);
-  await control.listen(join(runDir, 'agent.sock'));
-  opened.push(() => control.close());
-  const timer = setInterval(() => tick(library, signal), TICK_MS);
-  opened.push(() => clearInterval(timer));
-  writeRunFile(options, agent, opened);
   return agent;
 }
 
 function startSignalling(
-  options: AgentOptions,
-  address: { host: string; port: number },
+  { options, log }: Start,
+  { library, address }: Swarms,
   agent: Agent,
-  library: ImageLibrary,
-  log: Logger,
 ): SignalClient {
   const { node, zone, rack } = options;
+  const host = WILDCARDS.includes(address.host) ? '' : address.host;
   const signal = new SignalClient({
     url: signalUrlOf(options.trackerUrl),
-    self: { node, zone, rack, address },
+    self: { node, zone, rack, address: { host, port: address.port } },
     onMembers: (image, { members, origins }) =>
       library.setMembers(image, {
         members: members.map((each) => ({

@@ -42,7 +42,7 @@ describe('a tracker that goes away', () => {
       const tracker = await rig.conversations.next();
       tracker.socket.close();
       await rig.lost();
-      delays.push(Math.max(...timers.pending.values()) - rig.timers.now());
+      delays.push(Math.max(...rig.timers.pending.values()) - rig.timers.now());
       rig.timers.pass(10_000);
     }
     expect(delays).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
@@ -50,7 +50,7 @@ describe('a tracker that goes away', () => {
     rig.timers.pass(10_000);
     stable.socket.close();
     await rig.lost();
-    expect([...timers.pending.values()]).toEqual([rig.timers.now() + 200]);
+    expect([...rig.timers.pending.values()]).toEqual([rig.timers.now() + 200]);
   });
 
   test('is given up when it is silent for 45 s, but not when it pings', async () => {
@@ -69,7 +69,7 @@ describe('a tracker that goes away', () => {
     const tracker = await rig.welcomed();
     tracker.socket.close(4_000, 'replaced');
     expect(await rig.lost()).toBe('replaced');
-    expect([...timers.pending.values()]).toEqual([10_000]);
+    expect([...rig.timers.pending.values()]).toEqual([10_000]);
   });
 });
 

@@ -52,7 +52,6 @@ export class Queue<T> {
 export class ManualTimers implements SignalTimers {
   #now = 0;
   readonly pending = new Map<() => void, number>();
-  readonly started = new Queue<number>();
 
   now(): number {
     return this.#now;
@@ -60,7 +59,6 @@ export class ManualTimers implements SignalTimers {
 
   after(delayMs: number, callback: () => void): () => void {
     this.pending.set(callback, this.#now + delayMs);
-    this.started.push(delayMs);
     return () => this.pending.delete(callback);
   }
 
@@ -115,6 +113,7 @@ export class Conversation {
     });
   }
 }
+
 export class SignalRig {
   readonly conversations = new Queue<Conversation>();
   readonly events = new Queue<SignalEvent>();

@@ -56,7 +56,8 @@ test.each([
   ],
   [
     ['tracker', '--listen', '7420'],
-    "bootswarm: option '--listen <host:port>' argument '7420' is invalid. Write it as HOST:PORT or [IPV6]:PORT.\n  → see bootswarm tracker --help\n",
+    "bootswarm: option '--listen <host:port>' argument '7420' is invalid. Write it as HOST:PORT or [IPV6]:PORT.\n" +
+      '  → see bootswarm tracker --help\n',
   ],
 ])('exits with 2 on %j and says where to look', async (args, message) => {
   const terminal = capturedTerminal();

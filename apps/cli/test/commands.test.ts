@@ -155,28 +155,30 @@ test('removes a running VM only when forced', async () => {
   expect(urls).toEqual(['DELETE /v1/vms/a%20b', 'DELETE /v1/vms/a%20b?force=1']);
 });
 
+const READ = { cache: 1024, peers: 2048, origin: 4096, zero: 0 };
+const STATUS: AgentStatus = {
+  ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
+  tracker: { url: 'http://t:7420', isConnected: false },
+  ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
+  images: [
+    {
+      ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
+      ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0 },
+      originRequests: { 'tree-root': 5, 'holder-late': 1 },
+      ...{ bytesPerSecondIn: 2 ** 20, bytesPerSecondOut: 0, read: READ, isAttached: true },
+      ...{ readsWaiting: 2, oldestReadWaitMs: 1500 },
+    },
+  ],
+  vms: [
+    {
+      ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/o' },
+      ...{ createdAt: '', connections: 1, read: READ },
+    },
+  ],
+};
+
 test('shows where bytes came from, per image and per VM', async () => {
-  const read = { cache: 1024, peers: 2048, origin: 4096, zero: 0 };
-  const status: AgentStatus = {
-    ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
-    tracker: { url: 'http://t:7420', isConnected: false },
-    ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
-    images: [
-      {
-        ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
-        ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0 },
-        ...{ bytesPerSecondIn: 2 ** 20, bytesPerSecondOut: 0, read, isAttached: true },
-        ...{ readsWaiting: 2, oldestReadWaitMs: 1500 },
-      },
-    ],
-    vms: [
-      {
-        ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/o' },
-        ...{ createdAt: '', connections: 1, read },
-      },
-    ],
-  };
-  daemon = await fakeDaemon((_, to) => json(to, 200, status), join(dir, 'agent.sock'));
+  daemon = await fakeDaemon((_, to) => json(to, 200, STATUS), join(dir, 'agent.sock'));
   const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
   expect(await runCli(['status'], terminal)).toBe(0);
   expect(terminal.out).toContain('http://t:7420 (not connected; running swarms carry on)');
@@ -184,4 +186,13 @@ test('shows where bytes came from, per image and per VM', async () => {
     /\ndebian-12 +40\/32768 +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
   );
   expect(terminal.out).toMatch(/\nweb-1 +debian-12 +1 +1 KiB +2 KiB +4 KiB +0 B\n$/);
+});
+
+test('prints all that the agent says with status --json, why the origin was asked included', async () => {
+  daemon = await fakeDaemon((_, to) => json(to, 200, STATUS), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  expect(await runCli(['status', '--json'], terminal)).toBe(0);
+  const printed = JSON.parse(terminal.out);
+  expect(printed).toEqual(STATUS);
+  expect(printed.images[0].originRequests).toEqual({ 'tree-root': 5, 'holder-late': 1 });
 });

@@ -117,7 +117,7 @@ export class ForeignRequests {
   /** Asks for blocks up to the limit. */
   fill(): void {
     while (this.#askedCount < this.#blocksMax) {
-      const assembly = this.#mostUrgent();
+      const assembly = this.#nextToAsk();
       if (assembly === undefined) return;
       const blockIndex = assembly.blocks.indexOf(UNASKED, assembly.nextBlock);
       const offset = blockIndex * BLOCK_LENGTH;
@@ -129,7 +129,7 @@ export class ForeignRequests {
   }
 
   /** The first piece of the best class that has a block to ask for. */
-  #mostUrgent(): Assembly | undefined {
+  #nextToAsk(): Assembly | undefined {
     let best: Assembly | undefined;
     let bestRank: number = PIECE_CLASSES.length;
     for (const assembly of this.#assemblies.values()) {

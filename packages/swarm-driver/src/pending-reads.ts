@@ -63,7 +63,7 @@ export class PendingReads {
   }
 
   /** The piece is here: its waiters get their bytes, counted under `source`. */
-  deliver(pieceIndex: number, piece: Uint8Array, source: 'peers' | 'origin'): void {
+  deliver(pieceIndex: number, piece: Uint8Array, source: keyof ReadBytes): void {
     const parts = this.#waiters.get(pieceIndex);
     if (parts === undefined) return;
     this.#waiters.delete(pieceIndex);

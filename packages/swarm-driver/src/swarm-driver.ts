@@ -241,9 +241,29 @@ export class SwarmDriver {
   ): void {
     this.pending.deliver(pieceIndex, payload, isFromOrigin ? 'origin' : 'peers');
     this.store.write(pieceIndex, payload, isPrefetch).then(
-      (isKept) => this.handle({ type: 'stored', pieceIndex, isKept }),
-      () => this.handle({ type: 'stored', pieceIndex, isKept: false }),
+      (isKept) => this.#stored(pieceIndex, isKept),
+      () => this.#stored(pieceIndex, false),
     );
+  }
+
+  #stored(pieceIndex: number, isKept: boolean): void {
+    this.handle({ type: 'stored', pieceIndex, isKept });
+    if (!isKept || !this.pending.isWaitedFor(pieceIndex)) return;
+    // Somebody asked while it was being written and no longer in memory.
+    const piece = Buffer.allocUnsafeSlow(this.#lengthOf(pieceIndex));
+    const again = (): void => {
+      this.pieceLost(pieceIndex);
+      this.handle({ type: 'demand', pieceIndex });
+    };
+    this.store.read(pieceIndex, 0, piece).then((isHeld) => {
+      if (isHeld) this.pending.deliver(pieceIndex, piece, 'cache');
+      else again();
+    }, again);
+  }
+
+  #lengthOf(pieceIndex: number): number {
+    const { pieceLength, length } = this.metainfo;
+    return Math.min(pieceLength, length - pieceIndex * pieceLength);
   }
 
   #dial(key: string, host: string, port: number): void {

@@ -1,6 +1,6 @@
 /**
- * Gets pieces: demand at once, boot order next, then fill. Opens requests, takes answers, gives up on the silent, and asks a second
- * source when a guest has waited too long. Whom to ask is SourceChooser's decision, what to fill FillPicker's.
+ * Gets pieces: demand at once, boot order next, then fill. Opens requests, takes answers, gives up on the silent, and asks a
+ * second source when a guest has waited too long. Whom to ask is SourceChooser's decision, what to fill FillPicker's.
  */
 import { Availability } from './availability.ts';
 import type { OriginReason } from './engine-io.ts';

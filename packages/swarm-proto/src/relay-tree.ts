@@ -5,7 +5,10 @@
  * be asked, in what order; whether they are connected or alive is the caller's business.
  */
 
-/** Two: each more costs depth and gains nothing (simulated, 1,000 nodes, pure transfer: 1.07 / 1.09 / 1.13 × the limit for 2 / 4 / 8). */
+/**
+ * Two: each more costs depth and gains nothing (simulated, 1,000 nodes, pure transfer: 1.07 / 1.09 / 1.13 × the limit for
+ * 2 / 4 / 8).
+ */
 export const STRIPES = 2;
 
 export class RelayTree {

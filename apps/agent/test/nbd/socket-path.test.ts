@@ -47,7 +47,9 @@ describe('the socket', () => {
   });
 
   test('is bound over a stale one', async () => {
-    const program = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    const program = `
+      const server = require('node:net').createServer();
+      server.listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'));`;
     await once(spawn(process.execPath, ['-e', program]), 'exit');
     expect(statSync(path).isSocket()).toBe(true);
     await listen();

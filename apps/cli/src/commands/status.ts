@@ -45,9 +45,10 @@ Examples:
 function describeStatus(status: AgentStatus, widthMax?: number): string {
   const { tracker, images, vms } = status;
   const connected = tracker.isConnected ? 'connected' : 'not connected; running swarms carry on';
+  const uptime = `${Math.round(status.uptimeSeconds)} s`;
   const head = [
     `node     ${printable(status.node)} (zone ${printable(status.zone)}, rack ${printable(status.rack)})`,
-    `agent    ${status.version}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s, ${formatBytes(status.rssBytes)} of memory`,
+    `agent    ${status.version}, pid ${status.pid}, up ${uptime}, ${formatBytes(status.rssBytes)} of memory`,
     `tracker  ${printable(tracker.url)} (${connected})`,
     `peers    ${status.peerAddress}`,
     `cache    ${printable(status.cacheDir)}`,

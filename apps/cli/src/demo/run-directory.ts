@@ -14,7 +14,10 @@ export class RunDirectory {
     this.path = path;
   }
 
-  /** A new one under `parent`, or under the system's temporary directory when sockets would not fit there. Throws OperatorError. */
+  /**
+   * A new one under `parent`, or under the system's temporary directory when sockets would not fit there. Throws
+   * OperatorError.
+   */
   static async create(parent: string): Promise<RunDirectory> {
     const isShort = Buffer.byteLength(join(parent, 'run-XXXXXX')) <= PATH_BYTES_MAX;
     const prefix = isShort ? join(parent, 'run-') : join(tmpdir(), 'bootswarm-demo-');
