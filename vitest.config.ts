@@ -12,7 +12,7 @@ export default defineConfig({
             'packages/*/test/**/*.test.ts',
             'apps/*/test/**/*.test.ts',
             'scripts/*.test.ts',
-            'test/tidy/*.test.ts',
+            'test/{tidy,sim}/*.test.ts',
           ],
           testTimeout: 30_000,
         },

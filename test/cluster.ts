@@ -77,6 +77,11 @@ class Daemon {
     return this.#process!.pid!;
   }
 
+  get isRunning(): boolean {
+    const child = this.#process;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
   get log(): string {
     return readFileSync(this.logPath, 'utf8');
   }
@@ -96,8 +101,8 @@ class Daemon {
   }
 
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
-    const child = this.#process;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (!this.isRunning) return;
+    const child = this.#process!;
     child.kill(signal);
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit');
   }
@@ -164,7 +169,7 @@ export class Cluster {
   static async start(agentCount: number, extra: readonly string[] = []): Promise<Cluster> {
     const cluster = new Cluster();
     try {
-      cluster.url = (await cluster.#tracker.start())[1];
+      await cluster.startTracker();
       await Promise.all(
         Array.from({ length: agentCount }, (_, index) =>
           cluster.addAgent(`node${index + 1}`, extra),
@@ -175,6 +180,11 @@ export class Cluster {
       throw error;
     }
     return cluster;
+  }
+
+  /** For a test that prepares the directory first; start() has done it. */
+  async startTracker(): Promise<void> {
+    this.url = (await this.#tracker.start())[1];
   }
 
   /** Where it was, so that the agents find it again. */

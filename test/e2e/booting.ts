@@ -39,6 +39,15 @@ export class Boot {
     return this.#watch.tail;
   }
 
+  /** The guest's clock and reads stand still until resume(). */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   kill(): void {
     this.#child.kill('SIGKILL');
   }

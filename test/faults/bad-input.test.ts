@@ -17,8 +17,25 @@ let agent: TestAgent;
 let source: string;
 let image: string;
 let before: Awaited<ReturnType<typeof catalogueOf>>;
+let server: Server;
+let web: string;
+/** Its image is given six attempts over 15 s, in which the tests go on with a tracker of their own. */
+let patient: Cluster;
+let cutShort: Promise<unknown>;
 
 beforeAll(async () => {
+  server = createServer((request, response) => {
+    if (request.url !== '/short.raw') return response.writeHead(404).end();
+    response.writeHead(200, { 'content-length': 2 * MIB });
+    return response.write(Buffer.alloc(MIB, 7), () => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  web = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  patient = await Cluster.start(0);
+  cutShort = expectRefusal(
+    ['publish', `${web}/short.raw`, '--tracker', patient.url],
+    /short\.raw failed 6 times/,
+  ).catch((error: unknown) => error);
   cluster = await Cluster.start(1);
   [agent] = cluster.agents;
   source = path('source.raw');
@@ -27,7 +44,11 @@ beforeAll(async () => {
   await agent.attach(image);
 });
 
-afterAll(() => cluster.stop());
+afterAll(async () => {
+  server.close();
+  await patient.stop();
+  await cluster.stop();
+});
 
 beforeEach(async () => {
   before = await catalogueOf(cluster);
@@ -118,43 +139,12 @@ describe('publish refuses', () => {
 });
 
 describe('publish from a web server refuses', () => {
-  let server: Server;
-  let url: string;
-  let second: Cluster;
-  let cutShort: Promise<unknown>;
-
-  beforeAll(async () => {
-    server = createServer((request, response) => {
-      if (request.url !== '/short.raw') return response.writeHead(404).end();
-      response.writeHead(200, { 'content-length': 2 * MIB });
-      return response.write(Buffer.alloc(MIB, 7), () => response.destroy());
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    second = await Cluster.start(0);
-    // It is given six attempts over 15 s, in which the other tests go on with a tracker of their own.
-    cutShort = expectRefusal(
-      ['publish', `${url}/short.raw`, '--tracker', second.url],
-      /short\.raw failed 6 times/,
-    ).catch((error: unknown) => error);
-  });
-
-  afterAll(async () => {
-    await second.stop();
-    server.close();
-  });
-
   test('a URL that the server does not know', async () => {
-    await expectRefusal(publish(`${url}/none.raw`), /none\.raw does not exist: HTTP 404/);
+    await expectRefusal(publish(`${web}/none.raw`), /none\.raw does not exist: HTTP 404/);
   });
 
   test('a URL of something that is no web server', async () => {
     await expectRefusal(publish('ftp://127.0.0.1/image.raw'), /ftp:/);
-  });
-
-  test('an image that is shorter than the server said, and keeps nothing of it', async () => {
-    expect(await cutShort).not.toBeInstanceOf(Error);
-    expect(await catalogueOf(second)).toEqual({ images: [], onDisk: [], staged: [] });
   });
 });
 
@@ -163,7 +153,7 @@ describe('a second daemon is refused', () => {
 
   test('a tracker on the data of another', async () => {
     const args = ['tracker', '--data', cluster.dataDir, '--origin-listen', '127.0.0.1:0'];
-    const holder = new RegExp(`Another tracker \\(process ${cluster.tracker.pid}\\)`);
+    const holder = new RegExp(`in use by process ${cluster.tracker.pid}`);
     await expectRefusal([...args, ...anyPort], holder);
   });
 
@@ -285,18 +275,24 @@ describe('a VM', () => {
 describe('a daemon that is not there', () => {
   const NOBODY = 'http://127.0.0.1:1';
 
-  test.each([['images'], ['nodes'], ['withdraw', 'base'], ['publish', '/dev/null']])(
+  test.each(['images', 'nodes', 'withdraw base', 'publish /dev/null'])(
     'is missed by %s',
-    async (...command) => {
-      await expectRefusal([...command, '--tracker', NOBODY], /cannot reach the tracker at .*:1\b/);
+    async (command) => {
+      await expectRefusal(
+        [...command.split(' '), '--tracker', NOBODY],
+        /cannot reach the tracker at .*:1\b/,
+      );
     },
   );
 
-  test.each([['status'], ['attach', 'base'], ['detach', 'base'], ['vm', 'ls'], ['vm', 'rm', 'x']])(
-    'is missed by %s %s',
-    async (...command) => {
+  test.each(['status', 'attach base', 'detach base', 'vm ls', 'vm rm x'])(
+    'is missed by %s',
+    async (command) => {
       const run = path('no-agent');
-      await expectRefusal([...command, '--run', run], /cannot reach the agent at .*no-agent/);
+      await expectRefusal(
+        [...command.split(' '), '--run', run],
+        /cannot reach the agent at .*no-agent/,
+      );
     },
   );
 
@@ -309,5 +305,12 @@ describe('a daemon that is not there', () => {
     } finally {
       await alone.kill('SIGTERM');
     }
+  });
+});
+
+describe('a download', () => {
+  test('that is shorter than the server said is given up, and nothing of it is kept', async () => {
+    expect(await cutShort).not.toBeInstanceOf(Error);
+    expect(await catalogueOf(patient)).toEqual({ images: [], onDisk: [], staged: [] });
   });
 });

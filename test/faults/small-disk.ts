@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { errnoOf } from '@bootswarm/stdx';
 
 const MIB = 1024 * 1024;
+/** Of files and directories: more than any test needs, few enough to be used up at once. */
+const INODES = 1_000;
 
 export const CAN_MOUNT = process.getuid?.() === 0;
 
@@ -17,7 +19,14 @@ export class SmallDisk {
     this.path = path;
     this.#filler = join(path, 'filler');
     mkdirSync(path, { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=750`, 'tmpfs', path]);
+    execFileSync('mount', [
+      '-t',
+      'tmpfs',
+      '-o',
+      `size=${mebibytes}m,nr_inodes=${INODES},mode=750`,
+      'tmpfs',
+      path,
+    ]);
   }
 
   /** Takes all the space that is left but `spare` bytes. */
@@ -35,9 +44,21 @@ export class SmallDisk {
     if (spare > 0) execFileSync('truncate', ['-s', String(length - spare), this.#filler]);
   }
 
-  /** Gives back what fill() took. */
+  /** Takes all inodes that are left: there is space, and yet no file can be made. */
+  fillInodes(): void {
+    const directory = `${this.#filler}s`;
+    mkdirSync(directory);
+    try {
+      for (let index = 0; ; index += 1) closeSync(openSync(join(directory, `${index}`), 'w'));
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOSPC') throw error;
+    }
+  }
+
+  /** Gives back what fill() and fillInodes() took. */
   free(): void {
     rmSync(this.#filler, { force: true });
+    rmSync(`${this.#filler}s`, { recursive: true, force: true });
   }
 
   resize(mebibytes: number): void {

@@ -61,8 +61,8 @@ export class Agent implements ExportDirectory {
 
   async attach(image: string): Promise<ExportInfo> {
     const session = await this.#parts.library.ensure(image);
-    session.isAttached = true;
     this.#parts.attachments.set(session.id, true);
+    session.isAttached = true;
     const socket = this.#parts.facts.nbdSocket;
     return {
       image: session.id,
@@ -83,8 +83,8 @@ export class Agent implements ExportDirectory {
         'List what is with: bootswarm status',
       );
     }
-    session.isAttached = false;
     this.#parts.attachments.set(session.id, false);
+    session.isAttached = false;
     this.#parts.cutExport(session.id);
   }
 
@@ -98,8 +98,7 @@ export class Agent implements ExportDirectory {
   }
 
   async removeVm(name: string, force: boolean): Promise<void> {
-    const { image, export: exportName } = this.#parts.vms.get(name);
-    await this.#parts.vms.remove(name, { force });
+    const { image, export: exportName } = await this.#parts.vms.remove(name, { force });
     this.#parts.cutExport(exportName);
     this.#parts.library.get(image)?.dropExport(name);
   }
@@ -133,6 +132,19 @@ export class Agent implements ExportDirectory {
     const { imageId, pieceCount, pieceLength, length } = metainfo;
     const bitfield = Buffer.from(reader.touched.toBytes()).toString('base64');
     return { image: imageId, pieceCount, pieceLength, length, bitfield };
+  }
+
+  /**
+   * Opens what guests are promised and the cache could not give: metainfo that is damaged or gone is fetched again. Called when
+   * the tracker is there; `onFailed` is told of each image that it could not give either.
+   */
+  async openPromised(onFailed: (image: string, error: unknown) => void): Promise<void> {
+    const { library, vms, attachments } = this.#parts;
+    const promised = new Set([...attachments.images, ...vms.list().map(({ image }) => image)]);
+    for (const image of promised) {
+      if (library.get(image) !== undefined) continue;
+      await library.ensure(image).catch((error: unknown) => onFailed(image, error));
+    }
   }
 
   /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */

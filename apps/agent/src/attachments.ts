@@ -5,11 +5,15 @@ import { errnoOf } from '@bootswarm/stdx';
 
 export class Attachments {
   readonly #path: string;
-  readonly #images: Set<string>;
+  #images: ReadonlySet<string>;
 
   constructor(cacheDir: string) {
     this.#path = join(cacheDir, 'attached.json');
     this.#images = new Set(read(this.#path));
+  }
+
+  get images(): Iterable<string> {
+    return this.#images;
   }
 
   has(imageId: string): boolean {
@@ -18,10 +22,13 @@ export class Attachments {
 
   set(imageId: string, isAttached: boolean): void {
     if (this.#images.has(imageId) === isAttached) return;
-    if (isAttached) this.#images.add(imageId);
-    else this.#images.delete(imageId);
-    writeFileSync(`${this.#path}.tmp`, JSON.stringify({ images: [...this.#images] }));
+    const images = new Set(this.#images);
+    if (isAttached) images.add(imageId);
+    else images.delete(imageId);
+    writeFileSync(`${this.#path}.tmp`, JSON.stringify({ images: [...images] }), { flush: true });
     renameSync(`${this.#path}.tmp`, this.#path);
+    // Last: what could not be written is tried again the next time.
+    this.#images = images;
   }
 }
 

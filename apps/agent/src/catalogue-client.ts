@@ -30,16 +30,12 @@ export class CatalogueClient {
     this.#url = url.replace(/\/+$/, '');
   }
 
-  /** The id of an image given by id, unique prefix or name. Throws OperatorError `image-not-found` or `tracker-unreachable`. */
+  /** The id of an image given by id, unique prefix or name. Throws OperatorError, see #get(). */
   async resolve(image: string): Promise<string> {
-    const bytes = await this.#get(
-      `/v1/images/${encodeURIComponent(image)}`,
-      SUMMARY_BYTES_MAX,
-      image,
-    );
-    const id = (JSON.parse(Buffer.from(bytes).toString()) as { id?: unknown }).id;
+    const path = `/v1/images/${encodeURIComponent(image)}`;
+    const { id } = fieldsOf(await this.#get(path, SUMMARY_BYTES_MAX, image));
     if (typeof id === 'string' && /^[0-9a-f]{40}$/.test(id)) return id;
-    throw this.#nonsense(`/v1/images/${image}`, 'it has no image id');
+    throw this.#nonsense(path, 'it has no image id');
   }
 
   /** Metainfo and piece layer of an image id, checked; with `pinnedKeyHex` signed by that key. */
@@ -57,11 +53,38 @@ export class CatalogueClient {
     return { metainfoBytes, metainfo, publicKeyHex, layer };
   }
 
+  /** Throws OperatorError `image-not-found`, `image-ambiguous`, `tracker-unreachable` or `tracker-answer`. */
   async #get(path: string, bytesMax: number, image: string): Promise<Uint8Array> {
-    const url = this.#url + path;
-    let response: Response;
+    const { status, body } = await this.#request(path, bytesMax);
+    if (status === 404) {
+      throw new OperatorError(
+        'image-not-found',
+        `The tracker at ${this.#url} has no image ${image}`,
+        'List what there is with: bootswarm images',
+      );
+    }
+    if (status === 409) {
+      const { detail, hint } = fieldsOf(body ?? new Uint8Array());
+      throw new OperatorError(
+        'image-ambiguous',
+        typeof detail === 'string' ? detail : `${image} may be more than one image`,
+        typeof hint === 'string' ? hint : 'Give the image id.',
+      );
+    }
+    if (status !== 200) throw this.#nonsense(path, `HTTP status ${status}`);
+    if (body === undefined) throw this.#nonsense(path, `more than ${bytesMax} bytes`);
+    return body;
+  }
+
+  /** The body is undefined when it is longer than `bytesMax`. */
+  async #request(
+    path: string,
+    bytesMax: number,
+  ): Promise<{ status: number; body: Uint8Array | undefined }> {
     try {
-      response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' });
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const { status, body } = await fetch(this.#url + path, { signal, redirect: 'error' });
+      return { status, body: await collect(body, bytesMax) };
     } catch (error) {
       throw new OperatorError(
         'tracker-unreachable',
@@ -70,36 +93,6 @@ export class CatalogueClient {
         { cause: error },
       );
     }
-    if (response.status === 404) {
-      await response.body?.cancel();
-      throw new OperatorError(
-        'image-not-found',
-        `The tracker at ${this.#url} has no image ${image}`,
-        'List what there is with: bootswarm images',
-      );
-    }
-    if (response.status === 409)
-      throw new OperatorError('image-ambiguous', ...(await problemOf(response)));
-    if (!response.ok || response.body === null) {
-      await response.body?.cancel();
-      throw this.#nonsense(path, `HTTP status ${response.status}`);
-    }
-    return this.#collect(response.body, bytesMax, path);
-  }
-
-  async #collect(
-    body: ReadableStream<Uint8Array>,
-    bytesMax: number,
-    path: string,
-  ): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of body) {
-      length += chunk.length;
-      if (length > bytesMax) throw this.#nonsense(path, `more than ${bytesMax} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, length);
   }
 
   #checked<T>(path: string, check: () => T): T {
@@ -119,9 +112,28 @@ export class CatalogueClient {
   }
 }
 
-async function problemOf(response: Response): Promise<[string, string]> {
-  const body = (await response.json().catch(() => ({}))) as { detail?: string; hint?: string };
-  return [body.detail ?? 'The image name is ambiguous', body.hint ?? 'Give the image id.'];
+/** Leaving the loop cancels the rest. */
+async function collect(
+  body: ReadableStream<Uint8Array> | null,
+  bytesMax: number,
+): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.length;
+    if (length > bytesMax) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+/** Of a JSON object; none when it is anything else. */
+function fieldsOf(body: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(Buffer.from(body).toString())) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
 }
 
 /** fetch() hides what went wrong in `cause`. */

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Agent } from './agent.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
@@ -37,8 +37,11 @@ const ROUTES: readonly (readonly [method: string, path: RegExp, handler: Handler
   ],
 ];
 
+/** An error that is not here is not the caller's fault. */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'bad-request': 400,
+  'vm-name-invalid': 400,
+  'vm-size-invalid': 400,
   'no-such-route': 404,
   'image-not-found': 404,
   'vm-not-found': 404,
@@ -46,8 +49,11 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'image-ambiguous': 409,
   'vm-exists': 409,
   'vm-running': 409,
-  'image-in-use': 409,
+  'vm-busy': 409,
+  'tracker-answer': 502,
+  'agent-stopping': 503,
   'tracker-unreachable': 503,
+  'disk-full': 507,
 };
 
 export class ControlApi {
@@ -77,7 +83,9 @@ export class ControlApi {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
+      const url = URL.parse(request.url ?? '/', 'http://agent');
+      if (url === null) throw badRequest('its path is not valid');
+      const { pathname, searchParams } = url;
       const body = await readBody(request);
       for (const [method, path, handler] of ROUTES) {
         const match = request.method === method ? path.exec(pathname) : null;
@@ -92,7 +100,7 @@ export class ControlApi {
         'The CLI and the agent may be of different versions: compare bootswarm --version with status.',
       );
     } catch (error) {
-      sendProblem(response, error);
+      sendProblem(response, toldIfDiskFull(error));
     }
   }
 }
@@ -104,10 +112,21 @@ function send(response: ServerResponse, status: number, body: unknown): void {
   response.end(JSON.stringify(body));
 }
 
+/** Whatever was to be written: what to do about it is the same. */
+function toldIfDiskFull(error: unknown): unknown {
+  if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) return error;
+  return new OperatorError(
+    'disk-full',
+    `No space left on the disk of the agent: ${messageOf(error)}`,
+    'Free space there, then try again.',
+    { cause: error },
+  );
+}
+
 function sendProblem(response: ServerResponse, error: unknown): void {
   const isTold = error instanceof OperatorError;
   const code = isTold ? error.code : 'agent-failed';
-  const status = isTold ? (STATUS_BY_CODE[code] ?? 422) : 500;
+  const status = isTold ? (STATUS_BY_CODE[code] ?? 500) : 500;
   response.statusCode = status;
   response.setHeader('content-type', 'application/problem+json');
   const hint = isTold ? error.hint : "Look for the cause in the agent's log.";
@@ -125,12 +144,12 @@ function sendProblem(response: ServerResponse, error: unknown): void {
 async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
   const chunks: Buffer[] = [];
   let length = 0;
+  // To the end even if it is too long: leaving earlier would cut the connection before the answer.
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > BODY_BYTES_MAX)
-      throw badRequest(`the body is longer than ${BODY_BYTES_MAX} bytes`);
-    chunks.push(chunk);
+    if (length <= BODY_BYTES_MAX) chunks.push(chunk);
   }
+  if (length > BODY_BYTES_MAX) throw badRequest(`the body is longer than ${BODY_BYTES_MAX} bytes`);
   if (length === 0) return {};
   try {
     const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));

@@ -19,6 +19,8 @@ import type { PublisherPin } from './publisher-pin.ts';
 import { decodeSwarmView, encodeSwarmView, type SwarmView } from './swarm-view.ts';
 
 const METAINFO_BYTES_MAX = 64 * 1024;
+/** As in the tracker's catalogue. */
+const ID_PREFIX_LENGTH_MIN = 4;
 /** 2,000 members of some 200 bytes; a longer list is not kept, a restarted agent then waits for the tracker. */
 const MEMBERS_BYTES_MAX = 1024 * 1024;
 
@@ -38,6 +40,8 @@ export class ImageLibrary {
   readonly #options: ImageLibraryOptions;
   readonly #sessions = new Map<string, ImageSession>();
   readonly #opening = new Map<string, Promise<ImageSession>>();
+  readonly #closing = new Map<string, Promise<void>>();
+  #isClosed = false;
   readonly #viewsToKeep = new Map<string, SwarmView>();
 
   constructor(options: ImageLibraryOptions) {
@@ -83,11 +87,15 @@ export class ImageLibrary {
       if (local) return local;
       throw error;
     }
-    const opened = this.#sessions.get(imageId) ?? this.#opening.get(imageId);
-    if (opened) return opened;
-    const opening = this.#fetch(imageId).finally(() => this.#opening.delete(imageId));
-    this.#opening.set(imageId, opening);
-    return opening;
+    const session = this.#sessions.get(imageId) ?? (await this.#fetchOnce(imageId));
+    // Names are signed: a tracker that was taken over cannot pass off one image for another.
+    const isMeant = session.metainfo.name === image || session.id.startsWith(image);
+    if (isMeant) return session;
+    throw new OperatorError(
+      'tracker-answer',
+      `The tracker gave image ${session.id}, which is signed as ${session.metainfo.name}, for ${image}`,
+      'Give the id of the image, and find out who runs the tracker.',
+    );
   }
 
   /** What is open and goes by this name. Throws OperatorError `image-not-found` or `image-ambiguous`. */
@@ -122,25 +130,41 @@ export class ImageLibrary {
   /** Lets go of an image; its files stay in the cache. */
   async release(imageId: string): Promise<void> {
     const session = this.#sessions.get(imageId);
+    if (session === undefined) return;
     this.#sessions.delete(imageId);
-    await session?.close();
+    const closing = session.close().finally(() => this.#closing.delete(imageId));
+    this.#closing.set(imageId, closing);
+    await closing;
   }
 
+  /** What is still on its way from the tracker is not opened any more. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#sessions.keys()].map((imageId) => this.release(imageId)));
   }
 
   #findLocal(image: string): ImageSession | undefined {
-    const found = [...this.#sessions.values()].filter(
-      ({ id, metainfo }) =>
-        id === image || metainfo.name === image || (image.length >= 6 && id.startsWith(image)),
-    );
+    const known = this.#sessions.get(image);
+    if (known) return known;
+    const sessions = [...this.#sessions.values()];
+    const named = sessions.filter(({ metainfo }) => metainfo.name === image);
+    const isPrefix = named.length === 0 && image.length >= ID_PREFIX_LENGTH_MIN;
+    const found = isPrefix ? sessions.filter(({ id }) => id.startsWith(image)) : named;
     if (found.length <= 1) return found[0];
     throw new OperatorError(
       'image-ambiguous',
       `${image} may be any of ${found.map(({ id }) => id.slice(0, 12)).join(', ')}`,
       'Give more digits of the image id.',
     );
+  }
+
+  #fetchOnce(imageId: string): Promise<ImageSession> {
+    let opening = this.#opening.get(imageId);
+    if (opening === undefined) {
+      opening = this.#fetch(imageId).finally(() => this.#opening.delete(imageId));
+      this.#opening.set(imageId, opening);
+    }
+    return opening;
   }
 
   async #fetch(imageId: string): Promise<ImageSession> {
@@ -151,6 +175,8 @@ export class ImageLibrary {
     await cache.writeFile(imageId, 'piece-layer', fetched.layer.bytes);
     // Last: an image counts as cached once it has its metainfo.
     await cache.writeFile(imageId, 'metainfo', fetched.metainfoBytes);
+    // Two stores on one file would overwrite each other's records.
+    await this.#closing.get(imageId);
     return this.#open(fetched.metainfo, fetched.layer, directory);
   }
 
@@ -171,6 +197,9 @@ export class ImageLibrary {
   }
 
   async #open(metainfo: Metainfo, layer: PieceLayer, directory: string): Promise<ImageSession> {
+    if (this.#isClosed) {
+      throw new OperatorError('agent-stopping', 'The agent is stopping', 'Start it again first.');
+    }
     const { host, hotBytesMax, fill } = this.#options;
     const onStoreEvent = (image: string, event: StoreEvent): void =>
       this.#options.log.warn({ image, ...event }, 'cache');

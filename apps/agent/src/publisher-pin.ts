@@ -23,10 +23,21 @@ export class PublisherPin {
     return this.#keyHex;
   }
 
-  /** Keeps the key of a metainfo whose signature was checked, if none is kept yet. */
+  /**
+   * Keeps the key of a metainfo whose signature was checked, if none is kept yet. Throws OperatorError `publisher-pin` when
+   * another is: two images may have been on their way before there was any.
+   */
   keep(keyHex: string): void {
-    if (this.#keyHex !== undefined) return;
-    writeFileSync(`${this.#path}.tmp`, `${keyHex}\n`, { mode: 0o644 });
+    if (this.#keyHex === keyHex) return;
+    if (this.#keyHex !== undefined) {
+      throw new OperatorError(
+        'publisher-pin',
+        `The image is signed with the key ${keyHex}, and this node believes ${this.#keyHex}`,
+        'Publish all images with one key, or give each publisher agents of its own.',
+      );
+    }
+    // Flushed: after a power cut an empty file would keep the agent from starting.
+    writeFileSync(`${this.#path}.tmp`, `${keyHex}\n`, { mode: 0o644, flush: true });
     renameSync(`${this.#path}.tmp`, this.#path);
     this.#keyHex = keyHex;
   }

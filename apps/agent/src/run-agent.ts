@@ -2,8 +2,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CacheDirectory } from '@bootswarm/piece-store';
+import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
 import { type SwarmEvent, SwarmHost } from '@bootswarm/swarm-driver';
+import type { Member } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
@@ -14,6 +16,7 @@ import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import { NbdListener } from './nbd/nbd-listener.ts';
 import { PublisherPin } from './publisher-pin.ts';
+import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
 import { VmRegistry } from './vm/vm-registry.ts';
 
@@ -31,6 +34,8 @@ export interface AgentOptions {
   readonly rack: string;
   /** Where peers dial us; port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** The host that peers are told to dial; default: where we listen, or what the tracker sees when that is a wildcard. */
+  readonly advertise?: string;
   readonly fill: FillMode;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
@@ -38,6 +43,8 @@ export interface AgentOptions {
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
   readonly publisherKey?: string;
+  /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
+  readonly accelerators?: readonly Accelerator[];
   readonly logLevel: string;
 }
 
@@ -52,7 +59,6 @@ const VERSION = (
   }
 ).version;
 const TICK_MS = 1_000;
-const WILDCARDS = ['0.0.0.0', '::'];
 
 /** What every step of a start is given. */
 interface Start {
@@ -67,8 +73,8 @@ interface Swarms {
   readonly cache: CacheDirectory;
   readonly library: ImageLibrary;
   readonly attachments: Attachments;
-  /** Where peers dial us. */
-  readonly address: { readonly host: string; readonly port: number };
+  /** This node, and where peers dial it. */
+  readonly self: Member;
 }
 
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
@@ -110,7 +116,7 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** `onOpened` is called for each image, those in the cache included, once it is in its swarm. */
+/** Whatever image is opened, now or later, is given to `onOpened`, to be joined to its swarm. */
 async function openSwarms(
   { options, log, opened }: Start,
   onOpened: (session: ImageSession) => void,
@@ -125,8 +131,9 @@ async function openSwarms(
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => logSwarmEvent(log, image, event),
   });
-  const address = await host.listen();
+  const listening = await host.listen();
   opened.push(() => host.close());
+  const self = selfMember(options, listening);
   const attachments = new Attachments(cache.path);
   const library = new ImageLibrary({
     cache,
@@ -143,12 +150,12 @@ async function openSwarms(
   });
   opened.push(() => library.close());
   await library.openCached();
-  return { cache, library, attachments, address };
+  return { cache, library, attachments, self };
 }
 
 async function serveGuests(
   { options, log, opened }: Start,
-  { cache, library, attachments, address }: Swarms,
+  { cache, library, attachments, self }: Swarms,
   isTrackerConnected: () => boolean,
 ): Promise<Agent> {
   const { node, zone, rack, trackerUrl } = options;
@@ -156,6 +163,7 @@ async function serveGuests(
   const vms = await VmRegistry.open({
     directory: options.vmDir ?? cache.path,
     nbdSocketPath: nbdSocket,
+    accelerators: options.accelerators,
   });
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
   const agent = new Agent({
@@ -165,7 +173,7 @@ async function serveGuests(
       zone,
       rack,
       trackerUrl,
-      peerAddress: `${address.host}:${address.port}`,
+      peerAddress: peerAddress(self.address.host || options.listen.host, self.address.port),
       cacheDir: cache.path,
       nbdSocket,
     },
@@ -185,25 +193,24 @@ async function serveGuests(
 
 function startSignalling(
   { options, log }: Start,
-  { library, address }: Swarms,
+  { library, self }: Swarms,
   agent: Agent,
 ): SignalClient {
-  const { node, zone, rack } = options;
-  const host = WILDCARDS.includes(address.host) ? '' : address.host;
+  let isWarned = false;
   const signal = new SignalClient({
     url: signalUrlOf(options.trackerUrl),
-    self: { node, zone, rack, address: { host, port: address.port } },
-    onMembers: (image, { members, origins }) =>
-      library.setMembers(image, {
-        members: members.map((each) => ({
-          node: each.node,
-          zone: each.zone,
-          rack: each.rack,
-          ...each.address,
-        })),
-        origins,
-      }),
-    onStateChange: (state, reason) => log.info({ state, reason }, 'tracker'),
+    self,
+    onMembers: (image, { members, origins }) => {
+      const asDialled = members.map(({ address, ...names }) => ({ ...names, ...address }));
+      library.setMembers(image, { members: asDialled, origins });
+      if (isWarned || !isOutOfReach(self.node, members)) return;
+      isWarned = true;
+      log.warn('the tracker sees this node on loopback: others cannot dial it without --advertise');
+    },
+    onStateChange: (state, reason) => {
+      log.info({ state, reason }, 'tracker');
+      if (state === 'connected') void openPromised(agent, log);
+    },
     onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
     onWithdrawn: (image) => {
       agent.withdrawn(image).catch((error: unknown) => {
@@ -216,6 +223,12 @@ function startSignalling(
   return signal;
 }
 
+function openPromised(agent: Agent, log: Logger): Promise<void> {
+  return agent.openPromised((image, error) => {
+    log.error({ image, error: messageOf(error) }, 'image of a guest not opened');
+  });
+}
+
 function tick(library: ImageLibrary, signal: SignalClient): void {
   library.tick();
   for (const session of library.sessions) reportProgress(session, signal);
@@ -226,6 +239,11 @@ function reportProgress(session: ImageSession, signal: SignalClient): void {
   const { bytesFromPeers, bytesFromOrigin, bytesSent } = stats;
   const { piecesHad } = session;
   signal.progress(session.id, { piecesHad, bytesFromPeers, bytesFromOrigin, bytesSent });
+}
+
+/** HOST:PORT, an IPv6 address in brackets. */
+function peerAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** RUN/agent.json: for commands that are given the run directory only. */

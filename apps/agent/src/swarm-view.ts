@@ -28,7 +28,8 @@ export function decodeSwarmView(bytes: Uint8Array): SwarmView | undefined {
 
 function isAddress(value: unknown): value is { host: string; port: number } {
   const { host, port } = (value ?? {}) as Record<string, unknown>;
-  return typeof host === 'string' && Number.isInteger(port);
+  const isPort = Number.isInteger(port) && (port as number) > 0 && (port as number) <= 65_535;
+  return typeof host === 'string' && isPort;
 }
 
 function isMember(value: unknown): value is SwarmMember {

@@ -11,10 +11,9 @@ import { type Command, Option } from 'commander';
 import { HttpClient } from './http-client.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Of the tracker's HTTP API; 7421 is its origin's, 7422 an agent's. IANA has assigned none of the three. */
+/** Of the tracker's HTTP API; 7421 is its origin's. IANA has assigned neither. Agents take any port and tell the tracker. */
 export const TRACKER_PORT = 7420;
 export const ORIGIN_PORT = 7421;
-export const AGENT_PORT = 7422;
 
 const TRACKER_URL = `http://127.0.0.1:${TRACKER_PORT}`;
 const RUN_DIR = '/run/bootswarm';

@@ -7,6 +7,8 @@ export interface TrackerHealth {
   readonly uptimeSeconds: number;
   /** Absolute path; a CLI on the same host finds the admin token there (admin.token, mode 0600). */
   readonly dataDir: string;
+  /** 64 hex digits of the Ed25519 key that signs metainfo: for agents that pin it (--publisher-key). */
+  readonly publisherKey: string;
   /** Where the origin seeder accepts peers; undefined while it is starting. */
   readonly origin?: { readonly host: string; readonly port: number };
   readonly agents: number;

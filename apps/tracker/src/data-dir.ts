@@ -2,9 +2,9 @@
  * The tracker's data directory: where things lie in it, and that one tracker at a time uses it. What is in the files is
  * decided by those who write them.
  */
-import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { DirectoryLock } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 
 /** unix(7): sun_path has 108 bytes, the last one zero. */
@@ -13,7 +13,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 export class DataDir {
   /** Absolute. */
   readonly path: string;
-  readonly #lockFd: number;
+  readonly #lock: DirectoryLock;
 
   /** Makes the directory if need be and locks it. Throws OperatorError `data-dir` or `data-dir-in-use`. */
   constructor(path: string) {
@@ -27,8 +27,9 @@ export class DataDir {
     }
     try {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
-      this.#lockFd = openSync(join(this.path, 'tracker.lock'), 'a+', 0o600);
+      this.#lock = new DirectoryLock(this.path, (holder) => inUseBy(this.path, holder));
     } catch (error) {
+      if (error instanceof OperatorError) throw error;
       throw new OperatorError(
         'data-dir',
         `Cannot use ${this.path} as the data directory: ${messageOf(error)}`,
@@ -36,7 +37,6 @@ export class DataDir {
         { cause: error },
       );
     }
-    this.#lock();
   }
 
   /** One directory per image; its name is the image id. */
@@ -66,35 +66,14 @@ export class DataDir {
   }
 
   unlock(): void {
-    closeSync(this.#lockFd);
+    this.#lock.release();
   }
+}
 
-  /**
-   * flock(2) by way of the flock command: the lock belongs to the open file, which we share with the command, so it
-   * outlives the command and ends with this process however it dies. Node offers no call for it.
-   */
-  #lock(): void {
-    const { status, error } = spawnSync('flock', ['--nonblock', '3'], {
-      stdio: ['ignore', 'ignore', 'ignore', this.#lockFd],
-    });
-    if (status === 0) {
-      ftruncateSync(this.#lockFd);
-      writeSync(this.#lockFd, `${process.pid}\n`);
-      return;
-    }
-    const holder = readFileSync(join(this.path, 'tracker.lock'), 'utf8').trim();
-    closeSync(this.#lockFd);
-    if (error !== undefined) {
-      throw new OperatorError(
-        'data-dir',
-        `Cannot lock ${this.path}: ${error.message}`,
-        'Install util-linux, which has the flock command.',
-      );
-    }
-    throw new OperatorError(
-      'data-dir-in-use',
-      `Another tracker (process ${holder}) uses ${this.path}`,
-      'Stop it, or give this tracker a data directory of its own.',
-    );
-  }
+function inUseBy(path: string, holder: string): OperatorError {
+  return new OperatorError(
+    'data-dir-in-use',
+    `The data directory ${path} is in use by ${holder}`,
+    'Stop that tracker first, or give this one a data directory of its own.',
+  );
 }

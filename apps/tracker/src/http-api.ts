@@ -22,6 +22,8 @@ import { VERSION } from './version.ts';
 export interface HttpApiOptions {
   readonly dataDir: string;
   readonly adminToken: string;
+  /** Hex of the key that signs metainfo. */
+  readonly publisherKey: string;
   readonly catalogue: Catalogue;
   readonly publisher: Publisher;
   readonly log: Logger;
@@ -193,13 +195,14 @@ export class HttpApi {
   }
 
   #health(): TrackerHealth {
-    const { dataDir, catalogue, signals, origin } = this.#options;
+    const { dataDir, publisherKey, catalogue, signals, origin } = this.#options;
     const address = origin()?.address;
     return {
       status: 'ok',
       version: VERSION,
       uptimeSeconds: (performance.now() - this.#startedAt) / 1_000,
       dataDir,
+      publisherKey,
       ...(address !== undefined && { origin: address }),
       agents: signals().agentCount,
       images: catalogue.size,

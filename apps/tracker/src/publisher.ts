@@ -18,7 +18,7 @@ import {
   makeSignature,
   signMetainfo,
 } from '@bootswarm/metainfo';
-import { OperatorError } from '@bootswarm/stdx';
+import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 import { isName } from '@bootswarm/tracker-proto';
 import type { ImageSummary, PublishEvent, PublishRequest } from './api.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -68,17 +68,20 @@ export class Publisher {
       );
     }
     this.#publishing += 1;
-    const staged = await this.#catalogue.stage();
+    let staged: string | undefined;
     try {
+      staged = await this.#catalogue.stage();
       const id = await this.#fill(staged, name, request, onProgress, signal);
       signal.throwIfAborted();
       const added = await this.#catalogue.add(staged, id);
       if (!added.alreadyThere) this.#onAdded(id);
       return added;
+    } catch (error) {
+      throw toldIfDiskFull(error);
     } finally {
       this.#publishing -= 1;
       // Gone already when the catalogue took it.
-      await rm(staged, { recursive: true, force: true });
+      if (staged !== undefined) await rm(staged, { recursive: true, force: true });
     }
   }
 
@@ -151,6 +154,17 @@ export class Publisher {
       await writeNew(join(staged, PIECE_LAYER_CODED_FILES[coding]), coded[coding]);
     }
   }
+}
+
+/** The disk may be full for any of the files, not only for the image's own. */
+function toldIfDiskFull(error: unknown): unknown {
+  if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) return error;
+  return new OperatorError(
+    'disk-full',
+    `No space left in the tracker's data directory: ${messageOf(error)}`,
+    'Free space there, then publish again; nothing was kept.',
+    { cause: error },
+  );
 }
 
 /** debian-12.raw of /images/debian-12.raw, and of https://host/debian-12.raw?x=1. */

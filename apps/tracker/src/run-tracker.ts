@@ -30,7 +30,7 @@ export interface TrackerOptions {
 }
 
 export interface RunningTracker {
-  /** http://HOST:PORT */
+  /** http://HOST:PORT, of use on this host: the loopback address when it listens on all. */
   readonly url: string;
   /** Where the origin accepts peers. */
   readonly origin: PeerAddress;
@@ -69,6 +69,7 @@ async function start(
   const api = new HttpApi({
     dataDir: dataDir.path,
     adminToken: secrets.adminToken,
+    publisherKey: secrets.publicKeyHex,
     catalogue,
     publisher: new Publisher(catalogue, secrets, (id) => signals.imagePublished(id)),
     log,
@@ -117,8 +118,12 @@ async function listen({ server }: HttpApi, { host, port }: PeerAddress): Promise
     );
   }
   const { port: actual } = server.address() as AddressInfo;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+  const dialled = LOOPBACK_OF[host] ?? host;
+  return `http://${dialled.includes(':') ? `[${dialled}]` : dialled}:${actual}`;
 }
+
+/** Of the addresses that stand for all of a host's. */
+const LOOPBACK_OF: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** All agents of a cloud reconnect within a second of a restart. The kernel caps it at net.core.somaxconn. */
 const LISTEN_BACKLOG = 4_096;

@@ -13,7 +13,7 @@ import { VERSION } from '../src/version.ts';
 const { data, listen } = parseArgs({
   options: { data: { type: 'string' }, listen: { type: 'string' } },
 }).values as { data: string; listen: string };
-const [, host, port] = /^(.*):(\d+)$/.exec(listen) as RegExpExecArray;
+const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(listen) as RegExpExecArray;
 const behaviourPath = join(data, 'fake-origin.json');
 const behaviour = existsSync(behaviourPath) ? JSON.parse(readFileSync(behaviourPath, 'utf8')) : {};
 if (behaviour.exit !== undefined) process.exit(behaviour.exit);

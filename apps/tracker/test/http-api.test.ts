@@ -75,6 +75,7 @@ describe('the route table', () => {
   const api = new HttpApi({
     dataDir: '/',
     adminToken: 'x'.repeat(43),
+    publisherKey: 'a'.repeat(64),
     catalogue: {} as Catalogue,
     publisher: {} as Publisher,
     log: pino({ level: 'silent' }),
@@ -197,11 +198,14 @@ describe('the route table', () => {
 describe('reading', () => {
   test('tells health', async () => {
     const health = await fixture.json<TrackerHealth>('/healthz');
+    const metainfo = await (await fixture.fetch(`/v1/images/${small}/metainfo`)).bytes();
     expect(health).toEqual({
       status: 'ok',
       version: VERSION,
       uptimeSeconds: expect.any(Number),
       dataDir: fixture.dataDir,
+      // What an operator gives to agents is what signs.
+      publisherKey: openSignedMetainfo(metainfo).publicKeyHex,
       origin: fixture.tracker.origin,
       agents: 0,
       images: 2,

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -209,6 +210,32 @@ describe('a tracker that cannot start', () => {
     new DataDir(fixture.dataDir).unlock();
   });
 });
+
+const HAS_IPV6 = Object.values(networkInterfaces())
+  .flat()
+  .some((each) => each?.address === '::1');
+const WILDCARDS = [
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '[::1]'],
+];
+
+test.each(WILDCARDS.slice(0, HAS_IPV6 ? 2 : 1))(
+  'listens on every address, %s, and gives a URL of use on this host',
+  async (host, dialled) => {
+    const tracker = await runTracker({
+      dataDir: fixture.dataDir,
+      listen: { host, port: 0 },
+      originListen: { host, port: 0 },
+      logLevel: 'silent',
+      originMain: FAKE_ORIGIN,
+    });
+    fixture.tracker = tracker;
+    expect(new URL(tracker.url).hostname).toBe(dialled);
+    // Agents put the host of the tracker's URL in the place of this one.
+    expect(tracker.origin.host).toBe(host);
+    expect((await fixture.fetch('/healthz')).status).toBe(200);
+  },
+);
 
 test('has the version of its package', () => {
   const path = new URL('../package.json', import.meta.url);

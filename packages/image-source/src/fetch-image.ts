@@ -1,10 +1,9 @@
 /**
  * Brings an original image onto this host as a flat raw file that can be hashed: copied, downloaded or flattened, or left where
  * it lies. The one place where kind of source and format meet; each of them has a file of its own. A fetch that fails or is
- * aborted leaves nothing behind; one that is killed leaves files that removePartials() deletes.
+ * aborted leaves nothing behind; what one that is killed leaves in the directory is the caller's to clear away.
  */
 import { randomUUID } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { assert, OperatorError } from '@bootswarm/stdx';
 import { copySparse } from './copy-sparse.ts';
@@ -21,7 +20,7 @@ import {
 } from './image-format.ts';
 import { LocalFile } from './local-file.ts';
 import { parseQcow2Header, QCOW2_HEAD_LENGTH } from './qcow2-header.ts';
-import { PARTIAL_SUFFIX, SparseFile } from './sparse-file.ts';
+import { SparseFile } from './sparse-file.ts';
 
 /** 16 TiB: 2^20 pieces of 16 MiB, and the largest file of ext4. */
 export const IMAGE_LENGTH_MAX = 16 * 1024 ** 4;
@@ -71,13 +70,6 @@ export async function fetchImage(source: string, options: FetchOptions): Promise
   if (url === undefined) return fetchLocal(resolve(source), rawPath, options);
   if (options.inPlace) throw inPlaceImpossible(source, 'it is not on this host');
   return fetchHttp(url, rawPath, options);
-}
-
-/** Deletes what fetches that were killed left in `directory`. To be called when none runs there. */
-export async function removePartials(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (name.startsWith('.') && name.endsWith(PARTIAL_SUFFIX)) await rm(join(directory, name));
-  }
 }
 
 async function fetchLocal(

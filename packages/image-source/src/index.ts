@@ -5,6 +5,5 @@ export {
   type FetchProgress,
   fetchImage,
   IMAGE_LENGTH_MAX,
-  removePartials,
 } from './fetch-image.ts';
 export type { SourceFormat } from './image-format.ts';

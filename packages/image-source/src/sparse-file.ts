@@ -10,9 +10,6 @@ import { targetError } from './image-error.ts';
 /** A multiple of every file system block in use, and what `qemu-img convert -S 64k` keeps to. */
 export const HOLE_LENGTH = 65_536;
 
-/** Ends the name of a file that is not complete; one that is found when nothing is being fetched was left by a crash. */
-export const PARTIAL_SUFFIX = '.partial';
-
 export class SparseFile {
   /** Where the file will be. */
   readonly path: string;
@@ -29,7 +26,7 @@ export class SparseFile {
   /** Throws OperatorError `disk-full` or `target-unwritable`, as every method does. */
   static async create(path: string): Promise<SparseFile> {
     const unique = randomBytes(6).toString('hex');
-    const partialPath = join(dirname(path), `.${basename(path)}.${unique}${PARTIAL_SUFFIX}`);
+    const partialPath = join(dirname(path), `.${basename(path)}.${unique}.partial`);
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
     try {
       return new SparseFile(path, partialPath, await open(partialPath, flags, 0o644));

@@ -2,12 +2,7 @@ import { appendFileSync, statSync, truncateSync, utimesSync, writeFileSync } fro
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { OperatorError } from '@bootswarm/stdx';
 import { describe, expect, test } from 'vitest';
-import {
-  type FetchOptions,
-  type FetchProgress,
-  fetchImage,
-  removePartials,
-} from '../src/fetch-image.ts';
+import { type FetchOptions, type FetchProgress, fetchImage } from '../src/fetch-image.ts';
 import { diskOf, ScratchDirectory } from './disk.ts';
 import { ImageServer, serveRanges, serveWhole } from './image-server.ts';
 import { qcow2Head } from './qcow2-bytes.ts';
@@ -225,13 +220,4 @@ describe('an image on a web server', () => {
     await expect(fetching).rejects.toBe(reason);
     expect(await directory.names()).toEqual([]);
   });
-});
-
-test('what a killed fetch left is removed, and nothing else', async () => {
-  await using directory = await ScratchDirectory.create();
-  for (const name of ['.disk.raw.0123456789ab.partial', 'disk.raw', 'notes.partial']) {
-    await writeFile(directory.file(name), 'x');
-  }
-  await removePartials(directory.path);
-  expect(await directory.names()).toEqual(['disk.raw', 'notes.partial']);
 });

@@ -39,7 +39,7 @@ export class CacheDirectory {
     try {
       await mkdir(absolute, { recursive: true, mode: 0o750 });
       await assertSafe(absolute);
-      lock = new DirectoryLock(absolute);
+      lock = new DirectoryLock(absolute, (holder) => lockedBy(absolute, holder));
       await checkVersion(absolute);
       const directory = new CacheDirectory(absolute, lock);
       await directory.#sweep();
@@ -129,6 +129,14 @@ export class CacheDirectory {
       }
     }
   }
+}
+
+function lockedBy(path: string, holder: string): OperatorError {
+  return new OperatorError(
+    'cache-locked',
+    `the cache ${path} is in use by ${holder}`,
+    'Stop that agent first, or give this one a cache directory of its own.',
+  );
 }
 
 /** Pieces are verified when first read and trusted afterwards: nobody else may write to the files. */

@@ -5,6 +5,7 @@ export {
   type CacheStoreStats,
   type SetTimer,
 } from './cache-store.ts';
+export { DirectoryLock } from './directory-lock.ts';
 export { nodeDisk } from './node-disk.ts';
 export { OriginalPieceStore, type OriginalStoreOptions } from './original-store.ts';
 export type { PieceStore } from './piece-store.ts';

@@ -1,7 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -46,7 +56,7 @@ describe('the lock', () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
     // Nothing to clear away after kill -9, though its files are still there.
-    expect(existsSync(join(path, 'lock.pid'))).toBe(true);
+    expect((await readdir(path)).sort()).toEqual(['lock', 'lock.pid', 'version']);
     (await CacheDirectory.open(path)).close();
   });
 
@@ -66,6 +76,12 @@ describe('the lock', () => {
     const opened = results.filter((result) => result.status === 'fulfilled');
     expect(opened).toHaveLength(1);
     opened[0].value.close();
+  });
+
+  test('cannot be taken by those who may only read the directory', async () => {
+    const directory = await CacheDirectory.open(path);
+    expect((await stat(join(path, 'lock'))).mode & 0o777).toBe(0o600);
+    directory.close();
   });
 
   test('is the same through a symbolic link', async () => {

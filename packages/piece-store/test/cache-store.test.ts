@@ -9,6 +9,16 @@ function at(pieceIndex: number, offset: number, length: number) {
   return IMAGE.piece(pieceIndex).subarray(offset, offset + length);
 }
 
+/** A store that is committing piece 0, and waits for the flush of the file at `path`. */
+async function committing(disk: MemoryDisk, path: string) {
+  const { store } = await openStore(IMAGE, disk);
+  await store.write(0, IMAGE.piece(0), false);
+  const flush = disk.holdFlush(path);
+  const committed = store.commit();
+  await flush.reached;
+  return { store, flush, committed };
+}
+
 describe('reading and writing', () => {
   test('holds the zero pieces from the start and reads them without a disk', async () => {
     const disk = new MemoryDisk();
@@ -196,11 +206,7 @@ describe('commit', () => {
 
   test('pieces written while a flush fails are not kept either', async () => {
     const disk = new MemoryDisk();
-    const { store } = await openStore(IMAGE, disk);
-    await store.write(0, IMAGE.piece(0), false);
-    const flush = disk.holdFlush(DATA);
-    const committed = store.commit();
-    await flush.reached;
+    const { store, flush, committed } = await committing(disk, DATA);
     await store.write(1, IMAGE.piece(1), false);
     const queued = [3, 4].map((index) => store.write(index, IMAGE.piece(index), false));
     flush.release('EIO');
@@ -213,11 +219,7 @@ describe('commit', () => {
 
   test('pieces written during a commit are in the next one, and survive a kill in between', async () => {
     const disk = new MemoryDisk();
-    const { store } = await openStore(IMAGE, disk);
-    await store.write(0, IMAGE.piece(0), false);
-    const flush = disk.holdFlush(DATA);
-    const committed = store.commit();
-    await flush.reached;
+    const { store, flush, committed } = await committing(disk, DATA);
     await Promise.all([1, 3, 4].map((index) => store.write(index, IMAGE.piece(index), false)));
     flush.release();
     await committed;
@@ -230,11 +232,7 @@ describe('commit', () => {
 
   test('a piece dropped while its slot is being written is taken back by the next commit', async () => {
     const disk = new MemoryDisk();
-    const { store } = await openStore(IMAGE, disk);
-    await store.write(0, IMAGE.piece(0), false);
-    const flush = disk.holdFlush(BITS);
-    const committed = store.commit();
-    await flush.reached;
+    const { store, flush, committed } = await committing(disk, BITS);
     disk.cached(DATA)[0] ^= 1;
     disk.faults = [{ at: disk.operations + 1, kind: 'EIO', count: 1 }];
     expect(await readPiece(IMAGE, store, 0)).toBe(false);

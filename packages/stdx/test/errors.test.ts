@@ -29,7 +29,12 @@ test('a protocol error shows its code and data in its message', () => {
 test('an operator error keeps what, what next, and why', () => {
   const cause = new Error('deeper');
   const error = new OperatorError('disk-full', 'No space', 'Make some.', { cause });
-  expect(error).toMatchObject({ code: 'disk-full', message: 'No space', hint: 'Make some.', cause });
+  expect(error).toMatchObject({
+    code: 'disk-full',
+    message: 'No space',
+    hint: 'Make some.',
+    cause,
+  });
 });
 
 test('tells the errno of a system error, and of nothing else', () => {

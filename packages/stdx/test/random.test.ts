@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { Random } from '../src/index.ts';
 
 const seed = fc.integer({ min: 0, max: 0xffff_ffff });
-const take = (random: Random, count: number) => Array.from({ length: count }, () => random.uint32());
+const take = (random: Random, count: number) =>
+  Array.from({ length: count }, () => random.uint32());
 
 test('gives the same numbers for the same seed, for ever', () => {
   // Simulated runs are named by their seed: a change of these numbers renames them all.

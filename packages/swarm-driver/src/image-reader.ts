@@ -120,20 +120,21 @@ export class GuestReader {
 
   #readPart(part: ReadPart): void {
     const { layer, store, pending } = this.#driver;
-    const bytes = Buffer.alloc(part.length);
-    if (layer.isZero(part.pieceIndex)) return pending.fill(part, bytes, 'zero');
+    const target = part.read.target.subarray(part.targetOffset, part.targetOffset + part.length);
+    if (layer.isZero(part.pieceIndex)) return pending.fill(part, target.fill(0), 'zero');
     this.#image.touched.set(part.pieceIndex);
-    if (store.readNow(part.pieceIndex, part.offset, bytes)) {
-      pending.fill(part, bytes, 'cache');
+    if (store.readNow(part.pieceIndex, part.offset, target)) {
+      pending.fill(part, target, 'cache');
     } else if (store.have.has(part.pieceIndex)) {
-      this.#readStored(part, bytes);
+      this.#readStored(part);
     } else {
       this.#demand(part);
     }
   }
 
   /** From the disk, verified on its first use. Into a buffer of its own: the target may be gone when it arrives. */
-  #readStored(part: ReadPart, bytes: Uint8Array): void {
+  #readStored(part: ReadPart): void {
+    const bytes = Buffer.allocUnsafe(part.length);
     this.#driver.store.read(part.pieceIndex, part.offset, bytes).then(
       (isHeld) => {
         if (isHeld) return this.#driver.pending.fill(part, bytes, 'cache');

@@ -241,12 +241,14 @@ export class SwarmDriver {
   ): void {
     this.pending.deliver(pieceIndex, payload, isFromOrigin ? 'origin' : 'peers');
     this.store.write(pieceIndex, payload, isPrefetch).then(
-      (isKept) => this.#stored(pieceIndex, isKept),
+      (wasKept) => this.#stored(pieceIndex, wasKept),
       () => this.#stored(pieceIndex, false),
     );
   }
 
-  #stored(pieceIndex: number, isKept: boolean): void {
+  #stored(pieceIndex: number, wasKept: boolean): void {
+    // A flush may have failed since: then `lost` came before this, and the engine must not believe otherwise now.
+    const isKept = wasKept && this.store.have.has(pieceIndex);
     this.handle({ type: 'stored', pieceIndex, isKept });
     if (!isKept || !this.pending.isWaitedFor(pieceIndex)) return;
     // Somebody asked while it was being written and no longer in memory.

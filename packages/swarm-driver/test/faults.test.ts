@@ -89,25 +89,22 @@ test('a peer that sends a wrong piece loses its wire, and the reader gets the ri
   const liar = await swarm.startHost('liar', new LyingStore());
   const honest = await swarm.startNode('honest');
   const victim = await swarm.startNode('victim');
-  const members = [liar.member, honest.member, victim.member];
   const origin = await swarm.startOrigin();
   honest.driver.setMembers([honest.member], [origin]);
   await read(honest.reader, 0, LENGTH);
-  for (const { driver } of [honest, liar, victim]) driver.setMembers(members, [origin]);
+  // Only the victim dials, so that no wire is lost for being one of two.
+  victim.driver.setMembers([liar.member, honest.member, victim.member], [origin]);
 
   const bytes = await read(victim.reader, 0, LENGTH);
 
   expect(bytes.equals(swarm.image)).toBe(true);
   const address = `127.0.0.1:${liar.member.port}`;
-  const refuted = victim.events.filter(({ type }) => type === 'piece-refuted');
-  expect(refuted.length).toBeGreaterThan(0);
-  const lost = victim.events.filter((event) => event.type === 'peer-closed');
-  expect(lost.map(({ code }) => code)).toEqual(['piece-refuted']);
-  expect(lost[0].address).toBe((refuted[0] as { address: string }).address);
-  const { stats, have } = victim.driver.snapshot();
-  expect(stats.bytesWasted).toBe(refuted.length * PIECE_LENGTH);
-  expect(have.count).toBe(30);
-  expect(address).not.toBe('');
+  const faults = victim.events.filter(({ type }) => type !== 'peer-connected');
+  expect(faults[0]).toMatchObject({ type: 'piece-refuted', address });
+  const closed = faults.filter(({ type }) => type === 'peer-closed');
+  expect(closed).toEqual([{ type: 'peer-closed', address, code: 'piece-refuted' }]);
+  expect(victim.driver.snapshot().stats.bytesWasted).toBeGreaterThanOrEqual(PIECE_LENGTH);
+  await expect.poll(() => victim.driver.store.have.isFull).toBe(true);
 });
 
 test('a piece that rots in the cache is fetched again', async () => {
@@ -135,11 +132,12 @@ test('reads are answered when the disk is full, from the swarm each time if memo
   const node = await swarm.startNode('a', { disk, hotBytesMax: 0 });
   node.driver.setMembers([node.member], [origin]);
   fill();
+  // The zero pieces are held, and nothing else.
   const length = 4 * PIECE_LENGTH;
   for (const times of [1, 2]) {
     const bytes = await read(node.reader, 0, length);
     expect(bytes.equals(swarm.image.subarray(0, length))).toBe(true);
-    await expect.poll(() => node.driver.snapshot().have.count).toBe(0);
+    await expect.poll(() => node.driver.snapshot().have.count).toBe(10);
     expect(origin.driver.snapshot().stats.piecesSent).toBe(4 * times);
   }
 });

@@ -16,6 +16,8 @@ type PieceMessage<Payload> = Extract<PeerMessage<Payload>, { type: 'piece' }>;
 
 /** Sources asked for one piece at a time, hedges included. */
 const SOURCES_MAX = 3;
+/** Behind so many pieces whose source is busy, the rest wait unseen: to look at all of them at every event is quadratic. */
+const BUSY_MAX = 32;
 /** A peer that rejects this often in a row, of what it says it has, is asked for nothing for a while. */
 const REJECTS_IN_A_ROW_MAX = 8;
 
@@ -91,7 +93,11 @@ export class Downloader<Payload> {
 
   /** Opens as many requests as the pipelines take, most urgent class first. */
   schedule(): void {
-    for (const flight of this.flights.waiting) this.#assign(flight);
+    let busy = 0;
+    for (const flight of this.flights.waiting) {
+      if (this.#assign(flight) === 'busy') busy += 1;
+      if (busy >= BUSY_MAX) break;
+    }
     while (this.#prefetchNext < this.#prefetchQueue.length && this.#hasPrefetchRoom()) {
       const pieceIndex = this.#prefetchQueue[this.#prefetchNext];
       this.#prefetchNext += 1;
@@ -244,13 +250,13 @@ export class Downloader<Payload> {
     return this.flights.begin(pieceIndex, pieceClass, this.#state.now);
   }
 
-  #assign(flight: Flight): void {
+  #assign(flight: Flight): Choice['type'] | 'busy' {
     let choice = this.#chooser.first(flight);
     if (choice.type === 'none' && this.#mayRetryRefused(flight)) {
       choice = this.#chooser.first(flight);
     }
-    this.#carryOut(flight, choice);
     if (choice.type === 'none') this.#dropIfUnwanted(flight);
+    return this.#carryOut(flight, choice);
   }
 
   /** Every source has refused it: they are asked again, but not at once, lest we spin. */
@@ -261,8 +267,12 @@ export class Downloader<Payload> {
     return true;
   }
 
-  #carryOut(flight: Flight, choice: Choice): void {
-    if (choice.type === 'ask') this.#ask(flight, choice.peer, choice.originReason);
+  /** busy: its best source is asked for enough; to go past it, to the origin in the end, would cost all more than the wait. */
+  #carryOut(flight: Flight, choice: Choice): Choice['type'] | 'busy' {
+    if (choice.type !== 'ask') return choice.type;
+    if (choice.peer.requests.size >= this.#state.limits.demandInFlightMax) return 'busy';
+    this.#ask(flight, choice.peer, choice.originReason);
+    return 'ask';
   }
 
   #ask(flight: Flight, peer: Peer, originReason?: OriginReason): void {

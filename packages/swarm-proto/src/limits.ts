@@ -16,6 +16,11 @@ export interface SwarmLimits {
   readonly requestsInFlightMin: number;
   /** Pieces asked of one peer at most; 64 pieces of 64 KiB are 32 ms at 1 Gbit/s. */
   readonly requestsInFlightMax: number;
+  /**
+   * Pieces asked of one peer at most when somebody waits for them; the rest waits here. A peer of ours closes the wire at
+   * more than 256 (peer-wire), and a cancelled request counts there until it is answered: half of that.
+   */
+  readonly demandInFlightMax: number;
   /** What a pipeline covers beyond the round trip, so that a busy peer never idles between two of our wake-ups. */
   readonly pipelineMs: number;
   /** A demand piece is asked of a second source after max(2 × the peer's usual latency, this). */
@@ -59,6 +64,7 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   prefetchBytesMax: 16 * 1024 * 1024,
   requestsInFlightMin: 4,
   requestsInFlightMax: 64,
+  demandInFlightMax: 128,
   pipelineMs: 50,
   hedgeMinMs: 250,
   originHedgeMs: 2_000,

@@ -1,4 +1,5 @@
-import { Bitfield } from '@bootswarm/stdx';
+import { Bitfield, Random } from '@bootswarm/stdx';
+import { SwarmEngine, type SwarmInput } from '@bootswarm/swarm-proto';
 import { describe, expect, test } from 'vitest';
 import { type VirtualNode, VirtualSwarm } from './virtual-swarm.ts';
 
@@ -69,6 +70,46 @@ describe('demand', () => {
     swarm.announceMembers();
     expect(boot(swarm, [late], range(32))).toBe(true);
     expect(swarm.origin.sentCount).toBe(32);
+  });
+
+  test('a node asks one peer for no more than its wire bears, and for the rest as pieces come', () => {
+    const engine = new SwarmEngine<string>({
+      shape: { pieceCount: 1_000, pieceLength: 65_536, length: 65_536_000 },
+      node: 'greedy',
+      isOrigin: false,
+      have: new Bitfield(1_000),
+      random: new Random(1),
+    });
+    const asked: number[] = [];
+    let openMax = 0;
+    let now = 0;
+    const input = (...inputs: SwarmInput<string>[]) => {
+      for (const each of inputs) {
+        engine.handle(each, now);
+        for (let effect = engine.poll(); effect; effect = engine.poll()) {
+          if (effect.type === 'send' && effect.message.type === 'request') {
+            asked.push(effect.message.pieceIndex);
+          }
+        }
+        openMax = Math.max(openMax, engine.snapshot().requestsInFlight);
+      }
+    };
+    const identity = { kind: 'ours', node: 'origin', zone: '', rack: '', isOrigin: true } as const;
+    input({ type: 'peer-connected', peer: 1, identity, dialled: undefined });
+    input({ type: 'message', peer: 1, message: { type: 'unchoke' } });
+    for (const pieceIndex of range(1_000)) input({ type: 'demand', pieceIndex });
+    expect(asked).toEqual(range(128));
+    for (const pieceIndex of asked) {
+      now += 1;
+      const piece = { type: 'piece', pieceIndex, offset: 0, length: 65_536, payload: '' } as const;
+      input(
+        { type: 'message', peer: 1, message: piece },
+        { type: 'verified', pieceIndex, peer: 1, isGood: true },
+        { type: 'stored', pieceIndex, isKept: true },
+      );
+    }
+    expect(asked).toEqual(range(1_000));
+    expect(openMax).toBe(128);
   });
 
   test('nodes that were never told of members take from the origin', () => {

@@ -94,10 +94,10 @@ export class VmRegistry {
   }
 
   /**
-   * Removes a VM and what it wrote. Throws OperatorError `vm-not-found`, `vm-busy`, or, unless `force`, `vm-running` when a
-   * QEMU has its overlay open.
+   * Removes a VM and what it wrote; resolves to what it was. Throws OperatorError `vm-not-found`, `vm-busy`, or, unless
+   * `force`, `vm-running` when a QEMU has its overlay open.
    */
-  async remove(name: string, { force = false } = {}): Promise<void> {
+  async remove(name: string, { force = false } = {}): Promise<VmRecord> {
     if (this.#busy.has(name)) {
       throw new OperatorError(
         'vm-busy',
@@ -108,9 +108,10 @@ export class VmRegistry {
     // In whatever state: one whose removal failed is removed again.
     const record = this.#records.get(name);
     if (record === undefined) throw notFound(name);
-    await this.#exclusively(name, async () => {
+    return await this.#exclusively(name, async () => {
       if (!force && (await isOverlayInUse(record.overlay))) throw running(name);
       await this.#remove(record);
+      return record;
     });
   }
 

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import type { CliContext } from '../cli.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
-import { type ListenAddress, parseListenAddress } from '../listen-address.ts';
+import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { print } from '../terminal.ts';
 
@@ -15,30 +15,25 @@ interface Options {
   readonly logLevel: LogLevel;
 }
 
-const LISTEN = `127.0.0.1:${TRACKER_PORT}`;
-const ORIGIN_LISTEN = `127.0.0.1:${ORIGIN_PORT}`;
+const EVERY_ADDRESS = '0.0.0.0';
 
 export function trackerCommand({ terminal }: CliContext): Command {
   return new Command('tracker')
     .description('Run the tracker: catalogue of images, registry of swarms, and the origin.')
     .option('--data <dir>', 'images, keys and the admin token', '/var/lib/bootswarm/tracker')
-    .option('--listen <host:port>', 'HTTP API', parseListenAddress, parseListenAddress(LISTEN))
-    .option(
-      '--origin-listen <host:port>',
-      'where the origin accepts peers',
-      parseListenAddress,
-      parseListenAddress(ORIGIN_LISTEN),
-    )
+    .addOption(listenOption('--listen', 'HTTP API', `${EVERY_ADDRESS}:${TRACKER_PORT}`))
+    .addOption(listenOption('--origin-listen', 'peers', `${EVERY_ADDRESS}:${ORIGIN_PORT}`))
     .addOption(logLevelOption())
     .addHelpText(
       'after',
       `
-It listens on this machine only (${LISTEN}, origin ${ORIGIN_LISTEN}) unless told otherwise.
+Every node has to reach both ports. Whoever reaches them may read images; publishing needs the
+admin token. The publisherKey of GET /healthz is for agents to pin with --publisher-key.
 
 Examples:
   bootswarm tracker
   bootswarm tracker --listen 10.0.0.5:7420 --origin-listen 10.0.0.5:7421
-  bootswarm tracker --data ~/bootswarm --listen 127.0.0.1:0`,
+  bootswarm tracker --data ~/bootswarm --listen 127.0.0.1:7420 --origin-listen 127.0.0.1:7421`,
     )
     .action(async (options: Options) => {
       const { runTracker } = await import('@bootswarm/tracker');

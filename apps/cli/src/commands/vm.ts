@@ -49,6 +49,9 @@ function createCommand({ terminal }: CliContext): Command {
     .addHelpText(
       'after',
       `
+The command has QEMU use KVM, or TCG where there is no KVM. Where there is one in which guests
+hang, start the agent with --accel tcg.
+
 Examples:
   bootswarm vm create debian-12 --name web-1
   bootswarm vm create debian-12 --name web-2 --size 20G

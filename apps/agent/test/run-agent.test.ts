@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { decodeAgentMessage } from '@bootswarm/tracker-proto';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
+import type { AgentStatus, VmInfo } from '../src/api.ts';
+import { signedImage } from './catalogue-server.ts';
+import { TestAgent } from './test-agent.ts';
+
+const IMAGE = signedImage('debian-12');
+
+let agent: TestAgent;
+
+beforeEach(async () => {
+  agent = await TestAgent.start([IMAGE]);
+});
+
+afterEach(() => agent.end());
+
+test('hands out QEMU commands with the accelerators it is told', async () => {
+  await agent.stopAgent();
+  await agent.startAgent({ accelerators: ['tcg'] });
+  const { body } = await agent.ask('POST', '/v1/vms', { image: 'debian-12', name: 'web-1' });
+  const { qemuCommand } = body as VmInfo;
+  const taken = qemuCommand.filter((_, index) => qemuCommand[index - 1] === '-accel');
+  expect(taken).toEqual(['tcg']);
+});
+
+describe('where peers dial it', () => {
+  const ADVERTISED: [string, string | undefined, string, string][] = [
+    ['127.0.0.1', undefined, '127.0.0.1', '127.0.0.1'],
+    // The tracker puts in what it sees.
+    ['0.0.0.0', undefined, '', '0.0.0.0'],
+    ['0.0.0.0', '192.0.2.7', '192.0.2.7', '192.0.2.7'],
+  ];
+
+  test.each(ADVERTISED)('listening on %s, advertising %s', async (host, advertise, told, shown) => {
+    const signals = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(signals, 'listening');
+    const { port } = signals.address() as AddressInfo;
+    const connected = once(signals, 'connection');
+    await agent.stopAgent();
+    await agent.startAgent({
+      ...{ trackerUrl: `http://127.0.0.1:${port}`, listen: { host, port: 0 }, advertise },
+    });
+    const [socket] = await connected;
+    const [bytes] = await once(socket, 'message');
+    const hello = decodeAgentMessage(bytes);
+    if (hello.type !== 'hello') throw new Error(hello.type);
+    expect(hello.address).toEqual({ host: told, port: expect.any(Number) });
+    const status = (await agent.ask('GET', '/v1/status')).body as AgentStatus;
+    expect(status.peerAddress).toBe(`${shown}:${hello.address.port}`);
+    await agent.stopAgent();
+    signals.close();
+  });
+});
+
+test('tells commands where it is for as long as it runs', async () => {
+  const path = join(agent.runDir, 'agent.json');
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({
+    ...{ pid: process.pid, node: 'n1', trackerUrl: agent.tracker.url },
+    nbdSocket: join(agent.runDir, 'nbd.sock'),
+  });
+  await agent.stopAgent();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('leaves nothing open when it cannot start', async () => {
+  const { peerAddress } = (await agent.ask('GET', '/v1/status')).body as AgentStatus;
+  const listen = { host: '127.0.0.1', port: Number(peerAddress.split(':')[1]) };
+  await agent.stopAgent();
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const attempts: [Parameters<TestAgent['startAgent']>[0], string][] = [
+    [{ listen: { host: '127.0.0.1', port } }, 'peer-port-unavailable'],
+    [{ listen, advertise: '0.0.0.0' }, 'advertise-host'],
+    [{ listen, node: '' }, 'node-name'],
+    [{ listen, runDir: join(agent.directory, 'x'.repeat(100)) }, 'socket-path-too-long'],
+  ];
+  for (const [options, code] of attempts) {
+    await expect(agent.startAgent(options)).rejects.toMatchObject({ code });
+  }
+  // The lock of the cache, the peer port and the sockets are free again.
+  await agent.startAgent({ listen });
+  expect((await agent.ask('GET', '/v1/status')).status).toBe(200);
+  taken.close();
+});
+
+test('a second agent on the same cache is turned away', async () => {
+  await expect(agent.startAgent()).rejects.toMatchObject({ code: 'cache-locked' });
+  expect((await agent.ask('GET', '/v1/status')).status).toBe(200);
+});

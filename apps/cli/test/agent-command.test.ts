@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { AgentStatus, VmInfo } from '@bootswarm/agent';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { CatalogueServer, signedImage } from '../../agent/test/catalogue-server.ts';
+import { pathWithQemuImg } from '../../agent/test/test-agent.ts';
+import { runCli } from '../src/cli.ts';
+import { capturedTerminal } from './captured-terminal.ts';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+let dir: string;
+let path: string;
+let children: ChildProcess[];
+/** Shows the image debian-12, and knows nothing of agents. */
+let tracker: CatalogueServer;
+
+beforeEach(async () => {
+  tracker = await CatalogueServer.start(signedImage('debian-12'));
+  dir = mkdtempSync(join(tmpdir(), 'bootswarm-agent-'));
+  path = pathWithQemuImg(dir);
+  children = [];
+});
+
+afterEach(async () => {
+  for (const child of children) {
+    if (child.exitCode !== null) continue;
+    const exited = once(child, 'exit');
+    child.kill('SIGTERM');
+    await exited;
+  }
+  await tracker.stop();
+  rmSync(dir, { recursive: true });
+});
+
+/** Starts an agent from its command line and resolves to its run directory once it says that it is ready. */
+async function startAgent(node: string, ...more: string[]): Promise<string> {
+  const run = join(dir, node);
+  const dirs = ['--cache', join(dir, `${node}-cache`), '--run', run];
+  const args = ['agent', '--tracker', tracker.url, ...dirs, '--node', node, ...more];
+  const child = spawn(process.execPath, [MAIN, ...args, '--log-level', 'silent'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, PATH: path },
+  });
+  children.push(child);
+  const [line] = await once(child.stdout, 'data');
+  expect(String(line)).toBe(`agent ready at ${join(run, 'agent.sock')}\n`);
+  return run;
+}
+
+async function statusOf(run: string): Promise<AgentStatus> {
+  const terminal = capturedTerminal();
+  expect(await runCli(['status', '--run', run, '--json'], terminal)).toBe(0);
+  return JSON.parse(terminal.out) as AgentStatus;
+}
+
+test('several agents run on one host without being told where to listen', async () => {
+  const runs = await Promise.all([startAgent('a'), startAgent('b', '--zone', 'z2')]);
+  const [a, b] = await Promise.all(runs.map(statusOf));
+  expect([a.node, a.zone, b.node, b.zone]).toEqual(['a', 'default', 'b', 'z2']);
+  // Any address of this host, and a port that the system chose.
+  for (const { peerAddress } of [a, b]) expect(peerAddress).toMatch(/^0\.0\.0\.0:[1-9]\d+$/);
+  expect(a.peerAddress).not.toBe(b.peerAddress);
+});
+
+test('an agent lets itself be dialled where it is told', async () => {
+  const run = await startAgent('a', '--listen', '127.0.0.1:0', '--advertise', '192.0.2.7');
+  expect((await statusOf(run)).peerAddress).toMatch(/^192\.0\.2\.7:[1-9]\d+$/);
+});
+
+test('an agent prints QEMU commands with the accelerator it is told', async () => {
+  const run = await startAgent('a', '--accel', 'tcg');
+  const terminal = capturedTerminal();
+  const args = ['vm', 'create', 'debian-12', '--name', 'web-1', '--run', run, '--json'];
+  expect(await runCli(args, terminal)).toBe(0);
+  const { qemuCommand } = JSON.parse(terminal.out) as VmInfo;
+  expect(qemuCommand.join(' ')).toMatch(/ -accel tcg /);
+  expect(qemuCommand.join(' ')).not.toContain('kvm');
+});
+
+test.each([
+  [['--accel', 'hax'], /argument 'hax' is invalid. Allowed choices are auto, kvm, tcg/],
+  [['--publisher-key', 'ab'], /64 hex digits/],
+])('refuses %j before it starts anything', async (args, message) => {
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: join(dir, 'run') });
+  expect(await runCli(['agent', '--cache', join(dir, 'cache'), ...args], terminal)).toBe(2);
+  expect(terminal.err).toMatch(message);
+});

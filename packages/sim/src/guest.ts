@@ -1,0 +1,72 @@
+/** A VM that boots: issues the reads of a trace one after another, each after its think time. Counts how long reads stalled. */
+import type { TracePieces, TraceRead } from './boot-trace.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** Where a guest's reads go: a node's engine, or a storage server. */
+export interface GuestDisk {
+  /** Calls `done` when every piece of the list is here; at once, within the call, when all are. */
+  read(guest: Guest, pieces: readonly number[], read: TraceRead, done: () => void): void;
+}
+
+export interface GuestOptions {
+  readonly clock: VirtualClock;
+  readonly disk: GuestDisk;
+  readonly reads: readonly TraceRead[];
+  readonly pieces: TracePieces;
+  /** Think times are multiplied by this. */
+  readonly thinkScale: number;
+  readonly startAt: number;
+  /** From the disk's answer to the guest's next step, for a read that was at hand. */
+  readonly readMs: number;
+  readonly onReady: (guest: Guest) => void;
+}
+
+export class Guest {
+  readonly #options: GuestOptions;
+  #next = 0;
+  #askedAt = 0;
+  /** When it had read everything; undefined while it boots. */
+  readyAt: number | undefined;
+  /** One entry per read that was not at hand. */
+  readonly stallsMs: number[] = [];
+
+  constructor(options: GuestOptions) {
+    this.#options = options;
+    options.clock.at(options.startAt, () => this.#think());
+  }
+
+  get startAt(): number {
+    return this.#options.startAt;
+  }
+
+  /** Reads answered so far. */
+  get readsDone(): number {
+    return this.#next;
+  }
+
+  #think(): void {
+    const { clock, reads, thinkScale, onReady } = this.#options;
+    if (this.#next === reads.length) {
+      this.readyAt = clock.now;
+      onReady(this);
+      return;
+    }
+    const thinkMs = reads[this.#next].thinkMs * thinkScale;
+    if (thinkMs > 0) clock.after(thinkMs, () => this.#read());
+    else this.#read();
+  }
+
+  #read(): void {
+    const { clock, disk, pieces, reads } = this.#options;
+    this.#askedAt = clock.now;
+    disk.read(this, pieces.perRead[this.#next], reads[this.#next], () => this.#answered());
+  }
+
+  #answered(): void {
+    const { clock, readMs } = this.#options;
+    const stallMs = clock.now - this.#askedAt;
+    if (stallMs > 0) this.stallsMs.push(stallMs);
+    this.#next += 1;
+    clock.after(readMs, () => this.#think());
+  }
+}

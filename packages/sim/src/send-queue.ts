@@ -1,0 +1,133 @@
+/**
+ * What one end of a stream has to send, and in which order. As with peer-wire over a socket there are two queues: ours, in which
+ * a lower priority number overtakes, and the kernel's send buffer behind it, in which nothing does. Knows no window and no time.
+ */
+import { assert } from '@bootswarm/stdx';
+import { Fifo } from './fifo.ts';
+import type { Segment } from './segment.ts';
+import { QUANTUM_BYTES } from './turns.ts';
+
+export const PRIORITY_COUNT = 3;
+
+/** Messages up to this size leave together: have, request and signalling, tens of bytes each, would cost an event each. */
+const SMALL_BYTES = 1024;
+
+/** A message and its way through the queues; 0 bytes mark the end of the stream. */
+export interface Outgoing {
+  readonly message: unknown;
+  readonly bytes: number;
+  next: Outgoing | undefined;
+}
+
+export class SendQueue {
+  readonly #bufferBytes: number;
+  readonly #queues = Array.from({ length: PRIORITY_COUNT }, () => new Fifo<Outgoing>());
+  readonly #buffer = new Fifo<Outgoing>();
+  /** Left whole and not yet received. */
+  readonly #underWay = new Fifo<Outgoing>();
+  #bytes = 0;
+  #buffered = 0;
+  /** Of the first message in the buffer. */
+  #firstLeft = 0;
+
+  constructor(bufferBytes: number) {
+    this.#bufferBytes = bufferBytes;
+  }
+
+  /** What the send buffer has no room for. */
+  get queuedBytes(): number {
+    return Math.max(0, this.#bytes - this.#bufferBytes);
+  }
+
+  /** Size of what leaves next, or of the first part of it; undefined when there is nothing. */
+  get nextBytes(): number | undefined {
+    const item = this.#buffer.first ?? this.#queues[this.#mostUrgent()]?.first;
+    return item && Math.min(item.bytes - this.#firstLeft, QUANTUM_BYTES);
+  }
+
+  add(message: unknown, bytes: number, priority: number): void {
+    assert(bytes > 0 && Number.isInteger(bytes), `a message of ${bytes} bytes`);
+    assert(this.#queues[priority] !== undefined, `a message of priority ${priority}`);
+    this.#queues[priority].push({ message, bytes, next: undefined });
+    this.#bytes += bytes;
+    this.#refillBuffer();
+  }
+
+  /** Drops what is not in the send buffer; the end of the stream comes after the rest. */
+  end(): void {
+    for (const each of this.#queues) each.clear();
+    this.#bytes = this.#buffered;
+    this.#buffer.push({ message: undefined, bytes: 0, next: undefined });
+  }
+
+  /** Drops all that has not left; what is under way still arrives. */
+  clear(): void {
+    for (const each of this.#queues) each.clear();
+    this.#buffer.clear();
+    this.#bytes = 0;
+    this.#buffered = 0;
+    this.#firstLeft = 0;
+  }
+
+  /** Takes what leaves next, up to `bytesMax`, which is at least nextBytes. */
+  fill(segment: Segment, bytesMax: number): void {
+    segment.bytes = 0;
+    segment.messages = 0;
+    segment.isEnd = false;
+    if (this.#buffer.first === undefined) this.#moveToBuffer();
+    const { bytes } = this.#buffer.first!;
+    if (bytes === 0) {
+      this.#buffer.shift();
+      segment.isEnd = true;
+    } else if (bytes > SMALL_BYTES) this.#fillWithPart(segment, bytes);
+    else this.#fillWithRun(segment, Math.min(bytesMax, QUANTUM_BYTES));
+    this.#bytes -= segment.bytes;
+    this.#buffered -= segment.bytes;
+    this.#refillBuffer();
+  }
+
+  /** The oldest message under way. */
+  takeReceived(): Outgoing | undefined {
+    return this.#underWay.shift();
+  }
+
+  #fillWithPart(segment: Segment, bytes: number): void {
+    segment.bytes = Math.min(bytes - this.#firstLeft, QUANTUM_BYTES);
+    this.#firstLeft += segment.bytes;
+    if (this.#firstLeft < bytes) return;
+    this.#firstLeft = 0;
+    segment.messages = 1;
+    this.#underWay.push(this.#buffer.shift()!);
+  }
+
+  #fillWithRun(segment: Segment, bytesMax: number): void {
+    for (let item = this.#buffer.first; item !== undefined; item = this.#buffer.first) {
+      const { bytes } = item;
+      if (bytes === 0 || bytes > SMALL_BYTES || segment.bytes + bytes > bytesMax) return;
+      segment.bytes += bytes;
+      segment.messages += 1;
+      this.#buffer.shift();
+      this.#underWay.push(item);
+    }
+  }
+
+  #refillBuffer(): void {
+    while (this.#buffered < this.#bufferBytes && this.#moveToBuffer());
+  }
+
+  /** Returns whether there was a message to move. */
+  #moveToBuffer(): boolean {
+    const item = this.#queues[this.#mostUrgent()]?.shift();
+    if (item === undefined) return false;
+    this.#buffer.push(item);
+    this.#buffered += item.bytes;
+    return true;
+  }
+
+  /** The lowest priority number that has a message; beyond the highest when none has. */
+  #mostUrgent(): number {
+    let priority = 0;
+    while (priority < PRIORITY_COUNT && this.#queues[priority].first === undefined) priority += 1;
+    return priority;
+  }
+}

@@ -1,0 +1,15 @@
+/** What travels on the simulated network: peers' messages and signalling, each stream carrying one kind. */
+import type { PeerIdentity, PeerMessage } from '@bootswarm/swarm-proto';
+import type { AgentMessage, TrackerMessage } from '@bootswarm/tracker-proto';
+
+/** What a piece carries: whether its bytes are the image's. */
+export type SimPayload = 'good' | 'bad';
+
+/** A wire's first message is who the peer is, as its handshakes tell. */
+export type WireMessage =
+  | PeerMessage<SimPayload>
+  | { readonly type: 'handshake'; readonly identity: PeerIdentity };
+
+export type SignalMessage = AgentMessage | TrackerMessage;
+
+export type SimMessage = WireMessage | SignalMessage;
