@@ -1,7 +1,7 @@
 /**
- * A boot storm in the simulator: the real engine and the real registry of swarms on a simulated network, replaying a recorded boot on
- * every node. Prints what guests saw and what the origin sent. Virtual time: the same commit, options and seed give the same
- * figures on any machine.
+ * A boot storm in the simulator: the real engine and the real registry of swarms on a simulated network, replaying a recorded
+ * boot on every node. Prints what guests saw and what the origin sent. Virtual time: the same commit, options and seed give
+ * the same figures on any machine.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -76,6 +76,10 @@ print(result);
 if (values.json !== undefined) write(values.json, result);
 
 function print(storm: StormResult): void {
+  const { readStallMsP50, readStallMsP99, readStallMsP999 } = storm;
+  const stalls = [readStallMsP50, readStallMsP99, readStallMsP999]
+    .map((ms) => ms.toFixed(1))
+    .join(' / ');
   const rows: [string, string][] = [
     ['last VM ready', `${storm.lastVmSeconds.toFixed(2)} s after the first arrived`],
     [
@@ -88,10 +92,7 @@ function print(storm: StormResult): void {
       'origin sent',
       `${mib(storm.originBytes)} MiB, ${storm.originRatio.toFixed(3)} x the bytes needed`,
     ],
-    [
-      'reads that stalled',
-      `${storm.readStallMsP50.toFixed(1)} / ${storm.readStallMsP99.toFixed(1)} / ${storm.readStallMsP999.toFixed(1)} ms (p50 / p99 / p99.9)`,
-    ],
+    ['reads that stalled', `${stalls} ms (p50 / p99 / p99.9)`],
     ['  ended by', `peers ${storm.stallsBySource.peers}, origin ${storm.stallsBySource.origin}`],
     ['brought and not used', `${storm.prefetchedUnusedRatio.toFixed(2)} x what was used`],
     [

@@ -10,6 +10,7 @@ const EMPTY_WORDS = ['util', 'utils', 'common', 'helper', 'helpers', 'manager', 
 /** Words of the `do not say` column that are right for something else; for those, only a reader can tell. */
 const RIGHT_ELSEWHERE: Readonly<Record<string, string>> = {
   chunk: 'what a Node stream hands over',
+  trace: 'one recorded boot that the simulator replays',
   segment: 'of a byte stream, as a socket hands it over',
   client: 'the near end of HTTP, WebSocket and NBD connections',
   server: 'the far end of those',

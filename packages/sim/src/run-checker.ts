@@ -1,6 +1,6 @@
 /**
- * Judges a run while it happens, and hashes what happened: nothing unverified reaches a guest, nobody sends what it does not hold,
- * no honest peer is banned. A breach ends the run with its virtual time, so that the seed can be replayed up to it.
+ * Judges a run while it happens, and hashes what happened: nothing unverified reaches a guest, nobody sends what it does not
+ * hold, no honest peer is banned. A breach ends the run with its virtual time, so that the seed can be replayed up to it.
  */
 import { assert } from '@bootswarm/stdx';
 import type { SimPayload } from './sim-message.ts';

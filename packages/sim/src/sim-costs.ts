@@ -13,8 +13,8 @@ export interface SimCosts {
 }
 
 /**
- * Of an agent that fills 1 GiB in pieces of 64 KiB (bench fill, under a profiler): 0.3 ms of CPU per piece received, 0.28 ms per piece
- * sent by the origin, of which some 0.02 ms are per message.
+ * Of an agent that fills 1 GiB in pieces of 64 KiB (bench fill, under a profiler): 0.3 ms of CPU per piece received, 0.28 ms
+ * per piece sent by the origin, of which some 0.02 ms are per message.
  */
 export const MEASURED_COSTS: SimCosts = {
   messageMs: 0.02,

@@ -1,6 +1,6 @@
 /**
- * The tracker in virtual time: the real registry of swarms, one stream per agent, and a CPU that every message costs. Messages are
- * encoded for their size and travel as objects.
+ * The tracker in virtual time: the real registry of swarms, one stream per agent, and a CPU that every message costs.
+ * Messages are encoded for their size and travel as objects.
  */
 import {
   type AgentMessage,

@@ -75,7 +75,7 @@ export class Downloader<Payload> {
 
   demandOver(pieceIndex: number): void {
     const flight = this.flights.get(pieceIndex);
-    if (flight === undefined || flight.state === 'storing') return;
+    if (flight === undefined) return;
     this.flights.setDemanded(flight, false);
     this.#dropIfUnwanted(flight);
   }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type VirtualNode, VirtualSwarm } from './virtual-swarm.ts';
 
 const MINUTE = 60_000;
+const PIECE_LENGTH = 65_536;
 
 function storm(nodeCount: number, pieceCount: number, seed = 1): VirtualSwarm {
   const swarm = new VirtualSwarm({ pieceCount, seed });
@@ -39,6 +40,48 @@ function boot(
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
+/** An engine with a wire to an origin, and the pieces it has asked for. */
+function readerOfOrigin(pieceCount: number) {
+  const engine = new SwarmEngine<string>({
+    shape: { pieceCount, pieceLength: PIECE_LENGTH, length: pieceCount * PIECE_LENGTH },
+    node: 'reader',
+    isOrigin: false,
+    have: new Bitfield(pieceCount),
+    random: new Random(1),
+  });
+  const asked: number[] = [];
+  let now = 0;
+  const input = (...inputs: SwarmInput<string>[]): void => {
+    now += 1;
+    for (const each of inputs) {
+      engine.handle(each, now);
+      for (let effect = engine.poll(); effect; effect = engine.poll()) {
+        if (effect.type !== 'send' || effect.message.type !== 'request') continue;
+        asked.push(effect.message.pieceIndex);
+      }
+    }
+  };
+  const identity = { kind: 'ours', node: 'origin', zone: '', rack: '', isOrigin: true } as const;
+  input({ type: 'peer-connected', peer: 1, identity, dialled: undefined });
+  input({ type: 'message', peer: 1, message: { type: 'unchoke' } });
+  return { engine, asked, input };
+}
+
+/** A whole piece arrives and its hash is right. */
+function pieceFromOrigin(pieceIndex: number): SwarmInput<string>[] {
+  const piece = {
+    type: 'piece',
+    pieceIndex,
+    offset: 0,
+    length: PIECE_LENGTH,
+    payload: '',
+  } as const;
+  return [
+    { type: 'message', peer: 1, message: piece },
+    { type: 'verified', pieceIndex, peer: 1, isGood: true },
+  ];
+}
+
 describe('demand', () => {
   test.each([1, 2, 3, 10, 50])(
     '%i nodes booting at once take each piece from the origin once',
@@ -73,43 +116,25 @@ describe('demand', () => {
   });
 
   test('a node asks one peer for no more than its wire bears, and for the rest as pieces come', () => {
-    const engine = new SwarmEngine<string>({
-      shape: { pieceCount: 1_000, pieceLength: 65_536, length: 65_536_000 },
-      node: 'greedy',
-      isOrigin: false,
-      have: new Bitfield(1_000),
-      random: new Random(1),
-    });
-    const asked: number[] = [];
+    const { engine, asked, input } = readerOfOrigin(1_000);
     let openMax = 0;
-    let now = 0;
-    const input = (...inputs: SwarmInput<string>[]) => {
-      for (const each of inputs) {
-        engine.handle(each, now);
-        for (let effect = engine.poll(); effect; effect = engine.poll()) {
-          if (effect.type === 'send' && effect.message.type === 'request') {
-            asked.push(effect.message.pieceIndex);
-          }
-        }
-        openMax = Math.max(openMax, engine.snapshot().requestsInFlight);
-      }
-    };
-    const identity = { kind: 'ours', node: 'origin', zone: '', rack: '', isOrigin: true } as const;
-    input({ type: 'peer-connected', peer: 1, identity, dialled: undefined });
-    input({ type: 'message', peer: 1, message: { type: 'unchoke' } });
     for (const pieceIndex of range(1_000)) input({ type: 'demand', pieceIndex });
     expect(asked).toEqual(range(128));
     for (const pieceIndex of asked) {
-      now += 1;
-      const piece = { type: 'piece', pieceIndex, offset: 0, length: 65_536, payload: '' } as const;
-      input(
-        { type: 'message', peer: 1, message: piece },
-        { type: 'verified', pieceIndex, peer: 1, isGood: true },
-        { type: 'stored', pieceIndex, isKept: true },
-      );
+      input(...pieceFromOrigin(pieceIndex), { type: 'stored', pieceIndex, isKept: true });
+      openMax = Math.max(openMax, engine.snapshot().requestsInFlight);
     }
     expect(asked).toEqual(range(1_000));
     expect(openMax).toBe(128);
+  });
+
+  test('a read given up while its piece is being stored does not have it fetched again', () => {
+    const { engine, asked, input } = readerOfOrigin(8);
+    input({ type: 'demand', pieceIndex: 3 }, ...pieceFromOrigin(3));
+    input({ type: 'demand', pieceIndex: 3 }, { type: 'demand-over', pieceIndex: 3 });
+    expect(engine.snapshot().demandsOpen).toBe(0);
+    input({ type: 'stored', pieceIndex: 3, isKept: false });
+    expect(asked).toEqual([3]);
   });
 
   test('nodes that were never told of members take from the origin', () => {
