@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Cluster, run } from '../cluster.ts';
+import { Cluster, run, until } from '../cluster.ts';
 import { makeTestImage } from '../test-image.ts';
 
 const MIB = 1024 * 1024;
@@ -18,6 +18,11 @@ beforeAll(async () => {
   makeTestImage(source, LENGTH);
   image = await cluster.publish(source, 'test');
   uris = await Promise.all(cluster.agents.map(async (agent) => (await agent.attach('test')).uri));
+  // Until both know the same members, both may fetch a piece from the origin.
+  await until('the nodes know each other and the origin', async () => {
+    const all = await Promise.all(cluster.agents.map((agent) => agent.status()));
+    return all.every(({ images }) => images[0].peers === 2);
+  });
 });
 
 afterAll(() => cluster.stop());
@@ -37,6 +42,20 @@ describe('the export of a published image', () => {
     }
     const { origin } = await cluster.swarm(image);
     expect(origin.piecesSent).toBe(await cluster.touchedPieces(image));
+  });
+
+  test('is read again by a second guest of a node without a byte from the network', async () => {
+    const [agent] = cluster.agents;
+    const received = async (): Promise<number> => {
+      const [{ bytesFromPeers, bytesFromOrigin }] = (await agent.status()).images;
+      return bytesFromPeers + bytesFromOrigin;
+    };
+    const before = await received();
+    const copy = join(cluster.directory, 'again.raw');
+    expect(await run('nbdcopy', [uris[0], copy])).toMatchObject({ code: 0 });
+    expect(await run('cmp', [source, copy])).toMatchObject({ code: 0 });
+    expect(before).toBeGreaterThan(0);
+    expect(await received()).toBe(before);
   });
 
   test.each([0, 1])('is identical to the source for qemu-img compare (node %i)', async (node) => {

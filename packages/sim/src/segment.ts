@@ -1,4 +1,4 @@
-/** What leaves in one go, up to a quantum: part of a large message or a run of small ones. Kept for reuse, with its one closure. */
+/** What leaves in one go, up to a quantum: part of a large message or a run of small ones. Reused, with its one closure. */
 import type { Fifo } from './fifo.ts';
 import type { Flow } from './flow.ts';
 

@@ -41,7 +41,7 @@ export class SendQueue {
 
   /** Size of what leaves next, or of the first part of it; undefined when there is nothing. */
   get nextBytes(): number | undefined {
-    const item = this.#buffer.first ?? this.#queues[this.#mostUrgent()]?.first;
+    const item = this.#buffer.first ?? this.#queues[this.#lowestPriority()]?.first;
     return item && Math.min(item.bytes - this.#firstLeft, QUANTUM_BYTES);
   }
 
@@ -117,7 +117,7 @@ export class SendQueue {
 
   /** Returns whether there was a message to move. */
   #moveToBuffer(): boolean {
-    const item = this.#queues[this.#mostUrgent()]?.shift();
+    const item = this.#queues[this.#lowestPriority()]?.shift();
     if (item === undefined) return false;
     this.#buffer.push(item);
     this.#buffered += item.bytes;
@@ -125,7 +125,7 @@ export class SendQueue {
   }
 
   /** The lowest priority number that has a message; beyond the highest when none has. */
-  #mostUrgent(): number {
+  #lowestPriority(): number {
     let priority = 0;
     while (priority < PRIORITY_COUNT && this.#queues[priority].first === undefined) priority += 1;
     return priority;

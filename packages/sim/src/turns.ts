@@ -1,6 +1,6 @@
 /**
- * Whose turn it is on a shared capacity: round robin by bytes, not by messages (deficit round robin, Shreedhar and Varghese 1995),
- * so that a stream of small messages gets as much as one of large ones. Knows neither rates nor time.
+ * Whose turn it is on a shared capacity: round robin by bytes, not by messages (deficit round robin, Shreedhar and Varghese
+ * 1995), so that a stream of small messages gets as much as one of large ones. Knows neither rates nor time.
  */
 
 /** The most that leaves in one go: small messages of other streams wait no longer than this, 0.5 ms at 1 Gbit/s. */
