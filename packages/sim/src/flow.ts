@@ -1,6 +1,7 @@
 /**
  * One direction of a stream between two hosts, and the Stream that its sending end holds: what leaves when, what is under
- * way, and how it arrives. The other direction is `reverse`, whose end is told what arrives here. Leaves turns and rates to the links.
+ * way, and how it arrives. The other direction is `reverse`, whose end is told what arrives here. Leaves turns and rates to
+ * the links.
  */
 import { assert } from '@bootswarm/stdx';
 import { Fifo } from './fifo.ts';
