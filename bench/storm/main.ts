@@ -5,6 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseBootTrace, runStorm, type StormResult } from '@bootswarm/sim';
 
@@ -107,7 +108,8 @@ function write(path: string, storm: StormResult): void {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   const { vmSeconds, ...figures } = storm;
   const policies = [{ policy: 'bootswarm', ...figures, wallSeconds }];
-  const { json, help, ...options } = values;
+  const { json, help, ...given } = values;
+  const options = { ...given, trace: basename(given.trace) };
   writeFileSync(
     path,
     `${JSON.stringify({ bench: 'storm', commit, options, policies }, undefined, 2)}\n`,

@@ -257,7 +257,8 @@ class Storm {
       brought += node.engine.snapshot().have.count - this.#pieces.zero.count;
       used += node.touched.count;
     }
-    return used === 0 ? 0 : (brought - used) / used;
+    // A piece that a guest has just got may not be recorded yet.
+    return used === 0 ? 0 : Math.max(0, brought - used) / used;
   }
 }
 
