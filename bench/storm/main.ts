@@ -22,6 +22,7 @@ const USAGE = `usage: npm run bench -- storm [options]
   --piece BYTES       piece length (65536)
   --learned yes|no    nodes have the boot order from an earlier storm (yes)
   --known yes|no      agents are in the swarm before the first guest arrives (yes)
+  --poisoners N       nodes that send wrong bytes (0)
   --seed S            (1)
   --json FILE         write the result there
 
@@ -45,6 +46,7 @@ const { values } = parseArgs({
     piece: { type: 'string', default: '65536' },
     learned: { type: 'string', default: 'yes' },
     known: { type: 'string', default: 'yes' },
+    poisoners: { type: 'string', default: '0' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
   },
@@ -70,6 +72,7 @@ const result = runStorm({
   pieceLength: number('piece', 16_384),
   isLearned: yesOrNo('learned'),
   isKnownBefore: yesOrNo('known'),
+  poisoners: number('poisoners', 0),
   seed: number('seed', 0),
 });
 const wallSeconds = (performance.now() - startedAt) / 1_000;
@@ -95,6 +98,7 @@ function print(storm: StormResult): void {
     ],
     ['reads that stalled', `${stalls} ms (p50 / p99 / p99.9)`],
     ['  ended by', `peers ${storm.stallsBySource.peers}, origin ${storm.stallsBySource.origin}`],
+    ['wires left as wrong', String(storm.bans)],
     ['brought and not used', `${storm.prefetchedUnusedRatio.toFixed(2)} x what was used`],
     [
       'simulated',

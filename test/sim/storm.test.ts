@@ -43,6 +43,12 @@ describe('boot storm in the simulator', () => {
     expect(runStorm(storm).coldWarmRatio).toBeLessThanOrEqual(1.03);
   });
 
+  test('with poisoners no wrong byte is delivered, they are left, and everybody boots', () => {
+    const { bans, lastVmSeconds } = runStorm({ ...storm, poisoners: 3 });
+    expect(bans).toBeGreaterThan(0);
+    expect(lastVmSeconds).toBeLessThan(60);
+  });
+
   test('the same seed gives the same event log, another seed another', () => {
     const [first, again, other] = [7, 7, 8].map(
       (seed) => runStorm({ ...storm, seed }).eventLogHash,

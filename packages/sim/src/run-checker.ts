@@ -12,8 +12,9 @@ export class RunChecker implements NodeChecker {
   readonly #poisoners: ReadonlySet<string>;
   /** FNV-1a over every delivery, upload and ban, with its time. */
   #hash = 0x811c9dc5;
+  bans = 0;
 
-  constructor(clock: VirtualClock, poisoners: ReadonlySet<string> = new Set()) {
+  constructor(clock: VirtualClock, poisoners: ReadonlySet<string>) {
     this.#clock = clock;
     this.#poisoners = poisoners;
   }
@@ -36,6 +37,7 @@ export class RunChecker implements NodeChecker {
   onBan(node: SimNode, peerNode: string): void {
     const isJust = this.#poisoners.has(peerNode);
     assert(isJust, `${this.#when} ${node.name} bans ${peerNode}, which is honest`);
+    this.bans += 1;
     this.#log(node.name, 0, 4);
   }
 

@@ -39,7 +39,7 @@ export interface SimNodeOptions {
   readonly costs: SimCosts;
   readonly limits?: Partial<SwarmLimits>;
   /** A peer that sends wrong bytes. */
-  readonly isPoisoner?: boolean;
+  readonly isPoisoner: boolean;
   readonly checker: NodeChecker;
 }
 

@@ -29,6 +29,8 @@ export interface StormOptions {
   readonly isLearned: boolean;
   /** Whether agents are in the swarm before the first guest arrives; otherwise each joins with its first guest. */
   readonly isKnownBefore: boolean;
+  /** Nodes that send wrong bytes, spread over the member order. */
+  readonly poisoners?: number;
   readonly seed: number;
   readonly costs?: SimCosts;
   readonly limits?: Partial<SwarmLimits>;
@@ -53,6 +55,8 @@ export interface StormResult {
   readonly stallsBySource: { readonly peers: number; readonly origin: number };
   /** Pieces brought to a node and touched by none of its guests, per piece that was. */
   readonly prefetchedUnusedRatio: number;
+  /** Wires left because of a wrong piece; a breach ends the run if one was to an honest node. */
+  readonly bans: number;
   /** Nothing can be faster: every node takes every needed byte through its NIC, the origin gives each at least once. */
   readonly fluidLimitSeconds: number;
   readonly eventLogHash: string;
@@ -80,6 +84,7 @@ class Storm {
   readonly #pieces: TracePieces;
   readonly #random: Random;
   readonly #checker: RunChecker;
+  readonly #poisoners: ReadonlySet<string>;
   readonly #nodes: SimNode[] = [];
   readonly #origin: SimNode;
   readonly #tracker: SimTracker;
@@ -90,8 +95,13 @@ class Storm {
     this.#options = options;
     this.#random = new Random(options.seed);
     this.#pieces = piecesOf(options.trace, options.pieceLength);
-    this.#checker = new RunChecker(this.#clock);
-    const { betweenZones } = options;
+    const { betweenZones, nodes, poisoners = 0 } = options;
+    // Every n-th, so that some relay and some do not.
+    const step = poisoners === 0 ? Infinity : Math.floor(nodes / poisoners);
+    const isPoisoner = (index: number): boolean => index % step === 1 % step;
+    const names = Array.from({ length: nodes }, (_, index) => index).filter(isPoisoner);
+    this.#poisoners = new Set(names.slice(0, poisoners).map((index) => `node${index}`));
+    this.#checker = new RunChecker(this.#clock, this.#poisoners);
     this.#network = new Network(this.#clock, {
       latencyMs: LATENCY_MS,
       betweenZones,
@@ -160,6 +170,7 @@ class Storm {
       random: new Random(this.#random.uint32()),
       costs,
       limits: isOrigin ? { ...limits, peersMax: 100_000 } : limits,
+      isPoisoner: this.#poisoners.has(name),
       checker: this.#checker,
     });
   }
@@ -226,6 +237,7 @@ class Storm {
       stallsBySource: this.#stallsBySource(),
       prefetchedUnusedRatio: this.#unusedRatio(),
       fluidLimitSeconds: neededBytes / Math.min(this.#options.nic, this.#options.originNic) / 1_000,
+      bans: this.#checker.bans,
       eventLogHash: this.#checker.logHash,
       events: this.#clock.handled,
       vmSeconds,
