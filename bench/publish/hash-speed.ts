@@ -1,6 +1,6 @@
 /**
  * How fast images are hashed and pieces verified, against plain SHA-256 over the same bytes. Random data, since zeros are
- * not hashed. Medians of five; usage: node bench/hash.ts [MiB, default 512].
+ * not hashed. Medians of five; usage: node bench/publish/hash-speed.ts [MiB, default 512].
  */
 import { createHash, randomFillSync } from 'node:crypto';
 import { mkdtemp, open, rm } from 'node:fs/promises';

@@ -16,7 +16,7 @@ import {
 import { Random } from '@bootswarm/stdx';
 
 export const PIECE_LENGTH = 65_536;
-export const KEY = generatePublisherKey();
+const KEY = generatePublisherKey();
 export const KEY_HEX = publicKeyHex(KEY);
 export const OTHER_KEY = generatePublisherKey();
 

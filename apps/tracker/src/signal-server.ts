@@ -23,7 +23,7 @@ import {
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 
-export const SIGNAL_PATH = '/v1/signal';
+const SIGNAL_PATH = '/v1/signal';
 
 export interface SignalServerOptions {
   readonly server: Server;
@@ -41,7 +41,7 @@ export interface SignalLimits extends RegistryLimits {
   readonly silenceMaxMs: number;
 }
 
-export const SIGNAL_LIMITS: SignalLimits = {
+const SIGNAL_LIMITS: SignalLimits = {
   ...LIMITS,
   bufferedBytesMax: 1024 * 1024,
   pingIntervalMs: 15_000,

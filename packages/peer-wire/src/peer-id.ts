@@ -2,7 +2,7 @@
 import { assert } from '@bootswarm/stdx';
 
 const PREFIX = '-BS0100-';
-export const PEER_ID_BYTES = 20;
+const PEER_ID_BYTES = 20;
 export const PEER_ID_RANDOM_BYTES = PEER_ID_BYTES - PREFIX.length;
 
 /** `randomBytes` are PEER_ID_RANDOM_BYTES: unique among the peers of a swarm, not secret. */

@@ -32,7 +32,7 @@ export interface HandshakeFields {
   readonly reserved?: string;
 }
 
-export const INFO_HASH = hex('0102030405060708090a0b0c0d0e0f1011121314');
+const INFO_HASH = hex('0102030405060708090a0b0c0d0e0f1011121314');
 export const STRANGER_ID = new Uint8Array(Buffer.from('-XX0001-abcdefghijkl'));
 
 /** By default with BEP 6 and BEP 10 offered. */

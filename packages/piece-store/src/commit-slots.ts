@@ -31,7 +31,7 @@ export interface LoadedSlots {
 }
 
 const MAGIC = 'bsw-have';
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 /** magic 8, version 4, pieceCount 4, pieceLength 4, zero 4, generation 8, infoHash 32, bits' hash 32, header's hash 32. */
 const HEADER_BYTES = 128;
 const HEADER_HASH_AT = 96;

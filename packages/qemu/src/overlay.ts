@@ -18,7 +18,7 @@ export interface OverlayOptions {
 }
 
 /** Ends the name of an overlay that is not complete. */
-export const PARTIAL_SUFFIX = '.partial';
+const PARTIAL_SUFFIX = '.partial';
 
 const SECTOR_LENGTH = 512;
 

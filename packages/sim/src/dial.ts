@@ -9,7 +9,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 const ATTEMPTS_AT_MS = [0, 1_000, 3_000];
 
 /** As peer-wire waits for a handshake. */
-export const DIAL_TIMEOUT_MS = 5_000;
+const DIAL_TIMEOUT_MS = 5_000;
 
 export class Dial {
   readonly #clock: VirtualClock;

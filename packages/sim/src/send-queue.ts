@@ -7,7 +7,7 @@ import { Fifo } from './fifo.ts';
 import type { Segment } from './segment.ts';
 import { QUANTUM_BYTES } from './turns.ts';
 
-export const PRIORITY_COUNT = 3;
+const PRIORITY_COUNT = 3;
 
 /** Messages up to this size leave together: have, request and signalling, tens of bytes each, would cost an event each. */
 const SMALL_BYTES = 1024;

@@ -8,7 +8,7 @@ import {
   type SwarmMember,
 } from '@bootswarm/swarm-proto';
 
-export const PIECE_LENGTH = 65_536;
+const PIECE_LENGTH = 65_536;
 /** Whether the payload is what the image holds; the virtual world moves verdicts instead of bytes. */
 export type VirtualPayload = 'good' | 'bad';
 type Input = SwarmInput<VirtualPayload>;

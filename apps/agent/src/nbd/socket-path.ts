@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { errnoOf, OperatorError } from '@bootswarm/stdx';
 
 /** sockaddr_un.sun_path is 108 bytes with the terminating NUL. */
-export const SOCKET_PATH_LENGTH_MAX = 107;
+const SOCKET_PATH_LENGTH_MAX = 107;
 
 /** Makes `path` free to bind, removing a stale socket; throws OperatorError if it cannot be. */
 export async function claimSocketPath(path: string): Promise<void> {
