@@ -1,6 +1,7 @@
 /** The `bootswarm` command line: which commands there are, and how each of them ends. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import type { CliContext } from './cli-context.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommand, detachCommand } from './commands/attach.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -13,12 +14,6 @@ import { vmCommand } from './commands/vm.ts';
 import { withdrawCommand } from './commands/withdraw.ts';
 import { exitCodeOf, renderFailure } from './failure.ts';
 import { print, type Terminal } from './terminal.ts';
-
-/** What a command gets, and where it leaves an exit code other than 0 when it ends without an error. */
-export interface CliContext {
-  readonly terminal: Terminal;
-  exitCode: number;
-}
 
 /** Runs one command line (without node and script); resolves with the exit code, having written all there is to say. */
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { AgentOptions, FillMode } from '@bootswarm/agent';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';

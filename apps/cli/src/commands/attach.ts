@@ -1,7 +1,7 @@
 /** `bootswarm attach` and `detach`: an image as an NBD export of this node's agent. */
 import type { ExportInfo } from '@bootswarm/agent';
 import { Command } from 'commander';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { type AgentOptions, findAgent, withAgentOption } from '../daemons.ts';
 import { imagePath } from '../image-text.ts';
 import { print, printJson } from '../terminal.ts';

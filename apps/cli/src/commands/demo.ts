@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import type { DemoOptions } from '../demo/demo.ts';
 import { EXIT_FAILED } from '../failure.ts';
 import { print, printJson } from '../terminal.ts';

@@ -2,7 +2,7 @@
 import type { ImageSummary, SwarmSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
 import { describeLength, imagePath, shortId } from '../image-text.ts';
 import { left, renderTable, right } from '../table.ts';

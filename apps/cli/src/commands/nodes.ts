@@ -1,7 +1,7 @@
 /** `bootswarm nodes`: the agents that are connected to the tracker. */
 import type { NodeSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
 import { left, renderTable, right } from '../table.ts';
 import { print, printJson } from '../terminal.ts';

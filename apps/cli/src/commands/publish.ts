@@ -5,7 +5,7 @@ import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { ImageSummary, PublishEvent, PublishRequest } from '@bootswarm/tracker';
 import { Command, Option } from 'commander';
 import { adminToken } from '../admin-token.ts';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { findTracker, isThisHost, withTrackerOption } from '../daemons.ts';
 import type { HttpClient } from '../http-client.ts';
 import { describeLength } from '../image-text.ts';

@@ -2,7 +2,7 @@
 import type { AgentStatus, ImageStatus, VmStatus } from '@bootswarm/agent';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { type AgentOptions, findAgent, withAgentOption } from '../daemons.ts';
 import { left, renderTable, right } from '../table.ts';
 import { print, printJson } from '../terminal.ts';

@@ -1,7 +1,7 @@
 /** `bootswarm tracker`: runs the tracker and its origin in the foreground. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';

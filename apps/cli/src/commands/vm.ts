@@ -2,7 +2,7 @@
 import type { VmInfo, VmStatus } from '@bootswarm/agent';
 import { Command } from 'commander';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { type AgentOptions, findAgent, withAgentOption } from '../daemons.ts';
 import { shellCommand } from '../shell-command.ts';
 import { left, renderTable, right } from '../table.ts';

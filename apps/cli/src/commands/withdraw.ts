@@ -1,7 +1,7 @@
 /** `bootswarm withdraw`: takes an image out of the tracker's catalogue. */
 import { Command } from 'commander';
 import { adminToken } from '../admin-token.ts';
-import type { CliContext } from '../cli.ts';
+import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
 import { imagePath } from '../image-text.ts';
 import { print } from '../terminal.ts';
