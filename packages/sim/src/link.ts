@@ -9,6 +9,9 @@ import type { Segment, SegmentPool } from './segment.ts';
 import { type Lane, Turns } from './turns.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
+/** Uplink and downlink add up the same times in another order; the last bits are not worth an event. */
+const ROUNDING_MS = 1e-6;
+
 /** The segments of one flow that wait at one link. */
 export class LinkLane implements Lane<LinkLane> {
   readonly segments = new Fifo<Segment>();
@@ -67,8 +70,10 @@ export class Link {
   /** Returns whether the segment has passed already; otherwise the link will wake when it has. */
   #begin(segment: Segment, startedAt: number): boolean {
     segment.startedAt = startedAt;
-    this.#freeAt = startedAt + segment.bytes / this.rate;
-    if (this.#freeAt <= this.#clock.now) return true;
+    const passedAt = startedAt + segment.bytes / this.rate;
+    const isPassed = passedAt <= this.#clock.now + ROUNDING_MS;
+    this.#freeAt = isPassed ? Math.min(passedAt, this.#clock.now) : passedAt;
+    if (isPassed) return true;
     this.#passing = segment;
     this.#clock.at(this.#freeAt, this.#wake);
     return false;
