@@ -3,7 +3,13 @@ import { expect, test } from 'vitest';
 import { decodeSwarmView, encodeSwarmView } from '../src/swarm-view.ts';
 
 const address = { host: fc.string(), port: fc.integer({ min: 1, max: 65_535 }) };
-const member = fc.record({ node: fc.string(), zone: fc.string(), rack: fc.string(), ...address });
+const member = fc.record({
+  node: fc.string(),
+  zone: fc.string(),
+  rack: fc.string(),
+  place: fc.nat(),
+  ...address,
+});
 const view = fc.record({ members: fc.array(member), origins: fc.array(fc.record(address)) });
 const bytesOf = (value: unknown) => Buffer.from(JSON.stringify(value) ?? 'undefined');
 

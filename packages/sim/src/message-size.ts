@@ -3,6 +3,8 @@ import type { PeerMessage } from '@bootswarm/swarm-proto';
 
 /** Length prefix and id. */
 const FRAME = 5;
+/** Names of nodes here are about this long. */
+const NODE_NAME = 8;
 /** Extended messages carry a second id. */
 const EXTENDED = FRAME + 1;
 const PRIORITY = EXTENDED + 5;
@@ -13,7 +15,17 @@ export function bytesOfMessage(message: PeerMessage<unknown>, shapeBytes: number
     case 'piece':
       return FRAME + 8 + message.length;
     case 'request':
-      return FRAME + 12 + (message.pieceClass === 'fill' ? 0 : PRIORITY);
+      return (
+        FRAME +
+        12 +
+        (message.pieceClass === 'fill' ? 0 : PRIORITY) +
+        (message.failedLease === undefined ? 0 : 4)
+      );
+    case 'redirect':
+      return EXTENDED + 8 + NODE_NAME;
+    case 'ping':
+    case 'pong':
+      return EXTENDED + 1;
     case 'cancel':
     case 'reject':
       return FRAME + 12;

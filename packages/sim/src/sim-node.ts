@@ -4,6 +4,7 @@
  */
 import { Bitfield, type Random } from '@bootswarm/stdx';
 import {
+  MemberDirectory,
   type PeerIdentity,
   type PeerMessage,
   SwarmEngine,
@@ -98,7 +99,7 @@ export class SimNode implements GuestDisk {
     members: readonly SwarmMember[],
     origins: readonly { readonly host: string; readonly port: number }[],
   ): void {
-    this.input({ type: 'members', members, origins });
+    this.input({ type: 'members', members: new MemberDirectory(members), origins });
   }
 
   /** Nothing reaches the engine any more: the process is gone. */

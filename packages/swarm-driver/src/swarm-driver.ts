@@ -13,6 +13,7 @@ import type { PieceStore } from '@bootswarm/piece-store';
 import { Bitfield, Random } from '@bootswarm/stdx';
 import {
   type EngineSnapshot,
+  MemberDirectory,
   type PeerIdentity,
   SwarmEngine,
   type SwarmInput,
@@ -121,7 +122,7 @@ export class SwarmDriver {
     members: readonly SwarmMember[],
     origins: readonly { readonly host: string; readonly port: number }[],
   ): void {
-    this.handle({ type: 'members', members, origins });
+    this.handle({ type: 'members', members: new MemberDirectory(members), origins });
   }
 
   /** The store dropped a piece it had vouched for. */

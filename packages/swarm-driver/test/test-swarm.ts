@@ -45,6 +45,7 @@ export class TestSwarm {
   readonly image = testImage();
   readonly metainfo: Metainfo;
   readonly layer: PieceLayer;
+  #places = 0;
   readonly #open = new Set<() => Promise<void>>();
 
   constructor() {
@@ -98,7 +99,8 @@ export class TestSwarm {
       await store.close();
     };
     this.#open.add(close);
-    const member = { node, zone: 'z', rack: 'r', host: '127.0.0.1', port };
+    const place = this.#places++;
+    const member = { node, zone: 'z', rack: 'r', place, host: '127.0.0.1', port };
     return { driver, reader: new ImageReader(driver), member, directory: '', events, close };
   }
 

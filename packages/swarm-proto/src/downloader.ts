@@ -1,23 +1,26 @@
 /**
- * Gets pieces: demand at once, boot order next, then fill. Opens requests, takes answers, gives up on the silent, and asks a
- * second source when a guest has waited too long. Whom to ask is SourceChooser's decision, what to fill FillPicker's.
+ * Gets pieces: demand at once, boot order next, then fill. Opens requests and takes answers. Whom to ask is SourceChooser's
+ * decision, what to fill FillPicker's, and whom to give up Patrol's.
  */
+import { Bitfield } from '@bootswarm/stdx';
 import { Availability } from './availability.ts';
 import type { OriginReason } from './engine-io.ts';
 import { FillPicker } from './fill-picker.ts';
 import { type Flight, Flights } from './flights.ts';
+import { Frontier } from './frontier.ts';
 import type { Neighbours } from './neighbours.ts';
+import type { Lease } from './origin-leases.ts';
+import { Patrol } from './patrol.ts';
 import type { Peer } from './peer.ts';
 import type { PeerMessage, PieceClass } from './peer-message.ts';
+import { RelayTree } from './relay-tree.ts';
 import { type Choice, SourceChooser } from './source-chooser.ts';
 import type { SwarmState } from './swarm-state.ts';
 
 type PieceMessage<Payload> = Extract<PeerMessage<Payload>, { type: 'piece' }>;
 
-/** Sources asked for one piece at a time, hedges included. */
-const SOURCES_MAX = 3;
-/** Behind so many pieces whose source is busy, the rest wait unseen: to look at all of them at every event is quadratic. */
-const BUSY_MAX = 32;
+/** Behind so many pieces that cannot be asked for now, the rest wait unseen: to look at all at every event is quadratic. */
+const STUCK_MAX = 32;
 /** A peer that rejects this often in a row, of what it says it has, is asked for nothing for a while. */
 const REJECTS_IN_A_ROW_MAX = 8;
 
@@ -28,6 +31,10 @@ export class Downloader<Payload> {
   readonly #picker: FillPicker<Payload>;
   readonly availability: Availability;
   readonly flights = new Flights();
+  readonly patrol: Patrol<Payload>;
+  readonly #frontier = new Frontier();
+  /** Pieces that some boot order or read-ahead has named: others are on their way with them. */
+  readonly #expected: Bitfield;
   /** Of flights being verified. */
   readonly #payloads = new Map<number, { payload: Payload; isFromOrigin: boolean }>();
   /** Boot order still to be fetched; a cursor instead of shift(), since it can be long. */
@@ -46,7 +53,9 @@ export class Downloader<Payload> {
     this.availability = new Availability(state.shape.pieceCount);
     this.#chooser = new SourceChooser(state, neighbours);
     this.#picker = new FillPicker(state, this.availability, neighbours);
+    this.patrol = new Patrol(state, neighbours, this.flights, this.#chooser, this);
     const { have, limits, shape } = state;
+    this.#expected = new Bitfield(shape.pieceCount);
     const byBytes = Math.max(4, Math.floor(limits.prefetchBytesMax / shape.pieceLength));
     this.#prefetchMax = Math.min(limits.prefetchInFlightMax, byBytes);
     for (let index = have.nextClear(0); index >= 0; index = have.nextClear(index + 1)) {
@@ -66,6 +75,7 @@ export class Downloader<Payload> {
   prefetch(pieceIndexes: readonly number[]): void {
     this.#prefetchQueue = this.#prefetchQueue.slice(this.#prefetchNext).concat(pieceIndexes);
     this.#prefetchNext = 0;
+    for (const pieceIndex of pieceIndexes) this.#expected.set(pieceIndex);
   }
 
   demand(pieceIndex: number): void {
@@ -93,16 +103,18 @@ export class Downloader<Payload> {
 
   /** Opens as many requests as the pipelines take, most urgent class first. */
   schedule(): void {
-    let busy = 0;
+    let stuck = 0;
     for (const flight of this.flights.waiting) {
-      if (this.#assign(flight) === 'busy') busy += 1;
-      if (busy >= BUSY_MAX) break;
+      if (this.#assign(flight) !== 'ask') stuck += 1;
+      if (stuck >= STUCK_MAX) break;
     }
     while (this.#prefetchNext < this.#prefetchQueue.length && this.#hasPrefetchRoom()) {
       const pieceIndex = this.#prefetchQueue[this.#prefetchNext];
+      if (!this.#state.have.has(pieceIndex) && !this.flights.get(pieceIndex)) {
+        // Without any source it keeps its turn.
+        if (this.#assign(this.#begin(pieceIndex, 'boot-order')) === 'none') break;
+      }
       this.#prefetchNext += 1;
-      if (this.#state.have.has(pieceIndex) || this.flights.get(pieceIndex)) continue;
-      this.#assign(this.#begin(pieceIndex, 'boot-order'));
     }
     if (this.isFillEnabled) this.#fill();
   }
@@ -118,10 +130,13 @@ export class Downloader<Payload> {
       this.#state.stats.bytesWasted += length;
       return;
     }
+    const [first] = flight.asked;
+    if (peer.isOrigin && request && flight.isFirstTouch) this.#frontier.granted();
     this.#cancelOthers(flight, peer);
     this.flights.verify(flight);
     this.#state.emit({ type: 'verify', pieceIndex, peer: peer.id, payload });
     this.#payloads.set(pieceIndex, { payload, isFromOrigin: peer.isOrigin });
+    if (first !== undefined) this.patrol.onRace(first, peer);
   }
 
   /** The hash is right: verifying → storing, and the piece goes to those who wait. */
@@ -167,15 +182,27 @@ export class Downloader<Payload> {
     if (this.#state.have.clear(pieceIndex)) this.availability.list(pieceIndex);
   }
 
+  /** From the origin: somebody was sent the piece before us. Its reject follows. */
+  onRedirect(peer: Peer, pieceIndex: number, lease: Lease): void {
+    const flight = this.flights.get(pieceIndex);
+    if (!peer.isOrigin || flight === undefined || !flight.asked.includes(peer.id)) return;
+    if (flight.isFirstTouch) this.#frontier.redirected(this.#state.now);
+    flight.isFirstTouch = false;
+    flight.lease = lease;
+    flight.leasedAt = this.#state.now;
+    flight.isRedirected = true;
+  }
+
   onReject(peer: Peer, pieceIndex: number): void {
     if (peer.settle(pieceIndex) === undefined) return;
-    if (peer.has(pieceIndex)) {
+    if (peer.has(pieceIndex) && !peer.isOrigin) {
       peer.rejectsInARow += 1;
       if (peer.rejectsInARow >= REJECTS_IN_A_ROW_MAX) peer.isSnubbed = true;
     }
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined) return;
-    flight.refusedBy.push(peer.id);
+    if (!(peer.isOrigin && flight.isRedirected)) flight.refusedBy.push(peer.id);
+    if (peer.isOrigin) flight.isRedirected = false;
     this.flights.unask(flight, peer.id);
     this.#dropIfUnwanted(flight);
   }
@@ -194,43 +221,9 @@ export class Downloader<Payload> {
     }
   }
 
-  /** Looks for lateness: silent peers, late demand pieces, the last pieces of a fill. */
-  patrol(): void {
-    const { now, limits } = this.#state;
-    for (const peer of this.#state.peers.values()) {
-      const owed = oldestOwed(peer);
-      if (owed === undefined) continue;
-      const silentMs = now - Math.max(peer.progressAt, owed.sentAt);
-      if (silentMs > limits.deadPeerMs) {
-        this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
-      } else if (silentMs > limits.snubMs && !peer.isSnubbed) {
-        peer.isSnubbed = true;
-        this.abandon(peer, true);
-      }
-    }
-    const isEndgame = this.isFillEnabled && this.availability.listed === 0;
-    for (const flight of this.flights.values()) {
-      if (flight.state !== 'asked' || flight.asked.length >= SOURCES_MAX) continue;
-      if (flight.pieceClass === 'demand') this.#hedge(flight);
-      else if (isEndgame) this.#hedgeFill(flight);
-    }
-  }
-
-  #hedge(flight: Flight): void {
-    const { now, limits, peers } = this.#state;
-    const last = peers.get(flight.asked[flight.asked.length - 1]);
-    const lateAfter = last?.lateAfterMs(limits) ?? limits.hedgeMinMs;
-    if (now - flight.askedAt <= lateAfter) return;
-    const isOriginAllowed = now - flight.wantedAt > limits.originHedgeMs;
-    this.#carryOut(flight, this.#chooser.another(flight, isOriginAllowed));
-  }
-
-  #hedgeFill(flight: Flight): void {
-    const { now, limits, peers } = this.#state;
-    const last = peers.get(flight.asked[flight.asked.length - 1]);
-    if (now - flight.askedAt <= (last?.lateAfterMs(limits) ?? limits.hedgeMinMs)) return;
-    const holder = this.#chooser.holder(flight);
-    if (holder) this.#ask(flight, holder);
+  /** Everything of the fill has been asked for. */
+  get isEndgame(): boolean {
+    return this.isFillEnabled && this.availability.listed === 0;
   }
 
   #want(pieceIndex: number, pieceClass: PieceClass): Flight {
@@ -251,12 +244,30 @@ export class Downloader<Payload> {
   }
 
   #assign(flight: Flight): Choice['type'] | 'busy' {
+    const ahead = this.#mayAskAhead(flight) ? this.#chooser.ahead(flight) : undefined;
+    if (ahead) {
+      this.#frontier.tried(this.#state.now);
+      flight.isFirstTouch = true;
+      return this.carryOut(flight, ahead);
+    }
     let choice = this.#chooser.first(flight);
     if (choice.type === 'none' && this.#mayRetryRefused(flight)) {
       choice = this.#chooser.first(flight);
     }
     if (choice.type === 'none') this.#dropIfUnwanted(flight);
-    return this.#carryOut(flight, choice);
+    return this.carryOut(flight, choice);
+  }
+
+  /** A guest of ours is the first we know of to want it, and it was not asked of the origin before. */
+  #mayAskAhead(flight: Flight): boolean {
+    const { tree } = this.#neighbours;
+    return (
+      tree?.isRoot(RelayTree.stripeOf(flight.pieceIndex)) === false &&
+      flight.isDemanded &&
+      flight.lease === undefined &&
+      !this.#expected.has(flight.pieceIndex) &&
+      this.#frontier.mayAskFirst(this.#state.now)
+    );
   }
 
   /** Every source has refused it: they are asked again, but not at once, lest we spin. */
@@ -268,7 +279,7 @@ export class Downloader<Payload> {
   }
 
   /** busy: its best source is asked for enough; to go past it, to the origin in the end, would cost all more than the wait. */
-  #carryOut(flight: Flight, choice: Choice): Choice['type'] | 'busy' {
+  carryOut(flight: Flight, choice: Choice): Choice['type'] | 'busy' {
     if (choice.type !== 'ask') return choice.type;
     if (choice.peer.requests.size >= this.#state.limits.demandInFlightMax) return 'busy';
     this.#ask(flight, choice.peer, choice.originReason);
@@ -281,7 +292,9 @@ export class Downloader<Payload> {
     peer.asked({ pieceIndex, length, sentAt: this.#state.now });
     this.flights.ask(flight, peer.id, this.#state.now);
     if (originReason) this.#state.stats.originRequests[originReason] += 1;
-    this.#state.send(peer, { type: 'request', pieceIndex, offset: 0, length, pieceClass });
+    const request = { type: 'request', pieceIndex, offset: 0, length, pieceClass } as const;
+    const failedLease = peer.isOrigin ? flight.lease?.number : undefined;
+    this.#state.send(peer, failedLease === undefined ? request : { ...request, failedLease });
   }
 
   #cancelOthers(flight: Flight, sender: Peer): void {
@@ -305,7 +318,8 @@ export class Downloader<Payload> {
   }
 
   #hasPrefetchRoom(): boolean {
-    return this.flights.prefetchAsked + this.flights.storing < this.#prefetchMax;
+    const { prefetchAsked, storing, waiting } = this.flights;
+    return prefetchAsked + storing + waiting.size < this.#prefetchMax;
   }
 
   #fill(): void {
@@ -315,7 +329,7 @@ export class Downloader<Payload> {
       if (pick === undefined) break;
       this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer);
     }
-    const origin = this.#neighbours.origins.find((peer) => peer.isServing);
+    const origin = this.#neighbours.origins.find((peer) => peer.isServing(now));
     if (origin === undefined) {
       this.#reachOriginForFill();
       return;
@@ -337,10 +351,4 @@ export class Downloader<Payload> {
       this.availability.bucketSize(0) > 0 && this.#neighbours.origins.length === 0;
     if (isNobodyElse) this.#neighbours.reachOrigin();
   }
-}
-
-/** The oldest request for a piece the peer has: for others it may rightly keep us waiting. */
-function oldestOwed(peer: Peer): { readonly sentAt: number } | undefined {
-  for (const request of peer.requests.values()) if (peer.has(request.pieceIndex)) return request;
-  return undefined;
 }

@@ -3,6 +3,7 @@
  * each handle() the driver drains poll(); an effect's outcome, where it has one, is a later input.
  */
 import type { Bitfield } from '@bootswarm/stdx';
+import type { MemberDirectory } from './member-directory.ts';
 import type { PeerIdentity, PeerMessage, PieceClass } from './peer-message.ts';
 
 /** A wire, numbered by the driver; never reused. */
@@ -13,6 +14,8 @@ export interface SwarmMember {
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
+  /** Index among the members of its zone; dense but for the moment between two epochs. */
+  readonly place: number;
   readonly host: string;
   readonly port: number;
 }
@@ -60,8 +63,8 @@ export type SwarmInput<Payload> =
     }
   | {
       readonly type: 'members';
-      /** In the tracker's order, ourselves included. */
-      readonly members: readonly SwarmMember[];
+      /** Ourselves included, once the tracker has us. */
+      readonly members: MemberDirectory;
       readonly origins: readonly { readonly host: string; readonly port: number }[];
     }
   /** The time timeout() named has come. */
@@ -94,6 +97,8 @@ export type SwarmEffect<Payload> =
       readonly isPrefetch: boolean;
     }
   | { readonly type: 'dial'; readonly key: string; readonly host: string; readonly port: number }
+  /** Tell the tracker: these members do not answer, or hold up what they relay. Each at most once in suspectMs. */
+  | { readonly type: 'suspect'; readonly nodes: readonly string[] }
   | { readonly type: 'disconnect'; readonly peer: PeerId; readonly code: string };
 
 /** Why a piece was asked of the origin although it is the most precious of all sources. */
@@ -104,6 +109,10 @@ export type OriginReason =
   | 'no-holder'
   /** Every source the tree names is unreachable. */
   | 'sources-unreachable'
+  /** Our guest is the first in the swarm to want it: the way through the trees would only be longer. */
+  | 'first-touch'
+  /** The node that the origin named instead of itself does not give it. */
+  | 'lease-failed'
   /** A guest has waited too long for those asked before. */
   | 'holder-late'
   /** Somebody sent a wrong piece, or refused it. */
@@ -120,6 +129,8 @@ export interface SwarmStats {
   bytesWasted: number;
   piecesRefuted: number;
   originRequests: Record<OriginReason, number>;
+  /** Second sources asked because the first was late. */
+  hedges: number;
 }
 
 export interface EngineSnapshot {

@@ -1,6 +1,7 @@
 /**
  * Chooses what to fetch when no guest is waiting: the rarest piece among the peers' that any of them can send now; of what nobody
- * has yet, this node's share from the origin, so that together the nodes take each piece from it once.
+ * has yet, this node's share from the origin, so that together the nodes take each piece from it once. From other zones a node
+ * takes its own share only, so that each zone takes a piece across once.
  */
 import type { Availability } from './availability.ts';
 import type { Neighbours } from './neighbours.ts';
@@ -38,7 +39,7 @@ export class FillPicker<Payload> {
     const roomy: Peer[] = [];
     let seeders = 0;
     for (const peer of this.#state.peers.values()) {
-      if (peer.isOrigin || !peer.isServing) continue;
+      if (peer.isOrigin || !peer.isServing(this.#state.now)) continue;
       if (!peer.hasRoom(this.#state.shape.pieceLength, this.#state.limits)) continue;
       roomy.push(peer);
       if (peer.isSeeder) seeders += 1;
@@ -51,7 +52,7 @@ export class FillPicker<Payload> {
       const start = this.#state.random.below(size);
       for (let n = 0; n < size && looks > 0; n += 1, looks -= 1) {
         const pieceIndex = this.#availability.at(count, (start + n) % size);
-        const peer = soonest(roomy, pieceIndex, this.#state.lengthOf(pieceIndex));
+        const peer = this.#soonest(roomy, pieceIndex);
         if (peer) return { pieceIndex, peer };
       }
     }
@@ -61,14 +62,14 @@ export class FillPicker<Payload> {
   /** The next piece of our share that nobody but the origin has. Looks at a bounded number of pieces per call. */
   fromOrigin(origin: Peer): FillPick | undefined {
     const { tree } = this.#neighbours;
-    if (tree === undefined) return undefined;
+    if (tree === undefined || !tree.isFirstZone) return undefined;
     const { pieceCount } = this.#state.shape;
     for (let looks = SHARE_LOOKS_MAX; looks > 0; looks -= 1) {
-      if (this.#shareCursor % tree.fillStep !== tree.self || this.#shareCursor >= pieceCount) {
-        this.#shareCursor = tree.self;
+      if (!tree.isOwnShare(this.#shareCursor) || this.#shareCursor >= pieceCount) {
+        this.#shareCursor = tree.place;
       }
       const pieceIndex = this.#shareCursor;
-      this.#shareCursor += tree.fillStep;
+      this.#shareCursor += tree.shareStep;
       if (pieceIndex >= pieceCount) return undefined;
       if (this.#isWithOriginOnly(pieceIndex)) return { pieceIndex, peer: origin };
     }
@@ -86,18 +87,21 @@ export class FillPicker<Payload> {
   #isWithOriginOnly(pieceIndex: number): boolean {
     return this.#availability.isListed(pieceIndex) && this.#availability.count(pieceIndex) === 0;
   }
-}
 
-function soonest(peers: readonly Peer[], pieceIndex: number, length: number): Peer | undefined {
-  let best: Peer | undefined;
-  let bestMs = Infinity;
-  for (const peer of peers) {
-    if (!peer.has(pieceIndex)) continue;
-    const finishMs = peer.finishMs(length);
-    if (finishMs < bestMs) {
-      best = peer;
-      bestMs = finishMs;
+  #soonest(peers: readonly Peer[], pieceIndex: number): Peer | undefined {
+    const length = this.#state.lengthOf(pieceIndex);
+    const isOwnShare = this.#neighbours.tree?.isOwnShare(pieceIndex) ?? true;
+    let best: Peer | undefined;
+    let bestMs = Infinity;
+    for (const peer of peers) {
+      if (!peer.has(pieceIndex)) continue;
+      if (peer.isOurs && !isOwnShare && !this.#neighbours.isNear(peer)) continue;
+      const finishMs = peer.finishMs(length);
+      if (finishMs < bestMs) {
+        best = peer;
+        bestMs = finishMs;
+      }
     }
+    return best;
   }
-  return best;
 }

@@ -4,6 +4,7 @@
  */
 import { assert } from '@bootswarm/stdx';
 import type { PeerId } from './engine-io.ts';
+import type { Lease } from './origin-leases.ts';
 import { classRank } from './peer.ts';
 import type { PieceClass } from './peer-message.ts';
 
@@ -20,6 +21,13 @@ export interface Flight {
   readonly asked: PeerId[];
   /** Peers that rejected it or sent it wrong: not asked again in this flight. */
   readonly refusedBy: PeerId[];
+  /** Whom the origin named instead of itself, and when. */
+  lease: Lease | undefined;
+  leasedAt: number;
+  /** The origin has named somebody and its reject is still to come. */
+  isRedirected: boolean;
+  /** The origin was asked out of turn, as nobody was known to want it before. */
+  isFirstTouch: boolean;
   /** A guest of this node waits. */
   isDemanded: boolean;
   /** Requests of peers that we keep open for it. */
@@ -82,6 +90,10 @@ export class Flights {
       state: 'waiting',
       asked: [],
       refusedBy: [],
+      lease: undefined,
+      leasedAt: now,
+      isRedirected: false,
+      isFirstTouch: false,
       isDemanded: false,
       holders: 0,
       wantedAt: now,

@@ -8,12 +8,12 @@ export type {
   SwarmStats,
 } from './engine-io.ts';
 export { DEFAULT_LIMITS, type SwarmLimits } from './limits.ts';
+export { MemberDirectory } from './member-directory.ts';
 export {
   type PeerIdentity,
   type PeerMessage,
   PIECE_CLASSES,
   type PieceClass,
 } from './peer-message.ts';
-export { RelayTree, STRIPES } from './relay-tree.ts';
 export { SwarmEngine, type SwarmEngineOptions } from './swarm-engine.ts';
 export type { SwarmShape } from './swarm-state.ts';

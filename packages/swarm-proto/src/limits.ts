@@ -25,13 +25,25 @@ export interface SwarmLimits {
   readonly pipelineMs: number;
   /** A demand piece is asked of a second source after max(2 × the peer's usual latency, this). */
   readonly hedgeMinMs: number;
+  /** Second sources asked, over time and at once: lateness of everything at once is a queue, which more requests lengthen. */
+  readonly hedgesPerSecond: number;
+  readonly hedgesBurst: number;
   /** A demand piece goes to the origin beside its tree only after this: lateness in a storm is queues, not death. */
   readonly originHedgeMs: number;
-  /** A peer that owes us pieces and has sent nothing for this long is snubbed: asked for nothing until it sends. */
+  /** A peer of ours that owes us pieces is asked whether it is there when it has been silent for this long, … */
+  readonly probeAfterMs: number;
+  /** … and left, until it is heard again, when it has not answered after this: a busy event loop may take tens of ms. */
+  readonly probeTimeoutMs: number;
+  /** A foreign peer that owes us pieces and has sent nothing for this long is snubbed: asked for nothing until it sends. */
   readonly snubMs: number;
-  /** A peer that owes us pieces and has sent nothing for this long is left. */
+  /** A peer that owes us pieces and has sent nothing for this long is disconnected. */
   readonly deadPeerMs: number;
-  /** How long a demand piece waits for a parent that is being dialled before it tries the next source. */
+  /** A peer that lost this many hedged races in a row is too slow for what it relays, and avoided for avoidMs. */
+  readonly racesLostMax: number;
+  readonly avoidMs: number;
+  /** The tracker is told of one member at most once in this time. */
+  readonly suspectMs: number;
+  /** How long a piece waits for a source that is being dialled before it tries the next. */
   readonly dialGraceMs: number;
   /** A piece that every source has refused is asked for again after this. */
   readonly retryRefusedMs: number;
@@ -42,6 +54,10 @@ export interface SwarmLimits {
   readonly requestsHeldMax: number;
   /** Uploads of one peer handed to the driver and not yet done; bounds store reads in flight. */
   readonly uploadsInHandMax: number;
+  /** The same over all peers: what a demand of any of them, or of our own guests, may have to wait behind. */
+  readonly uploadsInHandTotalMax: number;
+  /** Bytes handed to the driver for upload, per ms: the origin's cap on what it reads. */
+  readonly uploadBytesPerMs: number;
   /** New pieces are announced together after this long: 1 message instead of up to 200 at 1 Gbit/s and 64 KiB. */
   readonly haveBatchMs: number;
   /** Pieces in one announcement (peer-wire accepts as many). */
@@ -66,16 +82,25 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   requestsInFlightMax: 64,
   demandInFlightMax: 128,
   pipelineMs: 50,
-  hedgeMinMs: 250,
-  originHedgeMs: 2_000,
+  hedgeMinMs: 100,
+  hedgesPerSecond: 100,
+  hedgesBurst: 32,
+  originHedgeMs: 500,
+  probeAfterMs: 100,
+  probeTimeoutMs: 150,
   snubMs: 3_000,
   deadPeerMs: 30_000,
-  dialGraceMs: 500,
+  racesLostMax: 2,
+  avoidMs: 5_000,
+  suspectMs: 10_000,
+  dialGraceMs: 100,
   retryRefusedMs: 250,
   redialMinMs: 500,
   redialMaxMs: 30_000,
   requestsHeldMax: 256,
   uploadsInHandMax: 8,
+  uploadsInHandTotalMax: 16,
+  uploadBytesPerMs: Infinity,
   haveBatchMs: 50,
   haveBatchMax: 1_024,
   uploadSlots: 5,

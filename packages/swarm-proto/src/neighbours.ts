@@ -2,13 +2,15 @@
  * Which nodes we keep wires to: parents in the relay tree, the origin when we are a root, and a few others spread over the
  * member order for rarest-first. Dials, waits longer after each failure, and settles on one wire when two nodes dial each other.
  */
-import type { SwarmMember } from './engine-io.ts';
+import { MemberDirectory } from './member-directory.ts';
 import type { Peer } from './peer.ts';
-import { RelayTree, STRIPES } from './relay-tree.ts';
+import { RelayTree, type StripeSources } from './relay-tree.ts';
 import type { SwarmState } from './swarm-state.ts';
 
 interface Contact {
   readonly key: string;
+  /** Undefined for an origin. */
+  readonly node: string | undefined;
   readonly host: string;
   readonly port: number;
   state: 'idle' | 'dialling' | 'connected';
@@ -21,14 +23,16 @@ interface Contact {
 
 export class Neighbours<Payload> {
   readonly #state: SwarmState<Payload>;
-  #members: readonly SwarmMember[] = [];
+  #members = MemberDirectory.EMPTY;
+  /** Origins, and members that we want a wire to or have tried to reach: never all members. */
   readonly #contacts = new Map<string, Contact>();
   readonly #bannedUntil = new Map<string, number>();
   /** The open wire to each node of ours; origins are not nodes. */
   readonly #byNode = new Map<string, Peer>();
   #tree: RelayTree | undefined;
-  #sources: readonly (readonly string[])[] = [];
+  readonly #origins: Peer[] = [];
   #nextDialAt = Infinity;
+  readonly #suspectedAt = new Map<string, number>();
 
   constructor(state: SwarmState<Payload>) {
     this.#state = state;
@@ -44,30 +48,42 @@ export class Neighbours<Payload> {
     return this.#tree;
   }
 
-  get origins(): Peer[] {
-    const origins: Peer[] = [];
-    for (const peer of this.#state.peers.values()) if (peer.isOrigin) origins.push(peer);
-    return origins;
+  /** Open wires to origins. */
+  get origins(): readonly Peer[] {
+    return this.#origins;
   }
 
   setMembers(
-    members: readonly SwarmMember[],
+    members: MemberDirectory,
     origins: readonly { readonly host: string; readonly port: number }[],
   ): void {
     this.#members = members;
-    const self = members.findIndex((member) => member.node === this.#state.node);
-    this.#tree = self < 0 ? undefined : new RelayTree(members.length, self);
-    this.#sources = Array.from({ length: STRIPES }, (_, stripe) =>
-      (this.#tree?.sources(stripe) ?? []).map((index) => members[index].node),
-    );
-    this.#retainContacts(members, origins);
-    this.#markWanted(self);
+    this.#tree = RelayTree.of(members, this.#state.node);
+    this.#retainContacts(origins);
+    this.#markWanted();
     this.dialDue();
   }
 
-  /** Nodes to ask for a piece, best first; see RelayTree.sources. */
-  sourcesOf(pieceIndex: number): readonly string[] {
-    return this.#sources[RelayTree.stripeOf(pieceIndex)] ?? [];
+  /** Nodes to ask for a piece, best first. */
+  sourcesOf(pieceIndex: number): StripeSources {
+    return this.#tree?.sources[RelayTree.stripeOf(pieceIndex)] ?? NO_SOURCES;
+  }
+
+  /** Whether a peer is in our zone, as the tracker has it, or else as it says. Foreign peers are elsewhere. */
+  isNear(peer: Peer): boolean {
+    const { node } = peer;
+    if (node === undefined) return false;
+    const own = this.#members.find(this.#state.node)?.zone;
+    return own === undefined || own === (this.#members.find(node)?.zone ?? peer.zone);
+  }
+
+  /** Has the tracker told, now and then, that a member does not answer or holds up what it relays. */
+  suspect(node: string): void {
+    const { now, limits } = this.#state;
+    if (this.#members.find(node) === undefined) return;
+    if (now - (this.#suspectedAt.get(node) ?? Number.NEGATIVE_INFINITY) < limits.suspectMs) return;
+    this.#suspectedAt.set(node, now);
+    this.#state.emit({ type: 'suspect', nodes: [node] });
   }
 
   /** The open wire to a node, if any. */
@@ -75,16 +91,17 @@ export class Neighbours<Payload> {
     return this.#byNode.get(node);
   }
 
-  /** Asks for a wire to a node; false when it is not to be had now. */
+  /** Asks for a wire to a node; true when it is worth waiting for: it is on its way, and did not fail before. */
   reach(node: string): boolean {
-    return this.#dial(this.#contacts.get(nodeKey(node)));
+    const contact = this.#contactOf(node);
+    return this.#dial(contact) && contact!.failures === 0;
   }
 
   /** Asks for a wire to any origin; false when none is to be had now. */
   reachOrigin(): boolean {
     let isComing = false;
     for (const contact of this.#contacts.values()) {
-      if (contact.key.startsWith('origin:') && this.#dial(contact)) isComing = true;
+      if (contact.node === undefined && this.#dial(contact)) isComing = true;
     }
     return isComing;
   }
@@ -100,6 +117,7 @@ export class Neighbours<Payload> {
       contact.state = 'connected';
       contact.failures = 0;
     }
+    if (peer.isOrigin) this.#origins.push(peer);
     if (node === undefined || peer.isOrigin) return {};
     if (node === this.#state.node) return { refuse: 'self-connection' };
     if ((this.#bannedUntil.get(node) ?? 0) > this.#state.now) return { refuse: 'banned' };
@@ -119,6 +137,8 @@ export class Neighbours<Payload> {
 
   onGone(peer: Peer): void {
     const { node } = peer;
+    const origin = this.#origins.indexOf(peer);
+    if (origin >= 0) this.#origins.splice(origin, 1);
     if (node !== undefined && this.#byNode.get(node) === peer) this.#byNode.delete(node);
     if (peer.dialled !== undefined) this.onDialFailed(peer.dialled);
   }
@@ -130,6 +150,7 @@ export class Neighbours<Payload> {
     contact.state = 'idle';
     const pause = Math.min(limits.redialMaxMs, limits.redialMinMs * 2 ** contact.failures);
     contact.failures += 1;
+    if (contact.isWanted && contact.node !== undefined) this.suspect(contact.node);
     contact.retryAt = now + pause * (0.5 + random.float());
     if (contact.isWanted) this.#nextDialAt = Math.min(this.#nextDialAt, contact.retryAt);
   }
@@ -154,8 +175,9 @@ export class Neighbours<Payload> {
     if (contact.state !== 'idle' || this.#isConnected(contact)) return true;
     const { now, peers, limits } = this.#state;
     if (contact.retryAt > now) return false;
-    if ((this.#bannedUntil.get(contact.key.slice('node:'.length)) ?? 0) > now) {
-      contact.retryAt = this.#bannedUntil.get(contact.key.slice('node:'.length))!;
+    const bannedUntil = this.#bannedUntil.get(contact.node ?? '') ?? 0;
+    if (bannedUntil > now) {
+      contact.retryAt = bannedUntil;
       return false;
     }
     if (peers.size >= limits.peersMax) {
@@ -168,47 +190,72 @@ export class Neighbours<Payload> {
   }
 
   #isConnected(contact: Contact): boolean {
-    return contact.key.startsWith('node:') && this.#byNode.has(contact.key.slice('node:'.length));
+    return contact.node !== undefined && this.#byNode.has(contact.node);
   }
 
-  #retainContacts(
-    members: readonly SwarmMember[],
-    origins: readonly { readonly host: string; readonly port: number }[],
-  ): void {
-    const keys = new Set<string>();
-    const retain = (key: string, host: string, port: number): void => {
-      keys.add(key);
-      const known = this.#contacts.get(key);
-      if (known && known.host === host && known.port === port) return;
-      const state = known?.state === 'connected' ? 'connected' : 'idle';
-      this.#contacts.set(key, { key, host, port, state, retryAt: 0, failures: 0, isWanted: false });
-    };
-    for (const { node, host, port } of members) {
-      if (node !== this.#state.node) retain(nodeKey(node), host, port);
+  #retainContacts(origins: readonly { readonly host: string; readonly port: number }[]): void {
+    const originKeys = new Set<string>();
+    for (const { host, port } of origins) {
+      const key = `origin:${host}:${port}`;
+      originKeys.add(key);
+      if (!this.#contacts.has(key)) this.#contacts.set(key, newContact(key, undefined, host, port));
     }
-    for (const { host, port } of origins) retain(`origin:${host}:${port}`, host, port);
-    for (const key of this.#contacts.keys()) if (!keys.has(key)) this.#contacts.delete(key);
+    for (const [key, { node, host, port }] of this.#contacts) {
+      const member = node === undefined ? undefined : this.#members.find(node);
+      const isThere = node === undefined ? originKeys.has(key) : member !== undefined;
+      const hasMoved = member !== undefined && (member.host !== host || member.port !== port);
+      if (!isThere || hasMoved) this.#contacts.delete(key);
+    }
+    for (const node of this.#suspectedAt.keys()) {
+      if (this.#members.find(node) === undefined) this.#suspectedAt.delete(node);
+    }
   }
 
-  #markWanted(self: number): void {
-    for (const contact of this.#contacts.values()) contact.isWanted = false;
-    const isRoot = this.#tree !== undefined && this.#sources.some((each) => each.length === 0);
+  /** Of a member other than ourselves. */
+  #contactOf(node: string): Contact | undefined {
+    const key = nodeKey(node);
+    const known = this.#contacts.get(key);
+    if (known !== undefined) return known;
+    const member = node === this.#state.node ? undefined : this.#members.find(node);
+    if (member === undefined) return undefined;
+    const contact = newContact(key, node, member.host, member.port);
+    if (this.#byNode.get(node)?.dialled === key) contact.state = 'connected';
+    this.#contacts.set(key, contact);
+    return contact;
+  }
+
+  #markWanted(): void {
+    const tree = this.#tree;
+    const isRoot = tree?.sources.some(({ inZone, elsewhere }) => !inZone[0] && !elsewhere[0]);
     for (const contact of this.#contacts.values()) {
-      if (contact.key.startsWith('origin:')) contact.isWanted = isRoot || this.#tree === undefined;
+      contact.isWanted = contact.node === undefined && isRoot !== false;
     }
-    const want = (node: string): void => {
-      const contact = this.#contacts.get(nodeKey(node));
+    const want = (node: string | undefined): void => {
+      const contact = node === undefined ? undefined : this.#contactOf(node);
       if (contact) contact.isWanted = true;
     };
-    for (const [parent] of this.#sources) if (parent !== undefined) want(parent);
-    // Doubling steps along the order: few wires each, and any two nodes are a few hops apart.
-    const count = this.#members.length;
+    for (const { inZone, elsewhere } of tree?.sources ?? []) want(inZone[0] ?? elsewhere[0]);
+    // Doubling steps along the zone: few wires each, and any two nodes are a few hops apart.
+    const inZone = this.#members.zones[tree?.zone ?? 0] ?? [];
     let chosen = 0;
-    for (let step = 1; step < count && chosen < this.#state.limits.neighboursWanted; step *= 2) {
-      want(this.#members[(Math.max(self, 0) + step) % count].node);
+    for (let step = 1; step < inZone.length; step *= 2) {
+      if (chosen === this.#state.limits.neighboursWanted) break;
+      want(inZone[((tree?.place ?? 0) + step) % inZone.length].node);
       chosen += 1;
     }
+    for (const [key, contact] of this.#contacts) {
+      if (!contact.isWanted && contact.node !== undefined && contact.state === 'idle') {
+        // What is no longer wanted and failed lately is remembered until its pause is over.
+        if (contact.retryAt <= this.#state.now) this.#contacts.delete(key);
+      }
+    }
   }
+}
+
+const NO_SOURCES: StripeSources = { inZone: [], elsewhere: [] };
+
+function newContact(key: string, node: string | undefined, host: string, port: number): Contact {
+  return { key, node, host, port, state: 'idle', retryAt: 0, failures: 0, isWanted: false };
 }
 
 function nodeKey(node: string): string {

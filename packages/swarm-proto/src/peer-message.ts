@@ -29,7 +29,22 @@ export type PeerMessage<Payload> =
       readonly offset: number;
       readonly length: number;
       readonly pieceClass: PieceClass;
+      /** To the origin: the number of its lease whose holder has failed us, if it has redirected us before. */
+      readonly failedLease?: number;
     }
+  /**
+   * From the origin, just before it rejects a request: this node has been sent the piece, ask it. `lease` tells this holder
+   * from those before it.
+   */
+  | {
+      readonly type: 'redirect';
+      readonly pieceIndex: number;
+      readonly lease: number;
+      readonly node: string;
+    }
+  /** Are you there? Asked of one of ours that is late and silent; answered at once, before any piece. */
+  | { readonly type: 'ping' }
+  | { readonly type: 'pong' }
   /** Moves an outstanding request of ours to another class (a guest now waits for what was prefetch). */
   | { readonly type: 'priority'; readonly pieceIndex: number; readonly pieceClass: PieceClass }
   | {

@@ -15,6 +15,8 @@ export interface Request {
 
 /** Assumed before anything is measured: 12.5 MB/s, a tenth of 1 Gbit/s. */
 const RATE_UNKNOWN_BYTES_PER_MS = 12_500;
+/** Answers in which a best latency that is not reached any more is forgotten. */
+const BEST_FORGOTTEN_IN = 64;
 /** Assumed round trip before anything is measured. */
 const LATENCY_UNKNOWN_MS = 5;
 
@@ -38,7 +40,16 @@ export class Peer {
   bytesOutstanding = 0;
   /** When it last sent a piece, or when it was last asked while owing nothing. */
   progressAt = 0;
+  /** When it last sent anything at all. */
+  heardAt = 0;
+  /** When it was asked whether it is there; 0 when it has been heard since. */
+  probedAt = 0;
+  /** Silent although asked whether it is there: asked for nothing until it is heard again. */
   isSnubbed = false;
+  /** Pieces of which it was the first source and a second one was faster, since it last was first. */
+  racesLost = 0;
+  /** Too slow for what it promised: asked for nothing before this. */
+  avoidedUntil = 0;
   rejectsInARow = 0;
   readonly download = new RateMeter();
   /** Running mean of the time from request to piece, and of its deviation. */
@@ -74,19 +85,30 @@ export class Peer {
     return this.identity.kind === 'ours' ? this.identity.node : undefined;
   }
 
+  get zone(): string | undefined {
+    return this.identity.kind === 'ours' ? this.identity.zone : undefined;
+  }
+
   has(pieceIndex: number): boolean {
     return this.isSeeder || this.have.has(pieceIndex);
   }
 
-  /** Can be asked for a piece it has: answering, and willing. */
-  get isServing(): boolean {
-    return !this.peerIsChoking && !this.isSnubbed;
+  /** Can be asked for a piece: willing, answering, and not known to be slow. */
+  isServing(now: number): boolean {
+    return !this.peerIsChoking && !this.isSnubbed && this.avoidedUntil <= now;
+  }
+
+  /** It sent something. */
+  heard(now: number): void {
+    this.heardAt = now;
+    this.probedAt = 0;
+    this.isSnubbed = false;
   }
 
   /** Milliseconds until a piece of `length` asked for now would be here. */
   finishMs(length: number): number {
     const rate = this.download.bytesPerMs || RATE_UNKNOWN_BYTES_PER_MS;
-    return this.latencyMs + (this.bytesOutstanding + length) / rate;
+    return this.latencyBestMs + (this.bytesOutstanding + length) / rate;
   }
 
   /** Whether one more prefetch request keeps the pipe full without building a queue in front of a demand piece. */
@@ -125,10 +147,13 @@ export class Peer {
     const error = latency - this.latencyMs;
     this.latencyMs += error / 8;
     this.latencyDeviationMs += (Math.abs(error) - this.latencyDeviationMs) / 4;
-    this.latencyBestMs = Math.min(this.latencyBestMs, latency);
+    // What was best once is believed a little less with every answer that is not.
+    this.latencyBestMs = Math.min(
+      latency,
+      this.latencyBestMs + (latency - this.latencyBestMs) / BEST_FORGOTTEN_IN,
+    );
     this.bytesReceived += request.length;
     this.progressAt = now;
-    this.isSnubbed = false;
   }
 
   /** After this a demand piece is late: about twice the 95th percentile of this peer's answers. */

@@ -1,24 +1,45 @@
 /**
  * Which node relays which piece to which: from one member order every node computes the same trees, so that the origin
- * sends a piece to one node only. Striped trees after SplitStream: piece p belongs to stripe p mod STRIPES; in a stripe
- * only the nodes whose index mod STRIPES is the stripe are interior, so each node relays about one copy. Decides who should
- * be asked, in what order; whether they are connected or alive is the caller's business.
+ * sends a piece to one node only and each zone takes it across once. Striped trees after SplitStream: piece p belongs to
+ * stripe p mod STRIPES; in a stripe half of a zone's nodes relay, so each node relays about one copy. Decides who should be asked,
+ * in what order; whether they are connected or alive is the caller's business.
  */
+import type { SwarmMember } from './engine-io.ts';
+import type { MemberDirectory } from './member-directory.ts';
+import { STRIPES, StripeSlots } from './stripe-slots.ts';
 
-/**
- * Two: each more costs depth and gains nothing (simulated, 1,000 nodes, pure transfer: 1.07 / 1.09 / 1.13 × the limit for
- * 2 / 4 / 8).
- */
-export const STRIPES = 2;
+/** Stand-ins for the parent, and for each of its ancestors. */
+const SIDEWAYS_OF_PARENT = 3;
+const SIDEWAYS_ABOVE = 1;
+
+/** Names of nodes to ask for the pieces of one stripe, best first. */
+export interface StripeSources {
+  /** In our zone: the parent, those beside it (sideways before up: orphans must not load the root), then upwards alike. */
+  readonly inZone: readonly string[];
+  /** For the zone's root, or when nobody in the zone answers: the root of the zone above and those below it. */
+  readonly elsewhere: readonly string[];
+}
 
 export class RelayTree {
-  readonly #memberCount: number;
-  readonly #self: number;
+  readonly #zones: readonly (readonly SwarmMember[])[];
+  readonly #zone: number;
+  readonly #place: number;
+  readonly sources: readonly StripeSources[];
 
-  /** `self` is our index in the member order. */
-  constructor(memberCount: number, self: number) {
-    this.#memberCount = memberCount;
-    this.#self = self;
+  /** Undefined when `node` is not among the members. */
+  static of(members: MemberDirectory, node: string): RelayTree | undefined {
+    const standing = members.standing(node);
+    return standing && new RelayTree(members.zones, standing.zone, standing.rank);
+  }
+
+  private constructor(zones: readonly (readonly SwarmMember[])[], zone: number, place: number) {
+    this.#zones = zones;
+    this.#zone = zone;
+    this.#place = place;
+    this.sources = Array.from({ length: STRIPES }, (_, stripe) => ({
+      inZone: this.#inZone(stripe),
+      elsewhere: this.#elsewhere(stripe),
+    }));
   }
 
   static stripeOf(pieceIndex: number): number {
@@ -27,84 +48,55 @@ export class RelayTree {
 
   /** Whether we fetch this stripe from the origin for everybody. */
   isRoot(stripe: number): boolean {
-    return this.#rankOf(stripe, this.#self) === 0;
+    return this.#zone === 0 && this.#slots(this.#zone, stripe).slotOf(this.#place) === 0;
   }
 
-  /**
-   * Members to ask for a piece of this stripe, best first: the parent, its neighbours at the same depth (sideways before
-   * up: an orphan must not load the root), then the ancestors. Empty for the root. At most sources + depth entries.
-   */
-  sources(stripe: number): number[] {
-    const rank = this.#rankOf(stripe, this.#self);
-    if (rank === 0) return [];
-    const parent = parentRank(rank);
-    const ranks = [parent];
-    // The interior ranks at the parent's depth are consecutive; the two next to the parent stand in for it.
-    for (const sideways of [parent - 1, parent + 1]) {
-      if (
-        sideways > 0 &&
-        depthOf(sideways) === depthOf(parent) &&
-        this.#isInterior(stripe, sideways) &&
-        sideways !== rank
-      ) {
-        ranks.push(sideways);
-      }
+  /** Whether this piece is ours to bring into the zone when everybody fills: each piece has one such member per zone. */
+  isOwnShare(pieceIndex: number): boolean {
+    return pieceIndex % this.shareStep === this.#place;
+  }
+
+  /** Pieces place, place + shareStep, … are our share. */
+  get shareStep(): number {
+    return this.#zones[this.#zone].length;
+  }
+
+  get place(): number {
+    return this.#place;
+  }
+
+  /** Index of our zone in MemberDirectory.zones. */
+  get zone(): number {
+    return this.#zone;
+  }
+
+  /** Whether our zone is the one that fills from the origin. */
+  get isFirstZone(): boolean {
+    return this.#zone === 0;
+  }
+
+  #slots(zone: number, stripe: number): StripeSlots {
+    return new StripeSlots(this.#zones[zone].length, stripe);
+  }
+
+  #inZone(stripe: number): string[] {
+    const slots = this.#slots(this.#zone, stripe);
+    const self = slots.slotOf(this.#place);
+    const chosen: number[] = [];
+    let sidewaysMax = SIDEWAYS_OF_PARENT;
+    for (let at = self; at > 0; at = StripeSlots.parentOf(at)) {
+      const parent = StripeSlots.parentOf(at);
+      chosen.push(parent, ...slots.sideways(at, parent, sidewaysMax));
+      sidewaysMax = SIDEWAYS_ABOVE;
     }
-    for (let above = parent; above > 0; ) {
-      above = parentRank(above);
-      ranks.push(above);
-    }
-    return ranks.map((each) => this.#memberAt(stripe, each));
+    return chosen.map((slot) => this.#zones[this.#zone][slots.placeAt(slot)].node);
   }
 
-  /**
-   * Fill spreads the image over all nodes: of what nobody needs yet, each takes the pieces self, self + fillStep, … from the
-   * origin.
-   */
-  get fillStep(): number {
-    return this.#memberCount;
+  #elsewhere(stripe: number): string[] {
+    if (this.#zone === 0) return [];
+    const above = StripeSlots.parentOf(this.#zone);
+    const slots = this.#slots(above, stripe);
+    const count = Math.min(slots.size, 1 + SIDEWAYS_OF_PARENT);
+    return Array.from({ length: count }, (_, slot) => this.#zones[above][slots.placeAt(slot)].node);
   }
-
-  get self(): number {
-    return this.#self;
-  }
-
-  /** Position in the stripe's order: its interior nodes by index, then the others by index. */
-  #rankOf(stripe: number, member: number): number {
-    const interior = this.#interiorCount(stripe);
-    if (interior === 0) return member;
-    if (member % STRIPES === stripe) return (member - stripe) / STRIPES;
-    const interiorBefore = Math.ceil(Math.max(0, member - stripe) / STRIPES);
-    return interior + member - interiorBefore;
-  }
-
-  #memberAt(stripe: number, rank: number): number {
-    const interior = this.#interiorCount(stripe);
-    if (interior === 0) return rank;
-    if (rank < interior) return stripe + rank * STRIPES;
-    const among = rank - interior;
-    // Each block of STRIPES indexes holds STRIPES - 1 nodes that are not interior here.
-    const block = Math.floor(among / (STRIPES - 1));
-    const within = among % (STRIPES - 1);
-    return block * STRIPES + (within < stripe ? within : within + 1);
-  }
-
-  #interiorCount(stripe: number): number {
-    return Math.max(0, Math.ceil((this.#memberCount - stripe) / STRIPES));
-  }
-
-  #isInterior(stripe: number, rank: number): boolean {
-    return rank < this.#interiorCount(stripe);
-  }
-}
-
-/** In an S-ary tree laid out by rank, the parent of the k-th is the floor((k - 1) / S)-th. */
-function parentRank(rank: number): number {
-  return Math.floor((rank - 1) / STRIPES);
-}
-
-function depthOf(rank: number): number {
-  let depth = 0;
-  for (let at = rank; at > 0; at = parentRank(at)) depth += 1;
-  return depth;
 }

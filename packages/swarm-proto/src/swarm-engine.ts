@@ -46,6 +46,7 @@ export class SwarmEngine<Payload> {
       wantForPeer: (pieceIndex, pieceClass) => this.#downloader.wantForPeer(pieceIndex, pieceClass),
       unwantForPeer: (pieceIndex) => this.#downloader.unwantForPeer(pieceIndex),
       isReadable: (pieceIndex) => this.#downloader.flights.get(pieceIndex)?.state === 'storing',
+      isConnected: (node) => this.#neighbours.peerOf(node) !== undefined,
     });
     this.#announcer = new Announcer(this.#state);
     this.#choker = new Choker(limits.uploadSlots, options.random);
@@ -72,6 +73,7 @@ export class SwarmEngine<Payload> {
       this.#rechokeAt,
       this.#announcer.flushAt,
       this.#neighbours.nextDialAt,
+      this.#uploader.resumeAt,
     );
   }
 
@@ -112,7 +114,7 @@ export class SwarmEngine<Payload> {
       case 'peer-drained':
         return this.#withPeer(input.peer, (peer) => {
           peer.isCongested = false;
-          this.#uploader.pump(peer);
+          this.#uploader.onDrained(peer);
         });
       case 'peer-connected':
         return this.#onPeerConnected(input);
@@ -184,6 +186,7 @@ export class SwarmEngine<Payload> {
   #onMessage(id: number, message: PeerMessage<Payload>): void {
     const peer = this.#state.peers.get(id);
     if (peer === undefined) return;
+    peer.heard(this.#state.now);
     switch (message.type) {
       case 'piece':
         return this.#downloader.onPiece(peer, message);
@@ -203,6 +206,14 @@ export class SwarmEngine<Payload> {
         return this.#uploader.onCancel(peer, message);
       case 'reject':
         return this.#downloader.onReject(peer, message.pieceIndex);
+      case 'redirect': {
+        const { pieceIndex, lease: number, node } = message;
+        return this.#downloader.onRedirect(peer, pieceIndex, { number, node });
+      }
+      case 'ping':
+        return this.#state.send(peer, { type: 'pong' });
+      case 'pong':
+        return;
       case 'choke':
         peer.peerIsChoking = true;
         return this.#downloader.abandon(peer, false);
@@ -296,9 +307,10 @@ export class SwarmEngine<Payload> {
     const { now, have, limits } = this.#state;
     if (now >= this.#announcer.flushAt) this.#announcer.flush();
     if (now >= this.#neighbours.nextDialAt) this.#neighbours.dialDue();
+    if (now >= this.#uploader.resumeAt) this.#uploader.pump();
     if (now >= this.#patrolAt) {
       this.#patrolAt = Infinity;
-      this.#downloader.patrol();
+      this.#downloader.patrol.walk();
     }
     if (now >= this.#rechokeAt) {
       const foreign = this.#foreignPeers();

@@ -33,10 +33,13 @@ export class SwarmState<Payload> {
       'tree-root': 0,
       'no-holder': 0,
       'sources-unreachable': 0,
+      'first-touch': 0,
+      'lease-failed': 0,
       'holder-late': 0,
       'piece-refused': 0,
       'fill-share': 0,
     },
+    hedges: 0,
   };
   /** Of the input being handled. */
   now = 0;

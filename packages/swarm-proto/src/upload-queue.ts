@@ -32,8 +32,8 @@ export class UploadQueue {
     return this.size >= this.#max;
   }
 
-  get hasReady(): boolean {
-    return PIECE_CLASSES.some((pieceClass) => this.#ready[pieceClass].length > 0);
+  hasReady(pieceClass: PieceClass): boolean {
+    return this.#ready[pieceClass].length > 0;
   }
 
   get heldPieces(): IterableIterator<number> {
@@ -68,13 +68,9 @@ export class UploadQueue {
     return request;
   }
 
-  /** The next one to serve: demand first. */
-  shift(): UploadRequest | undefined {
-    for (const pieceClass of PIECE_CLASSES) {
-      const request = this.#ready[pieceClass].shift();
-      if (request !== undefined) return request;
-    }
-    return undefined;
+  /** The next one of a class to serve. */
+  shift(pieceClass: PieceClass): UploadRequest | undefined {
+    return this.#ready[pieceClass].shift();
   }
 
   /** Moves a request to another class; returns whether it is held. */

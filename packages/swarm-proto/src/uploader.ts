@@ -1,17 +1,21 @@
 /**
- * Serves what peers ask of us: demand before prefetch, within what their wires take. A peer of ours may ask for what we do not
- * have yet: the request is kept open and the piece fetched for it, so that a whole tree of nodes can start at once.
+ * Serves what peers ask of us: demand before prefetch over all peers, by turns within a class, and never more at once than the
+ * node's own guests can bear or, at the origin, than its store. A peer of ours may ask for what we do not have yet: the
+ * request is kept open and the piece fetched for it, so that a whole tree of nodes can start at once. The origin sends a
+ * piece to one node and names that node to all others (OriginLeases).
  */
 import type { SwarmInput } from './engine-io.ts';
+import { OriginLeases } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
-import type { PeerMessage, PieceClass } from './peer-message.ts';
+import { type PeerMessage, PIECE_CLASSES, type PieceClass } from './peer-message.ts';
 import type { SwarmState } from './swarm-state.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 type RequestMessage = Extract<PeerMessage<unknown>, { type: 'request' }>;
 type CancelMessage = Extract<PeerMessage<unknown>, { type: 'cancel' }>;
 type Uploaded = Extract<SwarmInput<unknown>, { type: 'uploaded' }>;
 
-/** What the uploader needs of whoever fetches. */
+/** What the uploader needs of whoever fetches, and of whoever keeps the wires. */
 export interface PieceWanter {
   /** A peer waits for this piece. */
   wantForPeer(pieceIndex: number, pieceClass: PieceClass): void;
@@ -19,15 +23,36 @@ export interface PieceWanter {
   unwantForPeer(pieceIndex: number): void;
   /** Verified and readable although not yet recorded as had. */
   isReadable(pieceIndex: number): boolean;
+  isConnected(node: string): boolean;
 }
 
 export class Uploader<Payload> {
   readonly #state: SwarmState<Payload>;
   readonly #wanter: PieceWanter;
+  readonly #leases: OriginLeases | undefined;
+  /** Peers with requests that can be served now, by class, in the order of their turns. */
+  readonly #ready: Record<PieceClass, Set<Peer>> = {
+    demand: new Set(),
+    'boot-order': new Set(),
+    fill: new Set(),
+  };
+  readonly #bytes: TokenBucket;
+  #inHand = 0;
+  #resumeAt = Infinity;
 
   constructor(state: SwarmState<Payload>, wanter: PieceWanter) {
     this.#state = state;
     this.#wanter = wanter;
+    this.#leases = state.isOrigin ? new OriginLeases(state.shape.pieceCount) : undefined;
+    const { uploadBytesPerMs } = state.limits;
+    // At least one piece, or a slow rate would never let one through.
+    const burst = Math.max(state.shape.pieceLength, uploadBytesPerMs * BURST_MS);
+    this.#bytes = new TokenBucket(uploadBytesPerMs, burst);
+  }
+
+  /** When pump() has something to do again: the rate limit lets the next piece through. */
+  get resumeAt(): number {
+    return this.#resumeAt;
   }
 
   onRequest(peer: Peer, message: RequestMessage): void {
@@ -37,8 +62,10 @@ export class Uploader<Payload> {
     if (peer.amChoking || peer.uploads.isFull || !(isHere || isHeld)) {
       this.#reject(peer, pieceIndex, offset, length);
     } else if (isHere) {
+      if (this.#isRedirected(peer, message)) return;
       peer.uploads.push({ pieceIndex, offset, length, pieceClass });
-      this.pump(peer);
+      this.#enrol(peer);
+      this.pump();
     } else if (!peer.uploads.isHolding(pieceIndex)) {
       peer.uploads.hold({ pieceIndex, offset, length, pieceClass });
       this.#wanter.wantForPeer(pieceIndex, pieceClass);
@@ -47,7 +74,10 @@ export class Uploader<Payload> {
 
   onPriority(peer: Peer, pieceIndex: number, pieceClass: PieceClass): void {
     const isHeld = peer.uploads.reclass(pieceIndex, pieceClass);
-    if (!isHeld) return;
+    if (!isHeld) {
+      this.#enrol(peer);
+      return;
+    }
     // Raising what is already counted must not count it twice.
     this.#wanter.unwantForPeer(pieceIndex);
     this.#wanter.wantForPeer(pieceIndex, pieceClass);
@@ -66,6 +96,7 @@ export class Uploader<Payload> {
 
   onUploaded(peer: Peer, input: Uploaded): void {
     peer.uploads.inHand -= 1;
+    this.#inHand -= 1;
     if (input.isSent) {
       peer.bytesSent += input.length;
       this.#state.stats.bytesSent += input.length;
@@ -73,14 +104,21 @@ export class Uploader<Payload> {
     } else {
       this.#reject(peer, input.pieceIndex, input.offset, input.length);
     }
-    this.pump(peer);
+    this.#enrol(peer);
+    this.pump();
+  }
+
+  onDrained(peer: Peer): void {
+    this.#enrol(peer);
+    this.pump();
   }
 
   /** The piece can be read now: requests kept open for it are served. */
   release(pieceIndex: number): void {
     for (const peer of this.#state.peers.values()) {
-      if (peer.uploads.release(pieceIndex)) this.pump(peer);
+      if (peer.uploads.release(pieceIndex)) this.#enrol(peer);
     }
+    this.pump();
   }
 
   /** The piece will not come: requests kept open for it are rejected. */
@@ -91,32 +129,89 @@ export class Uploader<Payload> {
     }
   }
 
-  /** A peer is gone: what it waited for is wanted by one less. */
+  /** A peer is gone: what it waited for is wanted by one less, and what was in hand for it will not be heard of again. */
   onPeerGone(peer: Peer): void {
     for (const pieceIndex of [...peer.uploads.heldPieces]) this.#wanter.unwantForPeer(pieceIndex);
     peer.uploads.drain();
+    this.#withdraw(peer);
+    this.#inHand -= peer.uploads.inHand;
+    peer.uploads.inHand = 0;
+    this.pump();
   }
 
   /** Rejects all it waits for: we choke it. */
   rejectAll(peer: Peer): void {
+    for (const pieceIndex of [...peer.uploads.heldPieces]) this.#wanter.unwantForPeer(pieceIndex);
     for (const request of peer.uploads.drain()) {
       this.#reject(peer, request.pieceIndex, request.offset, request.length);
     }
+    this.#withdraw(peer);
   }
 
-  pump(peer: Peer): void {
-    const { limits } = this.#state;
-    while (!peer.isCongested && peer.uploads.inHand < limits.uploadsInHandMax) {
-      const request = peer.uploads.shift();
-      if (request === undefined) return;
-      const { pieceIndex, offset, length, pieceClass } = request;
-      if (this.#isHere(pieceIndex)) {
-        peer.uploads.inHand += 1;
-        this.#state.emit({ type: 'upload', peer: peer.id, pieceIndex, offset, length, pieceClass });
-      } else {
-        this.#reject(peer, pieceIndex, offset, length);
+  /** Hands uploads to the driver, most urgent class first, one for each peer by turns. */
+  pump(): void {
+    this.#resumeAt = Infinity;
+    for (const pieceClass of PIECE_CLASSES) {
+      const ready = this.#ready[pieceClass];
+      // A peer served goes to the end of the set, where this same loop finds it again.
+      for (const peer of ready) {
+        if (this.#isAtLimit()) return;
+        ready.delete(peer);
+        if (!this.#isServable(peer)) continue;
+        this.#serve(peer, pieceClass);
+        if (peer.uploads.hasReady(pieceClass)) ready.add(peer);
       }
     }
+  }
+
+  #serve(peer: Peer, pieceClass: PieceClass): void {
+    const request = peer.uploads.shift(pieceClass);
+    if (request === undefined) return;
+    const { pieceIndex, offset, length } = request;
+    if (!this.#isHere(pieceIndex)) {
+      this.#reject(peer, pieceIndex, offset, length);
+      return;
+    }
+    this.#bytes.take(length, this.#state.now);
+    peer.uploads.inHand += 1;
+    this.#inHand += 1;
+    this.#state.emit({ type: 'upload', peer: peer.id, pieceIndex, offset, length, pieceClass });
+  }
+
+  #isAtLimit(): boolean {
+    const { limits, now } = this.#state;
+    if (this.#inHand >= limits.uploadsInHandTotalMax) return true;
+    if (!this.#bytes.isEmpty(now)) return false;
+    this.#resumeAt = this.#bytes.refilledAt(now);
+    return true;
+  }
+
+  #isServable(peer: Peer): boolean {
+    return !peer.isCongested && peer.uploads.inHand < this.#state.limits.uploadsInHandMax;
+  }
+
+  /** Gives a peer its turns in every class it has ready requests of. */
+  #enrol(peer: Peer): void {
+    if (!this.#isServable(peer) || !this.#state.peers.has(peer.id)) return;
+    for (const pieceClass of PIECE_CLASSES) {
+      if (peer.uploads.hasReady(pieceClass)) this.#ready[pieceClass].add(peer);
+    }
+  }
+
+  #withdraw(peer: Peer): void {
+    for (const pieceClass of PIECE_CLASSES) this.#ready[pieceClass].delete(peer);
+  }
+
+  #isRedirected(peer: Peer, message: RequestMessage): boolean {
+    if (this.#leases === undefined || peer.node === undefined) return false;
+    const { pieceIndex, offset, length, failedLease = 0 } = message;
+    const isConnected = (node: string) => this.#wanter.isConnected(node);
+    const lease = this.#leases.take(pieceIndex, peer.node, failedLease, isConnected);
+    if (lease === undefined) return false;
+    const { node, number } = lease;
+    this.#state.send(peer, { type: 'redirect', pieceIndex, lease: number, node });
+    this.#reject(peer, pieceIndex, offset, length);
+    return true;
   }
 
   #isHere(pieceIndex: number): boolean {
@@ -127,3 +222,6 @@ export class Uploader<Payload> {
     this.#state.send(peer, { type: 'reject', pieceIndex, offset, length });
   }
 }
+
+/** What may go at once after a quiet time, at the limited rate. */
+const BURST_MS = 20;

@@ -1,5 +1,6 @@
 import { Bitfield, Random } from '@bootswarm/stdx';
 import {
+  MemberDirectory,
   type PeerIdentity,
   type PeerMessage,
   type SwarmEffect,
@@ -24,6 +25,8 @@ const message: fc.Arbitrary<PeerMessage<string>> = fc.oneof(
     { type: 'not-interested' },
     { type: 'have-all' },
     { type: 'have-none' },
+    { type: 'ping' },
+    { type: 'pong' },
   ),
   fc.record({ type: fc.constant('have'), pieceIndexes: fc.array(pieceIndex, { maxLength: 5 }) }),
   fc.array(pieceIndex).map((indexes) => {
@@ -32,6 +35,13 @@ const message: fc.Arbitrary<PeerMessage<string>> = fc.oneof(
     return { type: 'bitfield', bitfield } as const;
   }),
   fc.record({ type: fc.constant('request'), ...block, pieceClass }),
+  fc.record({ type: fc.constant('request'), ...block, pieceClass, failedLease: fc.nat(3) }),
+  fc.record({
+    type: fc.constant('redirect'),
+    pieceIndex,
+    lease: fc.nat(3),
+    node: fc.constantFrom('a', 'b', 'self', 'nobody'),
+  }),
   fc.record({ type: fc.constant('priority'), pieceIndex, pieceClass }),
   fc.record({ type: fc.constant('cancel'), ...block }),
   fc.record({ type: fc.constant('reject'), ...block }),
@@ -84,8 +94,8 @@ const IDENTITIES: readonly PeerIdentity[] = [
   { kind: 'ours', node: 'origin', zone: '', rack: '', isOrigin: true },
   { kind: 'foreign', client: 'x', requestsInFlightMax: 4 },
 ];
-const MEMBERS = ['a', 'self', 'b', 'c'].map((node) => ({
-  ...{ node, zone: '', rack: '', host: node, port: 1 },
+const MEMBERS = ['a', 'self', 'b', 'c'].map((node, place) => ({
+  ...{ node, zone: '', rack: '', place, host: node, port: 1 },
 }));
 
 /** Drives one engine as a driver would, with effects' outcomes in any order and any verdict. */
@@ -156,7 +166,11 @@ class Rig {
   }
 
   start(): void {
-    this.#input({ type: 'members', members: MEMBERS, origins: [{ host: 'origin', port: 1 }] });
+    this.#input({
+      type: 'members',
+      members: new MemberDirectory(MEMBERS),
+      origins: [{ host: 'origin', port: 1 }],
+    });
   }
 
   /** Every outcome still to come, all of them good; every read that is demanded can then be answered by an origin. */

@@ -1,5 +1,5 @@
 import { Bitfield, Random } from '@bootswarm/stdx';
-import { SwarmEngine, type SwarmInput } from '@bootswarm/swarm-proto';
+import { MemberDirectory, SwarmEngine, type SwarmInput } from '@bootswarm/swarm-proto';
 import { describe, expect, test } from 'vitest';
 import { type VirtualNode, VirtualSwarm } from './virtual-swarm.ts';
 
@@ -141,7 +141,7 @@ describe('demand', () => {
     const swarm = new VirtualSwarm({ pieceCount: 8 });
     const node = swarm.add('alone');
     const origins = [{ host: 'origin', port: 1 }];
-    swarm.input(node, { type: 'members', members: [], origins });
+    swarm.input(node, { type: 'members', members: MemberDirectory.EMPTY, origins });
     expect(boot(swarm, [node], range(8))).toBe(true);
     expect(node.engine.snapshot().stats.originRequests['no-holder']).toBe(8);
   });

@@ -9,23 +9,24 @@ const request = (pieceIndex: number, pieceClass: PieceClass, offset = 0) => ({
   pieceClass,
 });
 
-test('serves demand before boot order before fill, each in order of arrival', () => {
+test('serves each class in order of arrival', () => {
   const queue = new UploadQueue(10);
   queue.push(request(1, 'fill'));
   queue.push(request(2, 'demand'));
   queue.push(request(3, 'boot-order'));
   queue.push(request(4, 'demand'));
-  const order = [queue.shift(), queue.shift(), queue.shift(), queue.shift()];
-  expect(order.map((each) => each?.pieceIndex)).toEqual([2, 4, 3, 1]);
-  expect(queue.shift()).toBeUndefined();
+  const order = [queue.shift('demand'), queue.shift('demand'), queue.shift('fill')];
+  expect(order.map((each) => each?.pieceIndex)).toEqual([2, 4, 1]);
+  expect(queue.hasReady('demand')).toBe(false);
+  expect(queue.hasReady('boot-order')).toBe(true);
 });
 
 test('keeps a request open until its piece is here', () => {
   const queue = new UploadQueue(10);
   queue.hold(request(7, 'demand'));
-  expect(queue.shift()).toBeUndefined();
+  expect(queue.shift('demand')).toBeUndefined();
   expect(queue.release(7)).toBe(true);
-  expect(queue.shift()?.pieceIndex).toBe(7);
+  expect(queue.shift('demand')?.pieceIndex).toBe(7);
   expect(queue.release(7)).toBe(false);
 });
 
@@ -41,7 +42,7 @@ test('raises a waiting request to another class', () => {
   queue.push(request(1, 'boot-order'));
   queue.push(request(2, 'fill'));
   expect(queue.reclass(2, 'demand')).toBe(false);
-  expect(queue.shift()?.pieceIndex).toBe(2);
+  expect(queue.shift('demand')?.pieceIndex).toBe(2);
   queue.hold(request(3, 'fill'));
   expect(queue.reclass(3, 'demand')).toBe(true);
 });

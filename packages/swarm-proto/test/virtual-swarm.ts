@@ -1,6 +1,7 @@
 /** Several engines in one virtual world: messages take a fixed latency, pieces a fixed time each on the sender's uplink. */
 import { Bitfield, Random } from '@bootswarm/stdx';
 import {
+  MemberDirectory,
   type PeerMessage,
   SwarmEngine,
   type SwarmInput,
@@ -84,15 +85,21 @@ export class VirtualSwarm {
 
   /** The tracker tells everybody the present member order. */
   announceMembers(): void {
-    const members: SwarmMember[] = this.nodes.map(({ name }) => ({
+    const members: SwarmMember[] = this.nodes.map(({ name }, place) => ({
       node: name,
       zone: 'z',
       rack: 'r',
+      place,
       host: name,
       port: 1,
     }));
+    const directory = new MemberDirectory(members);
     for (const node of this.nodes) {
-      this.input(node, { type: 'members', members, origins: [{ host: 'origin', port: 1 }] });
+      this.input(node, {
+        type: 'members',
+        members: directory,
+        origins: [{ host: 'origin', port: 1 }],
+      });
     }
   }
 

@@ -1,0 +1,143 @@
+/**
+ * Looks for lateness, every PATROL_MS while anything is awaited. A peer is judged by its progress, not by the age of one piece:
+ * in a storm most lateness is queues, and taking those for death makes more of them. A silent peer of ours is asked whether it is
+ * there; one that is not is left with everything it owes. A late demand piece is asked of a second source, within a budget;
+ * a peer that loses such races is too slow for what it relays, and left as well. Whom to ask instead is SourceChooser's matter.
+ */
+import type { PeerId } from './engine-io.ts';
+import type { Flight, Flights } from './flights.ts';
+import type { Neighbours } from './neighbours.ts';
+import type { Peer } from './peer.ts';
+import type { Choice, SourceChooser } from './source-chooser.ts';
+import type { SwarmState } from './swarm-state.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** What the patrol has done to flights. */
+export interface FlightKeeper {
+  /** Takes everything back that the peer was asked for, and tells it. */
+  abandon(peer: Peer, isCancelSent: boolean): void;
+  /** Asks whom the choice names. */
+  carryOut(flight: Flight, choice: Choice): unknown;
+  /** Everything of the fill has been asked for. */
+  readonly isEndgame: boolean;
+}
+
+/** Sources asked for one piece at a time, hedges included. */
+const SOURCES_MAX = 3;
+
+export class Patrol<Payload> {
+  readonly #state: SwarmState<Payload>;
+  readonly #neighbours: Neighbours<Payload>;
+  readonly #flights: Flights;
+  readonly #chooser: SourceChooser<Payload>;
+  readonly #keeper: FlightKeeper;
+  readonly #hedges: TokenBucket;
+
+  constructor(
+    state: SwarmState<Payload>,
+    neighbours: Neighbours<Payload>,
+    flights: Flights,
+    chooser: SourceChooser<Payload>,
+    keeper: FlightKeeper,
+  ) {
+    this.#state = state;
+    this.#neighbours = neighbours;
+    this.#flights = flights;
+    this.#chooser = chooser;
+    this.#keeper = keeper;
+    const { hedgesPerSecond, hedgesBurst } = state.limits;
+    this.#hedges = new TokenBucket(hedgesPerSecond / 1_000, hedgesBurst);
+  }
+
+  walk(): void {
+    for (const peer of this.#state.peers.values()) {
+      if (peer.requests.size === 0) continue;
+      if (peer.isOurs) this.#judge(peer);
+      else this.#judgeForeign(peer);
+    }
+    const { isEndgame } = this.#keeper;
+    for (const flight of this.#flights.values()) {
+      if (flight.state !== 'asked' || flight.asked.length >= SOURCES_MAX) continue;
+      if (flight.pieceClass === 'demand') this.#hedge(flight);
+      else if (isEndgame) this.#hedgeFill(flight);
+    }
+  }
+
+  /** A piece that was asked of `first` before all others came from `winner`. */
+  onRace(first: PeerId, winner: Peer): void {
+    if (first === winner.id) {
+      winner.racesLost = 0;
+      return;
+    }
+    const loser = this.#state.peers.get(first);
+    if (loser === undefined) return;
+    loser.racesLost += 1;
+    const { racesLostMax } = this.#state.limits;
+    if (loser.isOurs && !loser.isOrigin && loser.racesLost >= racesLostMax) this.#avoid(loser);
+  }
+
+  /** One of ours answers a ping at once, whatever it waits for itself. */
+  #judge(peer: Peer): void {
+    const { now, limits } = this.#state;
+    const [oldest] = peer.requests.values();
+    const silentMs = now - Math.max(peer.heardAt, oldest.sentAt);
+    if (peer.probedAt === 0) {
+      if (silentMs < limits.probeAfterMs) return;
+      peer.probedAt = now;
+      this.#state.send(peer, { type: 'ping' });
+    } else if (now - peer.probedAt > limits.deadPeerMs) {
+      this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
+    } else if (now - peer.probedAt >= limits.probeTimeoutMs && !peer.isSnubbed) {
+      peer.isSnubbed = true;
+      this.#leave(peer);
+    }
+  }
+
+  /** A foreign peer can only be judged by what it owes: pieces it says it has. */
+  #judgeForeign(peer: Peer): void {
+    const { now, limits } = this.#state;
+    const [oldest] = peer.requests.values();
+    const silentMs = now - Math.max(peer.progressAt, oldest.sentAt);
+    if (silentMs > limits.deadPeerMs) {
+      this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
+    } else if (silentMs > limits.snubMs && !peer.isSnubbed) {
+      peer.isSnubbed = true;
+      this.#keeper.abandon(peer, true);
+    }
+  }
+
+  #avoid(peer: Peer): void {
+    const { now, limits } = this.#state;
+    peer.racesLost = 0;
+    peer.avoidedUntil = now + limits.avoidMs;
+    this.#leave(peer);
+  }
+
+  #leave(peer: Peer): void {
+    this.#keeper.abandon(peer, true);
+    if (peer.node !== undefined && !peer.isOrigin) this.#neighbours.suspect(peer.node);
+  }
+
+  #hedge(flight: Flight): void {
+    const { now, limits } = this.#state;
+    if (!this.#isLate(flight) || this.#hedges.isEmpty(now)) return;
+    const isOriginAllowed = now - flight.wantedAt > limits.originHedgeMs;
+    const choice = this.#chooser.another(flight, isOriginAllowed);
+    if (choice.type !== 'ask') return;
+    this.#hedges.take(1, now);
+    this.#state.stats.hedges += 1;
+    this.#keeper.carryOut(flight, choice);
+  }
+
+  #hedgeFill(flight: Flight): void {
+    if (!this.#isLate(flight)) return;
+    const peer = this.#chooser.holder(flight);
+    if (peer) this.#keeper.carryOut(flight, { type: 'ask', peer });
+  }
+
+  #isLate(flight: Flight): boolean {
+    const { now, limits, peers } = this.#state;
+    const last = peers.get(flight.asked[flight.asked.length - 1]);
+    return now - flight.askedAt > (last?.lateAfterMs(limits) ?? limits.hedgeMinMs);
+  }
+}
