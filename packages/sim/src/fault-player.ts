@@ -1,4 +1,4 @@
-/** Carries out the faults of a storm at their times. Which nodes they hit is the plan's, what a process does then the policy's. */
+/** Carries out the faults of a storm at their times. Which nodes are hit is the plan's, what a process then does the policy's. */
 import type { Fault, FaultPlan } from './faults.ts';
 import type { Host, Network } from './network.ts';
 import type { SimMessage } from './sim-message.ts';
