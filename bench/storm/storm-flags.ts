@@ -158,11 +158,11 @@ function policiesOf({ policy }: Values): PolicyName[] {
   });
 }
 
-function hasFaults(policy: string): boolean {
+function hasFaults(policy: PolicyName): boolean {
   return policy === 'bootswarm' || policy === 'bittorrent';
 }
 
-function isOnDemand(policy: string): boolean {
+function isOnDemand(policy: PolicyName): boolean {
   return policy === 'central' || policy === 'tree';
 }
 

@@ -5,7 +5,7 @@ import type { Fault } from './faults.ts';
 import type { BytesPerMs } from './network.ts';
 import type { SimCosts } from './sim-costs.ts';
 
-export const POLICY_NAMES = ['bootswarm'] as const;
+export const POLICY_NAMES = ['bootswarm', 'central', 'copy', 'tree', 'bittorrent'] as const;
 export type PolicyName = (typeof POLICY_NAMES)[number];
 
 export interface StormOptions {

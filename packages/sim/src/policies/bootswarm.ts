@@ -12,7 +12,7 @@ export class BootswarmPolicy extends SwarmPolicy {
   readonly #signals = new Map<number, SimSignal>();
 
   constructor(world: StormWorld) {
-    super(world, true);
+    super(world, { isOriginSpecial: true });
     this.#tracker = this.#startTracker();
   }
 

@@ -16,6 +16,13 @@ import type { Policy, PolicyFigures } from './policy.ts';
 /** As apps/tracker sets it for the origin process: every node may have a wire to it. */
 const ORIGIN_PEERS_MAX = 100_000;
 
+export interface SwarmPolicyOptions {
+  /** Whether the origin tells its peers that it is one. */
+  readonly isOriginSpecial: boolean;
+  /** Wires of every engine, the origin's too; undefined: as the agents and the origin process have it. */
+  readonly peersMax?: number;
+}
+
 export abstract class SwarmPolicy implements Policy, FaultTarget {
   protected readonly world: StormWorld;
   protected readonly origin: SimNode;
@@ -26,12 +33,11 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
   readonly #everyAgent: SimNode[] = [];
   readonly #begun = new Set<number>();
   readonly #onFull = new Map<number, () => void>();
-  /** Whether the origin tells its peers that it is one. */
-  readonly #isOriginSpecial: boolean;
+  readonly #options: SwarmPolicyOptions;
 
-  constructor(world: StormWorld, isOriginSpecial: boolean) {
+  constructor(world: StormWorld, options: SwarmPolicyOptions) {
     this.world = world;
-    this.#isOriginSpecial = isOriginSpecial;
+    this.#options = options;
     const { pieces, hosts, clock, plan } = world;
     this.origin = this.#start(world.origin, Bitfield.full(pieces.pieceCount));
     this.agents = hosts.map((host, index) =>
@@ -72,7 +78,7 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
     return this;
   }
 
-  get demand() {
+  get demand(): Policy['demand'] {
     return { disks: this.#disks, holders: () => this.#holders() };
   }
 
@@ -152,7 +158,9 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
     const { pieceCount, pieceLength, length } = pieces;
     const { name, zone, rack } = host;
     const isFirstSeeder = host === this.world.origin;
-    const limits = { ...options.limits, ...(isFirstSeeder && { peersMax: ORIGIN_PEERS_MAX }) };
+    const { isOriginSpecial, peersMax = isFirstSeeder ? ORIGIN_PEERS_MAX : undefined } =
+      this.#options;
+    const limits = { ...options.limits, ...(peersMax !== undefined && { peersMax }) };
     const ledger = new NodeLedger({
       name,
       run: checker,
@@ -168,7 +176,7 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
       name,
       zone,
       rack,
-      isOrigin: isFirstSeeder && this.#isOriginSpecial,
+      isOrigin: isFirstSeeder && isOriginSpecial,
       shape: { pieceCount, pieceLength, length },
       have,
       random: this.world.nextRandom(),
