@@ -73,6 +73,7 @@ export class SimNode implements GuestDisk {
   readonly #waiters = new Map<number, Waiter[]>();
   /** Verified and readable, not yet recorded as had. */
   readonly #storing = new Set<number>();
+  readonly #verified: Input[] = [];
   readonly #shapeBytes: number;
   #nextPeer = 1;
   #armedAt = Infinity;
@@ -127,6 +128,15 @@ export class SimNode implements GuestDisk {
 
   input(input: Input): void {
     if (this.isStopped) return;
+    this.#handle(input);
+    // Hashing costs no time of its own here: its outcome is the next input, and no event.
+    for (let next = this.#verified.shift(); next !== undefined; next = this.#verified.shift()) {
+      this.#handle(next);
+    }
+    this.#arm();
+  }
+
+  #handle(input: Input): void {
     this.engine.handle(input, this.#clock.now);
     for (let effect = this.engine.poll(); effect !== undefined; effect = this.engine.poll()) {
       switch (effect.type) {
@@ -150,7 +160,6 @@ export class SimNode implements GuestDisk {
           break;
       }
     }
-    this.#arm();
   }
 
   // --- wires -----------------------------------------------------------------------------------------------------------
@@ -247,9 +256,7 @@ export class SimNode implements GuestDisk {
 
   #verify(pieceIndex: number, peer: number, payload: SimPayload): void {
     // Its cost was counted with the message.
-    this.#clock.after(0, () =>
-      this.input({ type: 'verified', pieceIndex, peer, isGood: payload === 'good' }),
-    );
+    this.#verified.push({ type: 'verified', pieceIndex, peer, isGood: payload === 'good' });
   }
 
   #deliver(pieceIndex: number, payload: SimPayload, isFromOrigin: boolean): void {
