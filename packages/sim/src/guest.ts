@@ -33,7 +33,7 @@ export class Guest {
 
   constructor(options: GuestOptions) {
     this.#options = options;
-    options.clock.at(options.startAt, () => this.#think());
+    options.clock.at(options.startAt, () => this.#think(0));
   }
 
   get node(): number {
@@ -44,29 +44,33 @@ export class Guest {
     return this.#options.startAt;
   }
 
-  #think(): void {
-    const { clock, reads, thinkScale, onReady } = this.#options;
+  /** After `readMs` it has what it read, and thinks. */
+  #think(readMs: number): void {
+    const { clock, reads, thinkScale } = this.#options;
     if (this.#next === reads.length) {
-      this.readyAt = clock.now;
-      onReady(this);
+      clock.after(readMs, this.#ready);
       return;
     }
     const thinkMs = reads[this.#next].thinkMs * thinkScale;
-    if (thinkMs > 0) clock.after(thinkMs, () => this.#read());
-    else this.#read();
+    clock.at(clock.now + readMs + thinkMs, this.#read);
   }
 
-  #read(): void {
+  readonly #read = (): void => {
     const { clock, disk, pieces, reads } = this.#options;
     this.#askedAt = clock.now;
-    disk.read(pieces.perRead[this.#next], reads[this.#next], () => this.#answered());
-  }
+    disk.read(pieces.perRead[this.#next], reads[this.#next], this.#answered);
+  };
 
-  #answered(): void {
+  readonly #answered = (): void => {
     const { clock, readMs } = this.#options;
     const stallMs = clock.now - this.#askedAt;
     if (stallMs > 0) this.stallsMs.push(stallMs);
     this.#next += 1;
-    clock.after(readMs, () => this.#think());
-  }
+    this.#think(readMs);
+  };
+
+  readonly #ready = (): void => {
+    this.readyAt = this.#options.clock.now;
+    this.#options.onReady(this);
+  };
 }

@@ -36,7 +36,7 @@ export interface NetworkOptions {
   readonly betweenZones: BytesPerMs;
   /**
    * Bytes of one stream that may be under way, waiting in the receiver's NIC, or taken without the sender knowing: what TCP's
-   * windows allow. At least 64 KiB.
+   * windows allow. At least 65 KiB.
    */
   readonly windowBytes: number;
   /** What the kernel takes of a stream beyond that, in which nothing overtakes; 0: priorities hold up to the NIC. */

@@ -66,6 +66,7 @@ export class SimNode {
   readonly #waiters = new Map<number, Waiter[]>();
   /** Verified and readable, not yet recorded as had. */
   readonly #storing = new Set<number>();
+  readonly #verified: Extract<Input, { type: 'verified' }>[] = [];
   readonly #shapeBytes: number;
   #nextPeer = 1;
   #armedAt = Infinity;
@@ -120,6 +121,18 @@ export class SimNode {
     if (this.isStopped) return;
     // The process stands still with its host: what its timers and CPU led to, it does when it thaws.
     if (this.host.isFrozen) return this.host.whenAwake(() => this.input(input));
+    this.#handle(input);
+    // Hashing costs no time of its own here: its outcome is the next input, and no event.
+    for (let next = this.#verified.shift(); next !== undefined; next = this.#verified.shift()) {
+      const { isGood, peer } = next;
+      if (!isGood) this.ledger.onRefuted(peer);
+      this.#handle(next);
+      if (!isGood) this.ledger.onRefutedHandled();
+    }
+    this.#arm();
+  }
+
+  #handle(input: Input): void {
     this.engine.handle(input, this.#clock.now);
     for (let effect = this.engine.poll(); effect !== undefined; effect = this.engine.poll()) {
       switch (effect.type) {
@@ -143,7 +156,6 @@ export class SimNode {
           break;
       }
     }
-    this.#arm();
   }
 
   // --- wires -----------------------------------------------------------------------------------------------------------
@@ -253,13 +265,7 @@ export class SimNode {
   #verify(pieceIndex: number, peer: number, payload: SimPayload): void {
     const isGood = payload === 'good';
     // Its cost was counted with the message.
-    this.#clock.after(0, () => {
-      if (this.isStopped) return;
-      const { ledger } = this;
-      if (!isGood) ledger.onRefuted(peer);
-      this.input({ type: 'verified', pieceIndex, peer, isGood });
-      if (!isGood && !this.host.isFrozen) ledger.onRefutedHandled();
-    });
+    this.#verified.push({ type: 'verified', pieceIndex, peer, isGood });
   }
 
   #deliver(pieceIndex: number, payload: SimPayload, isFromOrigin: boolean): void {

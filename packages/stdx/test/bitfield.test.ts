@@ -7,7 +7,7 @@ type Step =
   | { readonly type: 'setRange'; readonly first: number; readonly count: number };
 
 /** A size and what happens to a bitfield of it; sizes around whole bytes are the ones with spare bits. */
-const history = fc.integer({ min: 1, max: 70 }).chain((size) => {
+const history = fc.integer({ min: 1, max: 140 }).chain((size) => {
   const index = fc.nat({ max: size - 1 });
   const step: fc.Arbitrary<Step> = fc.oneof(
     fc.record({ type: fc.constantFrom('set' as const, 'clear' as const), index }),
@@ -57,6 +57,31 @@ test('holds what a Set of indexes holds, whatever was set and cleared', () => {
       expect([bitfield.has(size), bitfield.nextSet(size), bitfield.nextClear(size)]).toEqual([
         ...[false, -1, -1],
       ]);
+    }),
+  );
+});
+
+test('adds and compares as Sets of indexes do', () => {
+  const pair = fc.integer({ min: 1, max: 140 }).chain((size) => {
+    const indexes = fc.uniqueArray(fc.nat({ max: size - 1 }));
+    return fc.tuple(fc.constant(size), indexes, indexes);
+  });
+  fc.assert(
+    fc.property(pair, ([size, ours, theirs]) => {
+      const [one, other] = [ours, theirs].map((indexes) => {
+        const bitfield = new Bitfield(size);
+        for (const index of indexes) bitfield.set(index);
+        return bitfield;
+      });
+      const common = new Set(ours.filter((index) => theirs.includes(index)));
+      for (let from = 0; from <= size; from += 1) {
+        expect(one.nextCommon(other, from)).toBe(nextOf(common, size, from, true));
+      }
+      one.addAll(other);
+      const both = new Set([...ours, ...theirs]);
+      expect(one.count).toBe(both.size);
+      for (let index = 0; index < size; index += 1) expect(one.has(index)).toBe(both.has(index));
+      expect(other.count).toBe(theirs.length);
     }),
   );
 });

@@ -1,26 +1,33 @@
 /**
  * How many connected peers have each wanted piece, kept sorted so that the rarest are found without looking at the rest.
  * A counting sort that is never undone: pieces lie in one array ordered by count, each count's pieces side by side, and
- * a change by one swaps a piece with the edge of its bucket: O(1) per update. Peers that have everything are not counted
- * here, they would shift all pieces alike.
+ * a change by one swaps a piece with the edge of its bucket: O(1) per update. Only listed pieces are counted and take memory:
+ * what a node holds, all-zero pieces foremost, is most of what its peers tell it of; a piece that becomes wanted is counted then.
+ * Peers that have everything are not counted here, they would shift all pieces alike.
  */
-import { assert } from '@bootswarm/stdx';
+import { assert, Bitfield } from '@bootswarm/stdx';
 
-const UNLISTED = 0xffffffff;
+/** Positions are kept in pages, made when a piece of theirs is first listed: an image has long runs of all-zero pieces. */
+const PAGE_BITS = 8;
+const PAGE_PIECES = 1 << PAGE_BITS;
+const ORDER_LENGTH_MIN = 64;
 
 export class Availability {
-  readonly #counts: Uint16Array;
-  /** Piece indexes by ascending count; the first #listed entries are in use. */
-  readonly #order: Uint32Array;
-  readonly #position: Uint32Array;
+  readonly #listed: Bitfield;
+  /** What each connected peer has, as far as it told. */
+  readonly #peers = new Set<Bitfield>();
+  /** Piece indexes by ascending count; the first `listed` entries are in use. */
+  #order = new Uint32Array(0);
+  /** The count of the piece at the same place in #order. */
+  #counts = new Uint16Array(0);
+  /** Where in #order a listed piece is. */
+  readonly #positions: Uint32Array[] = [];
   /** #bucketEnd[c]: end (exclusive) of the pieces with count ≤ c. */
   readonly #bucketEnd: number[] = [0];
 
-  /** All pieces start unlisted, with count 0. */
+  /** All pieces start unlisted. */
   constructor(pieceCount: number) {
-    this.#counts = new Uint16Array(pieceCount);
-    this.#order = new Uint32Array(pieceCount);
-    this.#position = new Uint32Array(pieceCount).fill(UNLISTED);
+    this.#listed = new Bitfield(pieceCount);
   }
 
   /** Pieces that can be picked. */
@@ -33,61 +40,69 @@ export class Availability {
     return this.#bucketEnd.length;
   }
 
+  /** Of a listed piece. */
   count(pieceIndex: number): number {
-    return this.#counts[pieceIndex];
+    return this.#counts[this.#positionOf(pieceIndex)];
   }
 
   isListed(pieceIndex: number): boolean {
-    return this.#position[pieceIndex] !== UNLISTED;
+    return this.#listed.has(pieceIndex);
   }
 
-  /** Makes a piece pickable. Costs one swap per bucket above its own. */
+  /** A peer has come; from now on its `have` changes by add() and addAll() only. */
+  join(have: Bitfield): void {
+    this.#peers.add(have);
+    this.#forListed(have, (pieceIndex) => this.#increment(pieceIndex));
+  }
+
+  /** The peer is gone. */
+  leave(have: Bitfield): void {
+    if (!this.#peers.delete(have)) return;
+    this.#forListed(have, (pieceIndex) => this.#decrement(pieceIndex));
+  }
+
+  /** The peer has one piece more. */
+  add(have: Bitfield, pieceIndex: number): void {
+    if (have.set(pieceIndex) && this.#listed.has(pieceIndex)) this.#increment(pieceIndex);
+  }
+
+  /** The peer has all these. */
+  addAll(have: Bitfield, more: Bitfield): void {
+    this.#forListed(more, (pieceIndex) => {
+      if (!have.has(pieceIndex)) this.#increment(pieceIndex);
+    });
+    have.addAll(more);
+  }
+
+  /** Makes a piece pickable. Costs one look per peer, and one swap per bucket above its own. */
   list(pieceIndex: number): void {
-    assert(!this.isListed(pieceIndex), `piece ${pieceIndex} is listed twice`);
-    const count = this.#counts[pieceIndex];
+    if (!this.#listed.set(pieceIndex)) assert(false, `piece ${pieceIndex} is listed twice`);
+    this.#positions[pieceIndex >>> PAGE_BITS] ??= new Uint32Array(PAGE_PIECES);
+    let count = 0;
+    for (const have of this.#peers) if (have.has(pieceIndex)) count += 1;
     this.#growTo(count);
     let hole = this.listed;
+    if (hole === this.#order.length) this.#growOrder();
     for (let bucket = this.#bucketEnd.length - 1; bucket > count; bucket -= 1) {
       const first = this.#bucketEnd[bucket - 1];
-      if (first !== hole) this.#place(this.#order[first], hole);
+      if (first !== hole) this.#place(this.#order[first], hole, bucket);
       hole = first;
       this.#bucketEnd[bucket] += 1;
     }
     this.#bucketEnd[count] += 1;
-    this.#place(pieceIndex, hole);
+    this.#place(pieceIndex, hole, count);
   }
 
   /** Takes a piece out of the picking: held, or already asked for. */
   unlist(pieceIndex: number): void {
-    assert(this.isListed(pieceIndex), `piece ${pieceIndex} is not listed`);
-    let hole = this.#position[pieceIndex];
-    for (let bucket = this.#counts[pieceIndex]; bucket < this.#bucketEnd.length; bucket += 1) {
+    if (!this.#listed.clear(pieceIndex)) assert(false, `piece ${pieceIndex} is not listed`);
+    let hole = this.#positionOf(pieceIndex);
+    for (let bucket = this.#counts[hole]; bucket < this.#bucketEnd.length; bucket += 1) {
       const last = this.#bucketEnd[bucket] - 1;
-      if (last !== hole) this.#place(this.#order[last], hole);
+      if (last !== hole) this.#place(this.#order[last], hole, bucket);
       hole = last;
       this.#bucketEnd[bucket] = last;
     }
-    this.#position[pieceIndex] = UNLISTED;
-  }
-
-  increment(pieceIndex: number): void {
-    const count = this.#counts[pieceIndex];
-    this.#counts[pieceIndex] = count + 1;
-    if (!this.isListed(pieceIndex)) return;
-    this.#growTo(count + 1);
-    const last = this.#bucketEnd[count] - 1;
-    this.#swap(this.#position[pieceIndex], last);
-    this.#bucketEnd[count] = last;
-  }
-
-  decrement(pieceIndex: number): void {
-    const count = this.#counts[pieceIndex];
-    assert(count > 0, `availability of piece ${pieceIndex} below zero`);
-    this.#counts[pieceIndex] = count - 1;
-    if (!this.isListed(pieceIndex)) return;
-    const first = this.#bucketEnd[count - 1];
-    this.#swap(this.#position[pieceIndex], first);
-    this.#bucketEnd[count - 1] = first + 1;
   }
 
   /** Listed pieces with exactly `count`. */
@@ -100,6 +115,35 @@ export class Availability {
     return this.#order[this.#end(count - 1) + n];
   }
 
+  #increment(pieceIndex: number): void {
+    const position = this.#positionOf(pieceIndex);
+    const count = this.#counts[position];
+    this.#growTo(count + 1);
+    const last = this.#bucketEnd[count] - 1;
+    this.#place(this.#order[last], position, count);
+    this.#place(pieceIndex, last, count + 1);
+    this.#bucketEnd[count] = last;
+  }
+
+  #decrement(pieceIndex: number): void {
+    const position = this.#positionOf(pieceIndex);
+    const count = this.#counts[position];
+    assert(count > 0, 'availability of a piece below zero');
+    const first = this.#bucketEnd[count - 1];
+    this.#place(this.#order[first], position, count);
+    this.#place(pieceIndex, first, count - 1);
+    this.#bucketEnd[count - 1] = first + 1;
+  }
+
+  #forListed(have: Bitfield, act: (pieceIndex: number) => void): void {
+    // A peer of the origin, which keeps nothing of what its peers have.
+    if (have.size !== this.#listed.size) return;
+    for (let at = have.nextCommon(this.#listed, 0); at >= 0; ) {
+      act(at);
+      at = have.nextCommon(this.#listed, at + 1);
+    }
+  }
+
   #end(count: number): number {
     if (count < 0) return 0;
     return this.#bucketEnd[Math.min(count, this.#bucketEnd.length - 1)];
@@ -109,14 +153,23 @@ export class Availability {
     while (this.#bucketEnd.length <= count) this.#bucketEnd.push(this.listed);
   }
 
-  #place(pieceIndex: number, position: number): void {
-    this.#order[position] = pieceIndex;
-    this.#position[pieceIndex] = position;
+  #growOrder(): void {
+    const length = Math.max(ORDER_LENGTH_MIN, 2 * this.#order.length);
+    const order = new Uint32Array(length);
+    order.set(this.#order);
+    this.#order = order;
+    const counts = new Uint16Array(length);
+    counts.set(this.#counts);
+    this.#counts = counts;
   }
 
-  #swap(from: number, to: number): void {
-    const one = this.#order[from];
-    this.#place(this.#order[to], from);
-    this.#place(one, to);
+  #positionOf(pieceIndex: number): number {
+    return this.#positions[pieceIndex >>> PAGE_BITS][pieceIndex & (PAGE_PIECES - 1)];
+  }
+
+  #place(pieceIndex: number, position: number, count: number): void {
+    this.#order[position] = pieceIndex;
+    this.#counts[position] = count;
+    this.#positions[pieceIndex >>> PAGE_BITS][pieceIndex & (PAGE_PIECES - 1)] = position;
   }
 }

@@ -54,7 +54,7 @@ export class SwarmEngine<Payload> {
 
   /** Takes one event. `now` never goes back. */
   handle(input: SwarmInput<Payload>, now: number): void {
-    assert(now >= this.#state.now, `time went back from ${this.#state.now} to ${now}`);
+    assert(now >= this.#state.now, 'time went back');
     this.#state.now = now;
     this.#dispatch(input);
     if (!this.#state.isOrigin) this.#downloader.schedule();
@@ -157,6 +157,7 @@ export class SwarmEngine<Payload> {
       this.#onPeerGone(other);
     }
     peers.set(peer.id, peer);
+    this.#downloader.availability.join(peer.have);
     if (peer.isOrigin) peer.isSeeder = true;
     else this.#sendHave(peer);
     // Between our own agents nobody stays choked: the order of uploads is decided by class, not by barter.
@@ -180,9 +181,7 @@ export class SwarmEngine<Payload> {
     this.#neighbours.onGone(peer);
     this.#downloader.abandon(peer, false);
     this.#uploader.onPeerGone(peer);
-    for (let index = peer.have.nextSet(0); index >= 0; index = peer.have.nextSet(index + 1)) {
-      this.#downloader.availability.decrement(index);
-    }
+    this.#downloader.availability.leave(peer.have);
   }
 
   #onMessage(id: number, message: PeerMessage<Payload>): void {
@@ -235,9 +234,7 @@ export class SwarmEngine<Payload> {
   #onBitfield(peer: Peer, bitfield: Bitfield): void {
     if (this.#state.isOrigin) return;
     if (bitfield.isFull) return this.#onSeeder(peer);
-    for (let index = bitfield.nextSet(0); index >= 0; index = bitfield.nextSet(index + 1)) {
-      if (peer.have.set(index)) this.#downloader.availability.increment(index);
-    }
+    this.#downloader.availability.addAll(peer.have, bitfield);
     this.#updateInterest(peer);
   }
 
@@ -248,9 +245,7 @@ export class SwarmEngine<Payload> {
 
   #onHave(peer: Peer, pieceIndexes: readonly number[]): void {
     if (peer.isSeeder || this.#state.isOrigin) return;
-    for (const index of pieceIndexes) {
-      if (peer.have.set(index)) this.#downloader.availability.increment(index);
-    }
+    for (const index of pieceIndexes) this.#downloader.availability.add(peer.have, index);
     // Its pieces stay counted: counting them out again would touch every piece.
     if (peer.have.isFull) peer.isSeeder = true;
     this.#updateInterest(peer);
