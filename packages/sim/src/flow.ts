@@ -16,8 +16,8 @@ import type { Lane } from './turns.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** Queued bytes above which a stream is congested, and below which its end may go on: as peer-wire has them. */
-const QUEUED_BYTES_HIGH = 4 * 1024 * 1024;
-const QUEUED_BYTES_LOW = 1024 * 1024;
+const QUEUED_BYTES_HIGH = 1024 * 1024;
+const QUEUED_BYTES_LOW = 512 * 1024;
 
 /** What all flows of a network have. */
 export interface FlowContext {

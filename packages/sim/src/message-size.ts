@@ -25,6 +25,7 @@ export function bytesOfMessage(message: PeerMessage<unknown>, shapeBytes: number
       return EXTENDED + 8 + NODE_NAME;
     case 'ping':
     case 'pong':
+    case 'busy':
       return EXTENDED + 1;
     case 'cancel':
     case 'reject':

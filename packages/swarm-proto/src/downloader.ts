@@ -11,7 +11,7 @@ import { Frontier } from './frontier.ts';
 import type { Neighbours } from './neighbours.ts';
 import type { Lease } from './origin-leases.ts';
 import { Patrol } from './patrol.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, Request } from './peer.ts';
 import type { PeerMessage, PieceClass } from './peer-message.ts';
 import { RelayTree } from './relay-tree.ts';
 import { type Choice, SourceChooser } from './source-chooser.ts';
@@ -21,6 +21,10 @@ type PieceMessage<Payload> = Extract<PeerMessage<Payload>, { type: 'piece' }>;
 
 /** Behind so many pieces that cannot be asked for now, the rest wait unseen: to look at all at every event is quadratic. */
 const STUCK_MAX = 32;
+/** A peer on trial must not take longer than this many times the mean of all. */
+const IN_TIME_FACTOR = 4;
+/** Answers that the mean covers. */
+const LATENCY_ANSWERS = 32;
 /** A peer that rejects this often in a row, of what it says it has, is asked for nothing for a while. */
 const REJECTS_IN_A_ROW_MAX = 8;
 
@@ -44,6 +48,8 @@ export class Downloader<Payload> {
   #isFillEnabled = false;
   /** When fill last got a piece from a peer, or one of its own share. */
   #fillProgressAt = 0;
+  /** Running mean of the time from request to piece, over all peers: what is in time for one on trial. */
+  #latencyMs = 0;
   /** Pieces taken from the origin out of turn, because fill had stalled. */
   readonly #orphans = new Set<number>();
 
@@ -135,7 +141,7 @@ export class Downloader<Payload> {
   onPiece(peer: Peer, message: PieceMessage<Payload>): void {
     const { pieceIndex, length, payload } = message;
     const request = peer.settle(pieceIndex);
-    if (request) peer.answered(request, this.#state.now);
+    if (request) this.#answered(peer, request);
     peer.rejectsInARow = 0;
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined || flight.state === 'verifying' || flight.state === 'storing') {
@@ -148,7 +154,16 @@ export class Downloader<Payload> {
     this.flights.verify(flight);
     this.#state.emit({ type: 'verify', pieceIndex, peer: peer.id, payload });
     this.#payloads.set(pieceIndex, { payload, isFromOrigin: peer.isOrigin });
-    if (first !== undefined) this.patrol.onRace(first, peer);
+    if (first !== undefined) this.patrol.onPiece(flight, first, peer);
+  }
+
+  #answered(peer: Peer, request: Request): void {
+    const { now, limits } = this.#state;
+    peer.answered(request, now);
+    const latencyMs = now - request.sentAt;
+    const isInTime = latencyMs <= Math.max(limits.hedgeMinMs, IN_TIME_FACTOR * this.#latencyMs);
+    peer.standing.answered(now, isInTime, limits.requestsInFlightMax);
+    this.#latencyMs += (latencyMs - this.#latencyMs) / LATENCY_ANSWERS;
   }
 
   /** The hash is right: verifying → storing, and the piece goes to those who wait. */
@@ -213,10 +228,20 @@ export class Downloader<Payload> {
     }
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined) return;
-    if (!(peer.isOrigin && flight.isRedirected)) flight.refusedBy.push(peer.id);
-    if (peer.isOrigin) flight.isRedirected = false;
+    if (peer.isOrigin && flight.isRedirected) return this.#onRedirected(flight, peer);
+    flight.refusedBy.push(peer.id);
     this.flights.unask(flight, peer.id);
     this.#dropIfUnwanted(flight);
+  }
+
+  /** When the one whom the origin names is the very one that is late, the origin is told so at once. */
+  #onRedirected(flight: Flight, origin: Peer): void {
+    flight.isRedirected = false;
+    this.flights.unask(flight, origin.id);
+    const holder = this.#neighbours.peerOf(flight.lease!.node);
+    if (holder !== undefined && flight.asked.includes(holder.id)) {
+      this.carryOut(flight, { type: 'ask', peer: origin, originReason: 'lease-failed' });
+    } else this.#dropIfUnwanted(flight);
   }
 
   /** The peer is gone, or chokes us, or is silent: nothing is to be expected of it any more. */

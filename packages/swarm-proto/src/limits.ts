@@ -23,9 +23,14 @@ export interface SwarmLimits {
   readonly demandInFlightMax: number;
   /** What a pipeline covers beyond the round trip, so that a busy peer never idles between two of our wake-ups. */
   readonly pipelineMs: number;
-  /** A demand piece is asked of a second source after max(2 × the peer's usual latency, this). */
+  /** A demand piece is asked of a second source after twice what such pieces usually take, within these bounds. */
   readonly hedgeMinMs: number;
-  /** Second sources asked, over time and at once: lateness of everything at once is a queue, which more requests lengthen. */
+  readonly hedgeMaxMs: number;
+  /**
+   * Second sources asked: per piece received, per second besides, and at once. Lateness of everything at once is a queue, which
+   * more requests lengthen.
+   */
+  readonly hedgesPerPiece: number;
   readonly hedgesPerSecond: number;
   readonly hedgesBurst: number;
   /** A demand piece goes to the origin beside its tree only after this: lateness in a storm is queues, not death. */
@@ -38,9 +43,12 @@ export interface SwarmLimits {
   readonly snubMs: number;
   /** A peer that owes us pieces and has sent nothing for this long is disconnected. */
   readonly deadPeerMs: number;
-  /** A peer that lost this many hedged races in a row is too slow for what it relays, and avoided for avoidMs. */
+  /** A peer of ours that sends no piece for this long, of those it has and was asked for, is left. */
+  readonly owedIdleMs: number;
+  /** A peer that lost this many hedged races in a row is too slow for what it relays, and left. */
   readonly racesLostMax: number;
-  readonly avoidMs: number;
+  /** A node that found its uplink too slow for relaying leaves that to others for this long. */
+  readonly busyMs: number;
   /** The tracker is told of one member at most once in this time. */
   readonly suspectMs: number;
   /** How long a piece waits for a source that is being dialled before it tries the next. */
@@ -83,15 +91,18 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   demandInFlightMax: 128,
   pipelineMs: 50,
   hedgeMinMs: 100,
-  hedgesPerSecond: 100,
+  hedgeMaxMs: 400,
+  hedgesPerPiece: 0.1,
+  hedgesPerSecond: 10,
   hedgesBurst: 32,
-  originHedgeMs: 500,
+  originHedgeMs: 300,
   probeAfterMs: 100,
   probeTimeoutMs: 150,
   snubMs: 3_000,
   deadPeerMs: 30_000,
+  owedIdleMs: 1_000,
   racesLostMax: 2,
-  avoidMs: 5_000,
+  busyMs: 10_000,
   suspectMs: 10_000,
   dialGraceMs: 100,
   retryRefusedMs: 250,

@@ -252,7 +252,7 @@ export class Neighbours<Payload> {
   }
 }
 
-const NO_SOURCES: StripeSources = { inZone: [], elsewhere: [] };
+const NO_SOURCES: StripeSources = { inZone: [], elsewhere: [], understudies: [] };
 
 function newContact(key: string, node: string | undefined, host: string, port: number): Contact {
   return { key, node, host, port, state: 'idle', retryAt: 0, failures: 0, isWanted: false };

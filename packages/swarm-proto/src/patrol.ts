@@ -6,6 +6,7 @@
  */
 import type { PeerId } from './engine-io.ts';
 import type { Flight, Flights } from './flights.ts';
+import { Lateness } from './lateness.ts';
 import type { Neighbours } from './neighbours.ts';
 import type { Peer } from './peer.ts';
 import type { Choice, SourceChooser } from './source-chooser.ts';
@@ -32,6 +33,7 @@ export class Patrol<Payload> {
   readonly #chooser: SourceChooser<Payload>;
   readonly #keeper: FlightKeeper;
   readonly #hedges: TokenBucket;
+  readonly #lateness: Lateness;
 
   constructor(
     state: SwarmState<Payload>,
@@ -46,6 +48,7 @@ export class Patrol<Payload> {
     this.#chooser = chooser;
     this.#keeper = keeper;
     const { hedgesPerSecond, hedgesBurst } = state.limits;
+    this.#lateness = new Lateness(state.limits);
     this.#hedges = new TokenBucket(hedgesPerSecond / 1_000, hedgesBurst);
   }
 
@@ -63,8 +66,20 @@ export class Patrol<Payload> {
     }
   }
 
-  /** A piece that was asked of `first` before all others came from `winner`. */
-  onRace(first: PeerId, winner: Peer): void {
+  /** A piece came that was asked of `first` before all others. */
+  onPiece(flight: Flight, first: PeerId, winner: Peer): void {
+    const { now, limits } = this.#state;
+    this.#hedges.give(limits.hedgesPerPiece);
+    if (flight.pieceClass === 'demand') this.#lateness.add(now - lateSince(flight));
+    this.#onRace(first, winner);
+  }
+
+  /** One of ours says itself that it cannot serve us. */
+  onBusy(peer: Peer): void {
+    if (!peer.isOrigin) this.#leave(peer);
+  }
+
+  #onRace(first: PeerId, winner: Peer): void {
     if (first === winner.id) {
       winner.racesLost = 0;
       return;
@@ -80,8 +95,12 @@ export class Patrol<Payload> {
   #judge(peer: Peer): void {
     const { now, limits } = this.#state;
     const [oldest] = peer.requests.values();
-    const silentMs = now - Math.max(peer.heardAt, oldest.sentAt);
+    if (peer.has(oldest.pieceIndex)) {
+      const idleMs = now - Math.max(peer.progressAt, oldest.sentAt);
+      if (idleMs > limits.owedIdleMs) return this.#leave(peer);
+    }
     if (peer.probedAt === 0) {
+      const silentMs = now - Math.max(peer.heardAt, oldest.sentAt);
       if (silentMs < limits.probeAfterMs) return;
       peer.probedAt = now;
       this.#state.send(peer, { type: 'ping' });
@@ -107,13 +126,12 @@ export class Patrol<Payload> {
   }
 
   #avoid(peer: Peer): void {
-    const { now, limits } = this.#state;
     peer.racesLost = 0;
-    peer.avoidedUntil = now + limits.avoidMs;
     this.#leave(peer);
   }
 
   #leave(peer: Peer): void {
+    peer.standing.failed(this.#state.now);
     this.#keeper.abandon(peer, true);
     if (peer.node !== undefined && !peer.isOrigin) this.#neighbours.suspect(peer.node);
   }
@@ -136,8 +154,11 @@ export class Patrol<Payload> {
   }
 
   #isLate(flight: Flight): boolean {
-    const { now, limits, peers } = this.#state;
-    const last = peers.get(flight.asked[flight.asked.length - 1]);
-    return now - flight.askedAt > (last?.lateAfterMs(limits) ?? limits.hedgeMinMs);
+    return this.#state.now - lateSince(flight) > this.#lateness.lateAfterMs;
   }
+}
+
+/** Since when the last of those asked might have sent it for whoever waits. */
+function lateSince(flight: Flight): number {
+  return Math.max(flight.askedAt, flight.wantedAt);
 }

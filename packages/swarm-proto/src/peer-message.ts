@@ -45,6 +45,8 @@ export type PeerMessage<Payload> =
   /** Are you there? Asked of one of ours that is late and silent; answered at once, before any piece. */
   | { readonly type: 'ping' }
   | { readonly type: 'pong' }
+  /** I cannot send in good time what you asked me for, and will not be able to for a while: ask others. */
+  | { readonly type: 'busy' }
   /** Moves an outstanding request of ours to another class (a guest now waits for what was prefetch). */
   | { readonly type: 'priority'; readonly pieceIndex: number; readonly pieceClass: PieceClass }
   | {

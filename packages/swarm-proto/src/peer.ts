@@ -4,6 +4,7 @@ import type { PeerId } from './engine-io.ts';
 import type { SwarmLimits } from './limits.ts';
 import type { PeerIdentity, PieceClass } from './peer-message.ts';
 import { RateMeter } from './rate-meter.ts';
+import { Standing } from './standing.ts';
 import { UploadQueue } from './upload-queue.ts';
 
 /** A piece we asked this peer for. */
@@ -48,13 +49,11 @@ export class Peer {
   isSnubbed = false;
   /** Pieces of which it was the first source and a second one was faster, since it last was first. */
   racesLost = 0;
-  /** Too slow for what it promised: asked for nothing before this. */
-  avoidedUntil = 0;
+  readonly standing = new Standing();
   rejectsInARow = 0;
   readonly download = new RateMeter();
-  /** Running mean of the time from request to piece, and of its deviation. */
-  latencyMs = LATENCY_UNKNOWN_MS;
-  latencyDeviationMs = LATENCY_UNKNOWN_MS;
+  /** The least time seen from request to piece: the round trip without queues. */
+  latencyBestMs = LATENCY_UNKNOWN_MS;
   readonly uploads: UploadQueue;
   bytesReceived = 0;
   bytesSent = 0;
@@ -93,9 +92,10 @@ export class Peer {
     return this.isSeeder || this.have.has(pieceIndex);
   }
 
-  /** Can be asked for a piece: willing, answering, and not known to be slow. */
+  /** Can be asked for a piece: willing, answering, and trusted with one more. */
   isServing(now: number): boolean {
-    return !this.peerIsChoking && !this.isSnubbed && this.avoidedUntil <= now;
+    if (this.peerIsChoking || this.isSnubbed || this.standing.isAvoided(now)) return false;
+    return this.standing.allows(this.requests.size);
   }
 
   /** It sent something. */
@@ -122,9 +122,6 @@ export class Peer {
     return this.bytesOutstanding + pieceLength <= pipe;
   }
 
-  /** The least time seen from request to piece: the round trip without queues. */
-  latencyBestMs = LATENCY_UNKNOWN_MS;
-
   asked(request: Request): void {
     if (this.requests.size === 0) this.progressAt = request.sentAt;
     this.requests.set(request.pieceIndex, request);
@@ -144,9 +141,6 @@ export class Peer {
   answered(request: Request, now: number): void {
     const latency = now - request.sentAt;
     this.download.add(request.length, now - Math.max(this.progressAt, request.sentAt));
-    const error = latency - this.latencyMs;
-    this.latencyMs += error / 8;
-    this.latencyDeviationMs += (Math.abs(error) - this.latencyDeviationMs) / 4;
     // What was best once is believed a little less with every answer that is not.
     this.latencyBestMs = Math.min(
       latency,
@@ -154,11 +148,6 @@ export class Peer {
     );
     this.bytesReceived += request.length;
     this.progressAt = now;
-  }
-
-  /** After this a demand piece is late: about twice the 95th percentile of this peer's answers. */
-  lateAfterMs(limits: SwarmLimits): number {
-    return Math.max(limits.hedgeMinMs, 2 * (this.latencyMs + 2 * this.latencyDeviationMs));
   }
 }
 

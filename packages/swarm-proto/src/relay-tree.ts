@@ -18,6 +18,8 @@ export interface StripeSources {
   readonly inZone: readonly string[];
   /** For the zone's root, or when nobody in the zone answers: the root of the zone above and those below it. */
   readonly elsewhere: readonly string[];
+  /** For the zone's root, when its uplink is too slow for that: those right below it. */
+  readonly understudies: readonly string[];
 }
 
 export class RelayTree {
@@ -39,6 +41,7 @@ export class RelayTree {
     this.sources = Array.from({ length: STRIPES }, (_, stripe) => ({
       inZone: this.#inZone(stripe),
       elsewhere: this.#elsewhere(stripe),
+      understudies: this.#understudies(stripe),
     }));
   }
 
@@ -90,6 +93,13 @@ export class RelayTree {
       sidewaysMax = SIDEWAYS_ABOVE;
     }
     return chosen.map((slot) => this.#zones[this.#zone][slots.placeAt(slot)].node);
+  }
+
+  #understudies(stripe: number): string[] {
+    const slots = this.#slots(this.#zone, stripe);
+    if (slots.slotOf(this.#place) > 0) return [];
+    const below = [1, 2].filter((slot) => slot < slots.interior);
+    return below.map((slot) => this.#zones[this.#zone][slots.placeAt(slot)].node);
   }
 
   #elsewhere(stripe: number): string[] {

@@ -77,8 +77,9 @@ export class SourceChooser<Payload> {
 
   /** Anybody but the origin. */
   #others(flight: Flight): Choice {
-    const { inZone, elsewhere } = this.#neighbours.sourcesOf(flight.pieceIndex);
-    const near = this.#relay(flight, inZone);
+    const { inZone, elsewhere, understudies } = this.#neighbours.sourcesOf(flight.pieceIndex);
+    const isBusy = this.#state.busyUntil > this.#state.now;
+    const near = this.#relay(flight, isBusy && inZone.length === 0 ? understudies : inZone);
     if (near.type === 'ask') {
       if (flight.pieceClass !== 'demand' || near.peer.has(flight.pieceIndex)) return near;
       const holder = this.holder(flight);

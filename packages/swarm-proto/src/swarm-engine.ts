@@ -46,6 +46,7 @@ export class SwarmEngine<Payload> {
       wantForPeer: (pieceIndex, pieceClass) => this.#downloader.wantForPeer(pieceIndex, pieceClass),
       unwantForPeer: (pieceIndex) => this.#downloader.unwantForPeer(pieceIndex),
       isReadable: (pieceIndex) => this.#downloader.flights.get(pieceIndex)?.state === 'storing',
+      confess: () => this.#neighbours.suspect(this.#state.node),
       isConnected: (node) => this.#neighbours.peerOf(node) !== undefined,
     });
     this.#announcer = new Announcer(this.#state);
@@ -215,6 +216,8 @@ export class SwarmEngine<Payload> {
         return this.#state.send(peer, { type: 'pong' });
       case 'pong':
         return;
+      case 'busy':
+        return this.#downloader.patrol.onBusy(peer);
       case 'choke':
         peer.peerIsChoking = true;
         return this.#downloader.abandon(peer, false);
@@ -308,6 +311,7 @@ export class SwarmEngine<Payload> {
     if (now >= this.#patrolAt) {
       this.#patrolAt = Infinity;
       this.#downloader.patrol.walk();
+      this.#uploader.patrol();
     }
     if (now >= this.#rechokeAt) {
       const foreign = this.#foreignPeers();
@@ -318,10 +322,11 @@ export class SwarmEngine<Payload> {
     }
   }
 
-  /** Lateness is looked for only while something is awaited. */
+  /** Lateness, our own and others', is looked for only while something is awaited. */
   #setPatrol(): void {
     const { flights, isFillEnabled } = this.#downloader;
-    const isAwaiting = flights.size > 0 || isFillEnabled;
+    if (this.#state.isOrigin) return;
+    const isAwaiting = flights.size > 0 || isFillEnabled || this.#uploader.isBacklogged;
     if (!isAwaiting) this.#patrolAt = Infinity;
     else if (this.#patrolAt === Infinity) this.#patrolAt = this.#state.now + PATROL_MS;
   }

@@ -43,6 +43,8 @@ export class SwarmState<Payload> {
   };
   /** Of the input being handled. */
   now = 0;
+  /** Until then our uplink is known to be no good for relaying. */
+  busyUntil = 0;
   #effects: SwarmEffect<Payload>[] = [];
   #next = 0;
 

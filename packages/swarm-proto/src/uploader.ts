@@ -4,6 +4,7 @@
  * request is kept open and the piece fetched for it, so that a whole tree of nodes can start at once. The origin sends a
  * piece to one node and names that node to all others (OriginLeases).
  */
+import { Bottleneck } from './bottleneck.ts';
 import type { SwarmInput } from './engine-io.ts';
 import { OriginLeases } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
@@ -24,6 +25,8 @@ export interface PieceWanter {
   /** Verified and readable although not yet recorded as had. */
   isReadable(pieceIndex: number): boolean;
   isConnected(node: string): boolean;
+  /** Has the tracker told that our own uplink is too slow for a relay. */
+  confess(): void;
 }
 
 export class Uploader<Payload> {
@@ -37,6 +40,7 @@ export class Uploader<Payload> {
     fill: new Set(),
   };
   readonly #bytes: TokenBucket;
+  readonly #bottleneck = new Bottleneck();
   #inHand = 0;
   #resumeAt = Infinity;
 
@@ -67,6 +71,7 @@ export class Uploader<Payload> {
       this.#enrol(peer);
       this.pump();
     } else if (!peer.uploads.isHolding(pieceIndex)) {
+      if (this.#isNoRelay(peer)) return this.#reject(peer, pieceIndex, offset, length);
       peer.uploads.hold({ pieceIndex, offset, length, pieceClass });
       this.#wanter.wantForPeer(pieceIndex, pieceClass);
     }
@@ -148,6 +153,35 @@ export class Uploader<Payload> {
     this.#withdraw(peer);
   }
 
+  /** While our uplink is too slow for a relay, we take one request at a time from each, so that those without another get on. */
+  #isNoRelay(peer: Peer): boolean {
+    if (this.#state.busyUntil <= this.#state.now || peer.uploads.size === 0) return false;
+    this.#state.send(peer, { type: 'busy' });
+    return true;
+  }
+
+  /** Whether a node of ours waits for what we could send it. */
+  get isBacklogged(): boolean {
+    for (const peer of this.#state.peers.values()) if (isWaiting(peer)) return true;
+    return false;
+  }
+
+  /** Sends those away who wait for more than our uplink carries. The origin has nobody to send them to. */
+  patrol(): void {
+    const { isOrigin, peers, now, stats, limits } = this.#state;
+    if (isOrigin) return;
+    let bytesPerMsIn = 0;
+    for (const { download } of peers.values()) {
+      bytesPerMsIn = Math.max(bytesPerMsIn, download.bytesPerMs);
+    }
+    if (!this.#bottleneck.watch(now, this.isBacklogged, stats.bytesSent, bytesPerMsIn)) return;
+    if (this.#state.busyUntil <= now) this.#wanter.confess();
+    this.#state.busyUntil = now + limits.busyMs;
+    for (const peer of peers.values()) {
+      if (isWaiting(peer)) this.#state.send(peer, { type: 'busy' });
+    }
+  }
+
   /** Hands uploads to the driver, most urgent class first, one for each peer by turns. */
   pump(): void {
     this.#resumeAt = Infinity;
@@ -221,6 +255,10 @@ export class Uploader<Payload> {
   #reject(peer: Peer, pieceIndex: number, offset: number, length: number): void {
     this.#state.send(peer, { type: 'reject', pieceIndex, offset, length });
   }
+}
+
+function isWaiting(peer: Peer): boolean {
+  return peer.isOurs && PIECE_CLASSES.some((pieceClass) => peer.uploads.hasReady(pieceClass));
 }
 
 /** What may go at once after a quiet time, at the limited rate. */
