@@ -155,10 +155,8 @@ export class SimSignal {
       this.#stream?.send(join, AGENT_MESSAGE_BYTES, CONTROL);
       return;
     }
-    const members = this.#order.members.map(({ node, zone, rack, address }) => ({
-      node,
-      zone,
-      rack,
+    const members = this.#order.members.map(({ address, ...names }) => ({
+      ...names,
       ...address,
     }));
     this.#node.setMembers(members, this.#order.origins);

@@ -46,6 +46,7 @@ export class TestSwarm {
   readonly metainfo: Metainfo;
   readonly layer: PieceLayer;
   readonly #open = new Set<() => Promise<void>>();
+  #nextPlace = 0;
 
   constructor() {
     const hasher = new PieceHasher({ length: LENGTH, pieceLength: PIECE_LENGTH });
@@ -98,7 +99,15 @@ export class TestSwarm {
       await store.close();
     };
     this.#open.add(close);
-    const member = { node, zone: 'z', rack: 'r', host: '127.0.0.1', port };
+    const member = {
+      node,
+      zone: 'z',
+      rack: 'r',
+      host: '127.0.0.1',
+      port,
+      place: this.#nextPlace,
+    };
+    if (!isOrigin) this.#nextPlace += 1;
     return { driver, reader: new ImageReader(driver), member, directory: '', events, close };
   }
 

@@ -15,6 +15,8 @@ export interface SwarmMember {
   readonly rack: string;
   readonly host: string;
   readonly port: number;
+  /** Its index among the members of its zone. */
+  readonly place: number;
 }
 
 export type SwarmInput<Payload> =

@@ -84,8 +84,8 @@ const IDENTITIES: readonly PeerIdentity[] = [
   { kind: 'ours', node: 'origin', zone: '', rack: '', isOrigin: true },
   { kind: 'foreign', client: 'x', requestsInFlightMax: 4 },
 ];
-const MEMBERS = ['a', 'self', 'b', 'c'].map((node) => ({
-  ...{ node, zone: '', rack: '', host: node, port: 1 },
+const MEMBERS = ['a', 'self', 'b', 'c'].map((node, place) => ({
+  ...{ node, zone: '', rack: '', host: node, port: 1, place },
 }));
 
 /** Drives one engine as a driver would, with effects' outcomes in any order and any verdict. */

@@ -84,7 +84,8 @@ export class VirtualSwarm {
 
   /** The tracker tells everybody the present member order. */
   announceMembers(): void {
-    const members: SwarmMember[] = this.nodes.map(({ name }) => ({
+    const members: SwarmMember[] = this.nodes.map(({ name }, place) => ({
+      place,
       node: name,
       zone: 'z',
       rack: 'r',
