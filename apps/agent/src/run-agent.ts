@@ -5,7 +5,7 @@ import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
 import { type SwarmEvent, SwarmHost } from '@bootswarm/swarm-driver';
-import type { Member } from '@bootswarm/tracker-proto';
+import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
@@ -74,7 +74,7 @@ interface Swarms {
   readonly library: ImageLibrary;
   readonly attachments: Attachments;
   /** This node, and where peers dial it. */
-  readonly self: Member;
+  readonly self: NodeIdentity;
 }
 
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {

@@ -155,12 +155,10 @@ export class SimSignal {
       this.#stream?.send(join, AGENT_MESSAGE_BYTES, CONTROL);
       return;
     }
-    const sizes = new Map<string, number>();
-    const members = this.#order.members.map(({ node, zone, rack, address }) => {
-      const place = sizes.get(zone) ?? 0;
-      sizes.set(zone, place + 1);
-      return { node, zone, rack, place, ...address };
-    });
+    const members = this.#order.members.map(({ address, ...names }) => ({
+      ...names,
+      ...address,
+    }));
     this.#node.setMembers(members, this.#order.origins);
   }
 }
