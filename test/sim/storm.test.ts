@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseBootTrace, runStorm, type StormOptions } from '@bootswarm/sim';
+import { faultOf, parseBootTrace, runStorm, type StormOptions } from '@bootswarm/sim';
 import { describe, expect, test } from 'vitest';
 
 const trace = parseBootTrace(
@@ -16,6 +16,7 @@ const storm: StormOptions = {
   arrivalMs: 1_000,
   nic: GBIT,
   originNic: GBIT,
+  latencyMs: 0.2,
   zones: 1,
   betweenZones: Infinity,
   pieceLength: 65_536,
@@ -44,7 +45,10 @@ describe('boot storm in the simulator', () => {
   });
 
   test('with poisoners no wrong byte is delivered, they are left, and everybody boots', () => {
-    const { bans, lastVmSeconds } = runStorm({ ...storm, poisoners: 3 });
+    const { bans, lastVmSeconds } = runStorm({
+      ...storm,
+      faults: [faultOf('poisoner')],
+    });
     expect(bans).toBeGreaterThan(0);
     expect(lastVmSeconds).toBeLessThan(60);
   });

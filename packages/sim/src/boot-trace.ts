@@ -92,3 +92,11 @@ function isZeroPiece(trace: BootTrace, start: number, pieceLength: number): bool
   }
   return true;
 }
+
+/** An image without zeros that somebody needs whole. */
+export function fullImagePieces(length: number, pieceLength: number): TracePieces {
+  const pieceCount = Math.ceil(length / pieceLength);
+  const touched = Array.from({ length: pieceCount }, (_, index) => index);
+  const zero = new Bitfield(pieceCount);
+  return { pieceCount, pieceLength, length, zero, perRead: [], touched };
+}

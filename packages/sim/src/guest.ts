@@ -4,11 +4,12 @@ import type { VirtualClock } from './virtual-clock.ts';
 
 /** Where a guest's reads go: a node's engine, or a storage server. */
 export interface GuestDisk {
-  /** Calls `done` when every piece of the list is here; at once, within the call, when all are. */
-  read(guest: Guest, pieces: readonly number[], read: TraceRead, done: () => void): void;
+  /** Calls `done` when the range, or every piece of the list, is here; at once, within the call, when it is at hand. */
+  read(pieces: readonly number[], range: TraceRead, done: () => void): void;
 }
 
 export interface GuestOptions {
+  readonly node: number;
   readonly clock: VirtualClock;
   readonly disk: GuestDisk;
   readonly reads: readonly TraceRead[];
@@ -35,13 +36,12 @@ export class Guest {
     options.clock.at(options.startAt, () => this.#think());
   }
 
-  get startAt(): number {
-    return this.#options.startAt;
+  get node(): number {
+    return this.#options.node;
   }
 
-  /** Reads answered so far. */
-  get readsDone(): number {
-    return this.#next;
+  get startAt(): number {
+    return this.#options.startAt;
   }
 
   #think(): void {
@@ -59,7 +59,7 @@ export class Guest {
   #read(): void {
     const { clock, disk, pieces, reads } = this.#options;
     this.#askedAt = clock.now;
-    disk.read(this, pieces.perRead[this.#next], reads[this.#next], () => this.#answered());
+    disk.read(pieces.perRead[this.#next], reads[this.#next], () => this.#answered());
   }
 
   #answered(): void {

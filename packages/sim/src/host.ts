@@ -26,6 +26,8 @@ export class Host {
   readonly paths = new Map<Host, Path>();
   listener: Listener | undefined = undefined;
   bytesReceived = 0;
+  /** Of those, from hosts in other zones. */
+  bytesFromOtherZones = 0;
   readonly #pool: SegmentPool;
   /** Flows of the time before it vanished, whose other ends do not know. */
   #lost: Flow[] = [];
@@ -41,6 +43,7 @@ export class Host {
     this.uplink = new Uplink(clock, options.uplink);
     this.downlink = new Link(clock, options.downlink, (segment) => {
       this.bytesReceived += segment.bytes;
+      if (segment.flow.from.zone !== this.zone) this.bytesFromOtherZones += segment.bytes;
       segment.flow.onReceived(segment);
     });
   }

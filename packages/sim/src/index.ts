@@ -1,3 +1,6 @@
 export { type BootTrace, parseBootTrace } from './boot-trace.ts';
+export { FAULT_KINDS, type Fault, type FaultKind, faultOf, hitsNodes } from './faults.ts';
 export { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
-export { runStorm, type StormOptions, type StormResult } from './storm.ts';
+export { runStorm } from './storm.ts';
+export { POLICY_NAMES, type PolicyName, type StormOptions } from './storm-options.ts';
+export type { GuestFigures, StormCurves, StormResult } from './storm-result.ts';

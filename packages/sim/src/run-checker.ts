@@ -1,22 +1,51 @@
 /**
- * Judges a run while it happens, and hashes what happened: nothing unverified reaches a guest, nobody sends what it does not
- * hold, no honest peer is banned. A breach ends the run with its virtual time, so that the seed can be replayed up to it.
+ * Judges a run while it happens, and hashes what happened. Each node's ledger judges that node; here is what concerns all of
+ * them: no honest peer is left as a liar, no guest waits for what it could get. A breach ends the run and names seed and
+ * virtual time, so that the run can be replayed up to it.
  */
-import { assert } from '@bootswarm/stdx';
-import type { SimPayload } from './sim-message.ts';
-import type { NodeChecker, SimNode } from './sim-node.ts';
+import { AssertionError, Bitfield } from '@bootswarm/stdx';
+import type { Host } from './network.ts';
+import type { NodeDisk } from './node-disk.ts';
+import type { NodeLedger } from './node-ledger.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-export class RunChecker implements NodeChecker {
+/**
+ * In which a guest's read is answered while a holder of its pieces can be reached, beside the time it takes to move all that is
+ * needed: a dial that comes to nothing (5 s), a peer that is silent (3 s) and a late one (2 s) in a row, and half as much again.
+ */
+export const DEMAND_BOUND_MS = 15_000;
+
+/** Who may give pieces to whom, as the demand check sees it. */
+export interface Holder {
+  readonly host: Host;
+  /** Undefined: has every piece. */
+  readonly ledger: NodeLedger | undefined;
+}
+
+export interface RunCheckerOptions {
+  readonly clock: VirtualClock;
+  readonly seed: number;
+  readonly pieceCount: number;
+  readonly poisoners: ReadonlySet<string>;
+}
+
+export class RunChecker {
   readonly #clock: VirtualClock;
+  readonly #seed: number;
   readonly #poisoners: ReadonlySet<string>;
+  /** Pieces that some node has got. */
+  readonly spread: Bitfield;
   /** FNV-1a over every delivery, upload and ban, with its time. */
   #hash = 0x811c9dc5;
   bans = 0;
+  /** When the network or a host last changed for the better or the worse. */
+  disturbedAt = 0;
 
-  constructor(clock: VirtualClock, poisoners: ReadonlySet<string>) {
+  constructor({ clock, seed, pieceCount, poisoners }: RunCheckerOptions) {
     this.#clock = clock;
+    this.#seed = seed;
     this.#poisoners = poisoners;
+    this.spread = new Bitfield(pieceCount);
   }
 
   /** The same for the same commit, options and seed. */
@@ -24,30 +53,54 @@ export class RunChecker implements NodeChecker {
     return (this.#hash >>> 0).toString(16).padStart(8, '0');
   }
 
-  onDeliver(node: SimNode, pieceIndex: number, payload: SimPayload, isFromOrigin: boolean): void {
-    assert(payload === 'good', `${this.#when} ${node.name} delivers wrong piece ${pieceIndex}`);
-    this.#log(node.name, pieceIndex, isFromOrigin ? 1 : 2);
+  /** Ends the run unless `isKept`. */
+  check(isKept: boolean, node: { readonly name: string }, breach: string): void {
+    if (isKept) return;
+    const at = this.#clock.now.toFixed(3);
+    throw new AssertionError(`seed ${this.#seed}, at ${at} ms: ${node.name} ${breach}`);
   }
 
-  onUpload(node: SimNode, pieceIndex: number, isHeld: boolean): void {
-    assert(isHeld, `${this.#when} ${node.name} sends piece ${pieceIndex}, which it does not hold`);
-    this.#log(node.name, pieceIndex, 3);
+  onDeliver(node: NodeLedger, pieceIndex: number, isFromOrigin: boolean): void {
+    this.spread.set(pieceIndex);
+    this.log(node.name, pieceIndex, isFromOrigin ? 1 : 2);
   }
 
-  onBan(node: SimNode, peerNode: string): void {
-    const isJust = this.#poisoners.has(peerNode);
-    assert(isJust, `${this.#when} ${node.name} bans ${peerNode}, which is honest`);
+  onUpload(node: NodeLedger, pieceIndex: number): void {
+    this.log(node.name, pieceIndex, 3);
+  }
+
+  onBan(node: NodeLedger, peerNode: string): void {
+    this.check(this.#poisoners.has(peerNode), node, `bans ${peerNode}, which is honest`);
     this.bans += 1;
-    this.#log(node.name, 0, 4);
+    this.log(node.name, 0, 4);
   }
 
-  get #when(): string {
-    return `at ${this.#clock.now.toFixed(3)} ms:`;
+  /** No read of this disk has waited for too long, unless nobody could answer it. */
+  checkDemand(disk: NodeDisk, holders: readonly Holder[], boundMs: number): void {
+    const { host, ledger } = disk;
+    if (host.state !== 'up' || host.isFrozen || ledger === undefined) return;
+    for (const { pieces, since } of disk.open) {
+      const waitedMs = this.#clock.now - Math.max(since, this.disturbedAt);
+      if (waitedMs <= boundMs) continue;
+      const missing = pieces.find((each) => !ledger.held.has(each))!;
+      const holder = holders.find((each) => this.#canGive(each, missing, host));
+      const name = holder?.host.name;
+      const breach = `has waited ${waitedMs.toFixed(0)} ms for piece ${missing}, held by ${name}`;
+      this.check(holder === undefined, disk, breach);
+    }
   }
 
-  #log(name: string, pieceIndex: number, kind: number): void {
+  #canGive({ host, ledger }: Holder, pieceIndex: number, to: Host): boolean {
+    if (host === to || host.state !== 'up' || host.isFrozen) return false;
+    if (ledger !== undefined && !ledger.held.has(pieceIndex)) return false;
+    const { now } = this.#clock;
+    const ways = [host.paths.get(to), to.paths.get(host)];
+    return ways.every((way) => way === undefined || way.passableAt <= now);
+  }
+
+  log(name: string, item: number, kind: number): void {
     for (let at = 0; at < name.length; at += 1) this.#mix(name.charCodeAt(at));
-    this.#mix(pieceIndex);
+    this.#mix(item);
     this.#mix(kind);
     this.#mix(Math.round(this.#clock.now * 1_000));
   }

@@ -12,4 +12,13 @@ export type WireMessage =
 
 export type SignalMessage = AgentMessage | TrackerMessage;
 
-export type SimMessage = WireMessage | SignalMessage;
+/** A range of the image, asked for or sent: what iSCSI, NBD and HTTP have in common. */
+export interface BlockMessage {
+  readonly type: 'block';
+  /** Joins the answer to what was asked. */
+  readonly tag: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export type SimMessage = WireMessage | SignalMessage | BlockMessage;

@@ -13,10 +13,9 @@ import {
   type SwarmMember,
   type SwarmShape,
 } from '@bootswarm/swarm-proto';
-import type { TraceRead } from './boot-trace.ts';
-import type { Guest, GuestDisk } from './guest.ts';
 import { bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
+import type { NodeLedger } from './node-ledger.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage, SimPayload, WireMessage } from './sim-message.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -39,17 +38,9 @@ export interface SimNodeOptions {
   readonly random: Random;
   readonly costs: SimCosts;
   readonly limits?: Partial<SwarmLimits>;
-  /** A peer that sends wrong bytes. */
-  readonly isPoisoner: boolean;
-  readonly checker: NodeChecker;
-}
-
-/** What the checkers are told, as it happens. */
-export interface NodeChecker {
-  /** A piece reaches guests and the store. */
-  onDeliver(node: SimNode, pieceIndex: number, payload: SimPayload, isFromOrigin: boolean): void;
-  onUpload(node: SimNode, pieceIndex: number, isHeld: boolean): void;
-  onBan(node: SimNode, peerNode: string): void;
+  /** A poisoner sends wrong bytes; a liar says it has everything and answers nothing. */
+  readonly character: 'honest' | 'poisoner' | 'liar';
+  readonly ledger: NodeLedger;
 }
 
 interface Wire {
@@ -63,9 +54,10 @@ interface Waiter {
   readonly done: () => void;
 }
 
-export class SimNode implements GuestDisk {
+export class SimNode {
   readonly name: string;
   readonly host: Host;
+  readonly ledger: NodeLedger;
   readonly engine: SwarmEngine<SimPayload>;
   readonly #options: SimNodeOptions;
   readonly #clock: VirtualClock;
@@ -78,8 +70,6 @@ export class SimNode implements GuestDisk {
   #nextPeer = 1;
   #armedAt = Infinity;
   isStopped = false;
-  /** Distinct pieces guests touched. */
-  readonly touched: Bitfield;
   /** Reads by where the last missing piece came from. */
   readonly stalls = { peers: 0, origin: 0 };
 
@@ -89,8 +79,8 @@ export class SimNode implements GuestDisk {
     this.#clock = options.clock;
     this.name = name;
     this.host = options.host;
+    this.ledger = options.ledger;
     this.engine = new SwarmEngine({ shape, node: name, isOrigin, have, random, limits });
-    this.touched = new Bitfield(shape.pieceCount);
     this.#shapeBytes = Bitfield.byteLength(shape.pieceCount);
     options.network.listen(options.host, (stream) => this.#accept(stream));
   }
@@ -109,11 +99,11 @@ export class SimNode implements GuestDisk {
     this.#waiters.clear();
   }
 
-  read(_guest: Guest, pieces: readonly number[], _read: TraceRead, done: () => void): void {
+  /** Calls `done` when every piece of the list is here; at once, within the call, when all are. */
+  read(pieces: readonly number[], done: () => void): void {
     const waiter: Waiter = { missing: 0, done };
     const { have } = this.engine.snapshot();
     for (const pieceIndex of pieces) {
-      this.touched.set(pieceIndex);
       if (have.has(pieceIndex) || this.#storing.has(pieceIndex)) continue;
       waiter.missing += 1;
       const others = this.#waiters.get(pieceIndex);
@@ -128,6 +118,8 @@ export class SimNode implements GuestDisk {
 
   input(input: Input): void {
     if (this.isStopped) return;
+    // The process stands still with its host: what its timers and CPU led to, it does when it thaws.
+    if (this.host.isFrozen) return this.host.whenAwake(() => this.input(input));
     this.engine.handle(input, this.#clock.now);
     for (let effect = this.engine.poll(); effect !== undefined; effect = this.engine.poll()) {
       switch (effect.type) {
@@ -188,6 +180,7 @@ export class SimNode implements GuestDisk {
       onClose: (): void => {
         wire.stream = undefined;
         this.#wires.delete(peer);
+        this.ledger.onDisconnected(peer);
         if (wire.isReady) this.input({ type: 'peer-disconnected', peer });
         else if (dialled !== undefined) this.input({ type: 'dial-failed', key: dialled });
       },
@@ -201,21 +194,29 @@ export class SimNode implements GuestDisk {
 
   #onMessage(peer: number, wire: Wire, dialled: string | undefined, message: WireMessage): void {
     if (wire.stream === undefined) return;
+    const { ledger } = this;
+    const { character } = this.#options;
     if (message.type !== 'handshake') {
+      if (character === 'liar' && message.type === 'request') return;
+      ledger.onReceived(peer, message);
       this.input({ type: 'message', peer, message });
       return;
     }
     wire.isReady = true;
     this.#wires.set(peer, wire);
     if (message.identity.kind === 'ours') wire.peerNode = message.identity.node;
+    ledger.onConnected(peer, wire.peerNode);
     this.input({ type: 'peer-connected', peer, identity: message.identity, dialled });
+    ledger.onPeers(this.engine.snapshot().peers);
   }
 
   #send(peer: number, message: PeerMessage<SimPayload>, isDemandPiece: boolean): void {
     const stream = this.#wires.get(peer)?.stream;
     if (stream === undefined) return;
-    const bytes = bytesOfMessage(message, this.#shapeBytes);
-    stream.send(message, bytes, priorityOfMessage(message, isDemandPiece));
+    const said = this.#options.character === 'liar' ? boast(message) : message;
+    this.ledger.onSent(peer, said);
+    const bytes = bytesOfMessage(said, this.#shapeBytes);
+    stream.send(said, bytes, priorityOfMessage(said, isDemandPiece));
     if (stream.isCongested && message.type === 'piece') {
       this.#clock.after(0, () => this.input({ type: 'peer-congested', peer }));
     }
@@ -224,7 +225,9 @@ export class SimNode implements GuestDisk {
   #disconnect(peer: number, code: string): void {
     const wire = this.#wires.get(peer);
     if (wire === undefined) return;
-    if (code === 'piece-refuted') this.#options.checker.onBan(this, wire.peerNode);
+    const { ledger } = this;
+    if (code === 'piece-refuted') ledger.onBan(wire.peerNode);
+    ledger.onDisconnected(peer);
     this.#wires.delete(peer);
     wire.stream?.close(code);
     wire.stream = undefined;
@@ -234,28 +237,34 @@ export class SimNode implements GuestDisk {
   // --- pieces ----------------------------------------------------------------------------------------------------------
 
   #upload(effect: Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>): void {
-    const { costs, checker, isPoisoner } = this.#options;
+    const { ledger } = this;
+    const { costs, character } = this.#options;
     const { peer, pieceIndex, offset, length, pieceClass } = effect;
-    const isHeld = this.engine.snapshot().have.has(pieceIndex) || this.#storing.has(pieceIndex);
-    checker.onUpload(this, pieceIndex, isHeld);
+    ledger.onUpload(peer, pieceIndex);
     this.#afterCpu(costs.messageMs + length * costs.sendMsPerByte, () => {
-      const payload: SimPayload = isPoisoner ? 'bad' : 'good';
+      const payload: SimPayload = character === 'poisoner' ? 'bad' : 'good';
       const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
+      ledger.onUploaded(peer);
       this.#send(peer, message, pieceClass === 'demand');
       this.input({ type: 'uploaded', peer, pieceIndex, offset, length, isSent: true });
     });
   }
 
   #verify(pieceIndex: number, peer: number, payload: SimPayload): void {
+    const isGood = payload === 'good';
     // Its cost was counted with the message.
-    this.#clock.after(0, () =>
-      this.input({ type: 'verified', pieceIndex, peer, isGood: payload === 'good' }),
-    );
+    this.#clock.after(0, () => {
+      if (this.isStopped) return;
+      const { ledger } = this;
+      if (!isGood) ledger.onRefuted(peer);
+      this.input({ type: 'verified', pieceIndex, peer, isGood });
+      if (!isGood && !this.host.isFrozen) ledger.onRefutedHandled();
+    });
   }
 
   #deliver(pieceIndex: number, payload: SimPayload, isFromOrigin: boolean): void {
-    const { checker, costs } = this.#options;
-    checker.onDeliver(this, pieceIndex, payload, isFromOrigin);
+    const { costs } = this.#options;
+    this.ledger.onDeliver(pieceIndex, payload, isFromOrigin);
     this.#storing.add(pieceIndex);
     this.#clock.after(costs.storeMs, () => {
       this.#storing.delete(pieceIndex);
@@ -298,4 +307,11 @@ export class SimNode implements GuestDisk {
       else this.#arm();
     });
   }
+}
+
+/** Whatever it has to say of its pieces, a liar says it has them all. */
+function boast(message: PeerMessage<SimPayload>): PeerMessage<SimPayload> {
+  const { type } = message;
+  const isAboutPieces = type === 'bitfield' || type === 'have-none' || type === 'have';
+  return isAboutPieces ? { type: 'have-all' } : message;
 }

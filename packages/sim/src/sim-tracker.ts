@@ -2,6 +2,7 @@
  * The tracker in virtual time: the real registry of swarms, one stream per agent, and a CPU that every message costs.
  * Messages are encoded for their size and travel as objects.
  */
+import type { Random } from '@bootswarm/stdx';
 import {
   type AgentMessage,
   encodeTrackerMessage,
@@ -65,9 +66,23 @@ export class SimTracker {
     });
   }
 
+  /** The process is gone. */
   stop(): void {
     this.isStopped = true;
     this.#streams.clear();
+  }
+
+  /** Puts a node into the swarm that said hello and joined, and of which nothing was heard since. */
+  putSilent(host: Host): void {
+    const { name, zone, rack } = host;
+    const { image } = this.#options;
+    const connection = this.#nextConnection;
+    this.#nextConnection += 1;
+    this.#handle({ type: 'agent-connected', connection, remoteHost: name });
+    const hello = helloOf(name, zone, rack, name);
+    this.#handle({ type: 'message', connection, message: hello });
+    const join = { type: 'join', image, piecesHad: 0 } as const;
+    this.#handle({ type: 'message', connection, message: join });
   }
 
   #handle(input: Parameters<SwarmRegistry['handle']>[0]): void {
@@ -112,53 +127,91 @@ export class SimTracker {
   }
 }
 
-/** The agent's end: says hello, joins, and gives every new member order to its node. */
-export class SimSignal {
-  readonly #node: SimNode;
-  readonly #order = new MemberOrder();
-  #stream: Stream<SimMessage> | undefined;
+/** As apps/agent waits before it dials a tracker again: doubled each time, with up to half taken off at random. */
+const REDIAL_MIN_MS = 200;
+const REDIAL_MAX_MS = 10_000;
 
-  constructor(
-    options: {
-      network: Network<SimMessage>;
-      host: Host;
-      image: string;
-      zone: string;
-      rack: string;
-    },
-    tracker: Host,
-    node: SimNode,
-  ) {
-    this.#node = node;
-    const { network, host, image, zone, rack } = options;
-    const join = { type: 'join', image, piecesHad: node.engine.snapshot().have.count } as const;
-    network.dial(host, tracker.name, {
+export interface SimSignalOptions {
+  readonly clock: VirtualClock;
+  readonly network: Network<SimMessage>;
+  readonly tracker: Host;
+  readonly image: string;
+  readonly node: SimNode;
+  readonly random: Random;
+}
+
+/** The agent's end: says hello, joins, gives every new member order to its node, and dials again when the tracker is gone. */
+export class SimSignal {
+  readonly #options: SimSignalOptions;
+  #order = new MemberOrder();
+  #stream: Stream<SimMessage> | undefined;
+  #failures = 0;
+  #openedAt = Infinity;
+  #isStopped = false;
+
+  constructor(options: SimSignalOptions) {
+    this.#options = options;
+    this.#connect();
+  }
+
+  /** The process is gone. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  get #join(): AgentMessage {
+    const { image, node } = this.#options;
+    return { type: 'join', image, piecesHad: node.engine.snapshot().have.count };
+  }
+
+  #connect(): void {
+    const { clock, network, tracker, node } = this.#options;
+    const { name, zone, rack } = node.host;
+    this.#order = new MemberOrder();
+    network.dial(node.host, tracker.name, {
       onOpen: (stream) => {
         this.#stream = stream;
-        const address = { host: host.name, port: 1 };
-        const version = SIGNALLING_VERSION;
-        const hello = { type: 'hello', version, node: node.name, zone, rack, address } as const;
-        stream.send(hello, AGENT_MESSAGE_BYTES, CONTROL);
-        stream.send(join, AGENT_MESSAGE_BYTES, CONTROL);
+        this.#openedAt = clock.now;
+        stream.send(helloOf(node.name, zone, rack, name), AGENT_MESSAGE_BYTES, CONTROL);
+        stream.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
       },
-      onMessage: (message) => this.#onMessage(message as TrackerMessage, join),
+      onMessage: (message) => this.#onMessage(message as TrackerMessage),
       onDrain: () => {},
-      onClose: () => {
-        this.#stream = undefined;
-      },
+      onClose: () => this.#onClose(),
     });
   }
 
-  #onMessage(message: TrackerMessage, join: AgentMessage): void {
-    if (message.type !== 'members') return;
+  #onClose(): void {
+    const { clock, node, random } = this.#options;
+    this.#stream = undefined;
+    if (clock.now - this.#openedAt >= REDIAL_MAX_MS) this.#failures = 0;
+    const ceiling = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** this.#failures);
+    this.#failures += 1;
+    clock.after(ceiling * (0.5 + random.float() / 2), () =>
+      node.host.whenAwake(() => {
+        if (!this.#isStopped) this.#connect();
+      }),
+    );
+  }
+
+  #onMessage(message: TrackerMessage): void {
+    if (this.#isStopped || message.type !== 'members') return;
     if (!this.#order.apply(message)) {
-      this.#stream?.send(join, AGENT_MESSAGE_BYTES, CONTROL);
+      this.#stream?.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
       return;
     }
-    const members = this.#order.members.map(({ address, ...names }) => ({
-      ...names,
-      ...address,
-    }));
-    this.#node.setMembers(members, this.#order.origins);
+    const members = this.#order.members.map(({ address, ...names }) => ({ ...names, ...address }));
+    this.#options.node.setMembers(members, this.#order.origins);
   }
+}
+
+function helloOf(node: string, zone: string, rack: string, host: string): AgentMessage {
+  return {
+    type: 'hello',
+    version: SIGNALLING_VERSION,
+    node,
+    zone,
+    rack,
+    address: { host, port: 1 },
+  };
 }

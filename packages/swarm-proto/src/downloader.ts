@@ -78,6 +78,18 @@ export class Downloader<Payload> {
     for (const pieceIndex of pieceIndexes) this.#expected.set(pieceIndex);
   }
 
+  /** Where a guest in front of the swarm goes, its read-ahead goes too: to the origin at once. */
+  readAhead(behind: number, pieceIndexes: readonly number[]): void {
+    if (this.#expected.has(behind)) return;
+    for (const pieceIndex of pieceIndexes) {
+      if (!this.#hasPrefetchRoom()) return;
+      if (this.#state.have.has(pieceIndex) || this.flights.get(pieceIndex)) continue;
+      const flight = this.#begin(pieceIndex, 'boot-order');
+      flight.isFirstTouch = this.#frontier.isInFront;
+      this.#assign(flight);
+    }
+  }
+
   demand(pieceIndex: number): void {
     if (this.#state.have.has(pieceIndex)) return;
     this.flights.setDemanded(this.#want(pieceIndex, 'demand'), true);
@@ -258,12 +270,12 @@ export class Downloader<Payload> {
     return this.carryOut(flight, choice);
   }
 
-  /** A guest of ours is the first we know of to want it, and it was not asked of the origin before. */
+  /** A guest of ours wants it or is about to, the first we know of, and it was not asked of the origin before. */
   #mayAskAhead(flight: Flight): boolean {
     const { tree } = this.#neighbours;
     return (
       tree?.isRoot(RelayTree.stripeOf(flight.pieceIndex)) === false &&
-      flight.isDemanded &&
+      (flight.isDemanded || flight.isFirstTouch) &&
       flight.lease === undefined &&
       !this.#expected.has(flight.pieceIndex) &&
       this.#frontier.mayAskFirst(this.#state.now)

@@ -40,6 +40,15 @@ export type SwarmInput<Payload> =
   | { readonly type: 'demand-over'; readonly pieceIndex: number }
   /** Will be read soon; the order of the inputs is the order of fetching. */
   | { readonly type: 'prefetch'; readonly pieceIndexes: readonly number[] }
+  /**
+   * A guest that has touched `behind` goes on to these, to judge by its reads. Nothing to do where a boot order knows better;
+   * dropped when there is no room.
+   */
+  | {
+      readonly type: 'read-ahead';
+      readonly behind: number;
+      readonly pieceIndexes: readonly number[];
+    }
   | { readonly type: 'fill'; readonly enabled: boolean }
   /** Outcome of `verify`. */
   | {

@@ -26,7 +26,7 @@ export interface Flight {
   leasedAt: number;
   /** The origin has named somebody and its reject is still to come. */
   isRedirected: boolean;
-  /** The origin was asked out of turn, as nobody was known to want it before. */
+  /** To be asked, or asked, of the origin out of turn, as nobody is known to have wanted it before. */
   isFirstTouch: boolean;
   /** A guest of this node waits. */
   isDemanded: boolean;

@@ -13,6 +13,11 @@ export class Frontier {
   #retryAt = 0;
   #pauseMs = RETRY_MIN_MS;
 
+  /** Whether the last try succeeded. */
+  get isInFront(): boolean {
+    return this.#isInFront;
+  }
+
   /** Whether a piece that no order names and no peer has may be asked of the origin out of turn. */
   mayAskFirst(now: number): boolean {
     return this.#isInFront || now >= this.#retryAt;

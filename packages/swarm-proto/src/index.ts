@@ -15,5 +15,6 @@ export {
   PIECE_CLASSES,
   type PieceClass,
 } from './peer-message.ts';
+export { ReadAhead } from './read-ahead.ts';
 export { SwarmEngine, type SwarmEngineOptions } from './swarm-engine.ts';
 export type { SwarmShape } from './swarm-state.ts';

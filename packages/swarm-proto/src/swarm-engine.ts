@@ -97,6 +97,8 @@ export class SwarmEngine<Payload> {
         return this.#downloader.demandOver(input.pieceIndex);
       case 'prefetch':
         return this.#downloader.prefetch(input.pieceIndexes);
+      case 'read-ahead':
+        return this.#downloader.readAhead(input.behind, input.pieceIndexes);
       case 'fill':
         return this.#downloader.setFill(input.enabled);
       case 'verified':

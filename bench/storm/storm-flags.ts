@@ -1,0 +1,201 @@
+/** The command line of the storm benchmark: what each option means, its default, and what is wrong with a value. */
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { parseArgs } from 'node:util';
+import {
+  type BootTrace,
+  FAULT_KINDS,
+  type Fault,
+  type FaultKind,
+  faultOf,
+  hitsNodes,
+  POLICY_NAMES,
+  type PolicyName,
+  parseBootTrace,
+  type StormOptions,
+} from '@bootswarm/sim';
+
+const SHIPPED_TRACE = new URL('../traces/debian12-minimal.json', import.meta.url).pathname;
+
+export const USAGE = `usage: npm run bench -- storm [options]
+  --policy P          ${POLICY_NAMES.join(', ')}, or all; repeatable, or with commas (bootswarm)
+  --nodes N           compute nodes (100)
+  --vms-per-node K    guests on each (1)
+  --trace FILE        recorded boot (bench/traces/debian12-minimal.json)
+  --think S           think times of the trace are multiplied by this (0.2)
+  --arrival SECONDS   guests arrive evenly over this (1)
+  --full-image BYTES  every node fetches an image of this size whole; no guests
+  --mbit NIC          of each node, Mbit/s (1000)
+  --origin-mbit NIC   of the origin and the tracker (1000)
+  --latency MS        one way within a zone (0.2)
+  --zones Z           nodes are spread over so many (1)
+  --zone-mbit CAP     between each two zones (unlimited)
+  --piece BYTES       piece length (65536)
+  --learned yes|no    nodes have the boot order from an earlier storm (yes)
+  --known yes|no      agents are in the swarm before the first guest arrives (yes)
+  --fault F           KIND[:SHARE[@SECONDS[+SECONDS]]]: what, of how many nodes, when, for how long; repeatable
+  --until SECONDS     virtual time after which guests that still boot are given up (86400)
+  --seed S            (1)
+  --json FILE         write the result there
+
+kinds of --fault, alone with their usual share, time and duration:
+${Object.entries(FAULT_KINDS)
+  .map(([kind, what]) => `  ${kind.padEnd(16)} ${what}`)
+  .join('\n')}
+
+  npm run bench -- storm --nodes 1000 --think 0 --known no
+  npm run bench -- storm --nodes 200 --fault freeze:0.1@1+2 --fault slow
+`;
+
+/** Bytes per millisecond in a Mbit/s. */
+const MBIT = 125;
+
+export interface StormCommand {
+  readonly policies: readonly PolicyName[];
+  /** Of every policy. */
+  readonly storm: StormOptions;
+  readonly jsonPath: string | undefined;
+  /** As given or by default, for the result's `options`. */
+  readonly given: Readonly<Record<string, unknown>>;
+}
+
+/** Something on the command line that cannot be meant. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+type Values = ReturnType<typeof parse>;
+
+/** Undefined: the usage is asked for. Throws UsageError. */
+export function parseStormFlags(args: readonly string[]): StormCommand | undefined {
+  let values: Values;
+  try {
+    values = parse(args);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  if (values.help) return undefined;
+  const { json, help, ...given } = values;
+  const policies = policiesOf(values);
+  const storm = stormOf(values);
+  if (storm.faults!.length > 0 && !policies.every((each) => hasFaults(each))) {
+    throw new UsageError('--fault is for the policies bootswarm and bittorrent');
+  }
+  if (storm.fullImageBytes !== undefined && policies.some((each) => isOnDemand(each))) {
+    throw new UsageError('--full-image is not for central and tree: they move what guests read');
+  }
+  return { policies, storm, jsonPath: json, given: { ...given, trace: storm.trace.name } };
+}
+
+function parse(args: readonly string[]) {
+  const text = (value: string) => ({ type: 'string', default: value }) as const;
+  return parseArgs({
+    args: [...args],
+    options: {
+      help: { type: 'boolean', default: false },
+      policy: { type: 'string', multiple: true, default: ['bootswarm'] },
+      nodes: text('100'),
+      'vms-per-node': text('1'),
+      trace: text(SHIPPED_TRACE),
+      think: text('0.2'),
+      arrival: text('1'),
+      'full-image': { type: 'string' },
+      mbit: text('1000'),
+      'origin-mbit': text('1000'),
+      latency: text('0.2'),
+      zones: text('1'),
+      'zone-mbit': { type: 'string' },
+      piece: text('65536'),
+      learned: text('yes'),
+      known: text('yes'),
+      fault: { type: 'string', multiple: true, default: [] },
+      until: text('86400'),
+      seed: text('1'),
+      json: { type: 'string' },
+    },
+  }).values;
+}
+
+function stormOf(values: Values): StormOptions {
+  const fullImage = values['full-image'];
+  return {
+    trace: traceOf(values.trace),
+    fullImageBytes: fullImage === undefined ? undefined : numberOf(values, 'full-image', 1),
+    nodes: numberOf(values, 'nodes', 1),
+    vmsPerNode: numberOf(values, 'vms-per-node', 1),
+    thinkScale: numberOf(values, 'think', 0),
+    arrivalMs: numberOf(values, 'arrival', 0) * 1_000,
+    nic: numberOf(values, 'mbit', 1) * MBIT,
+    originNic: numberOf(values, 'origin-mbit', 1) * MBIT,
+    latencyMs: numberOf(values, 'latency', 0),
+    zones: numberOf(values, 'zones', 1),
+    betweenZones:
+      values['zone-mbit'] === undefined ? Infinity : numberOf(values, 'zone-mbit', 1) * MBIT,
+    pieceLength: numberOf(values, 'piece', 16_384),
+    isLearned: yesOrNo(values, 'learned'),
+    isKnownBefore: yesOrNo(values, 'known'),
+    faults: values.fault.map((each) => parseFault(each)),
+    untilMs: numberOf(values, 'until', 0) * 1_000,
+    seed: numberOf(values, 'seed', 0),
+  };
+}
+
+function traceOf(path: string): BootTrace {
+  try {
+    return parseBootTrace(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    throw new UsageError(`--trace ${basename(path)}: ${(error as Error).message}`);
+  }
+}
+
+function policiesOf({ policy }: Values): PolicyName[] {
+  const names = policy.flatMap((each) => each.split(','));
+  if (names.includes('all')) return [...POLICY_NAMES];
+  return names.map((name) => {
+    const known = POLICY_NAMES.find((each) => each === name);
+    if (known !== undefined) return known;
+    throw new UsageError(`--policy ${name} is none of ${POLICY_NAMES.join(', ')}, all`);
+  });
+}
+
+function hasFaults(policy: PolicyName): boolean {
+  return policy === 'bootswarm' || policy === 'bittorrent';
+}
+
+function isOnDemand(policy: PolicyName): boolean {
+  return policy === 'central' || policy === 'tree';
+}
+
+const FAULT = /^([a-z-]+)(?::([0-9.]+))?(?:@([0-9.]+)(?:\+([0-9.]+))?)?$/;
+
+/** KIND[:SHARE][@SECONDS[+SECONDS]] */
+export function parseFault(text: string): Fault {
+  const [, name, share, at, lasting] = FAULT.exec(text) ?? [];
+  if (name === undefined || !Object.hasOwn(FAULT_KINDS, name)) {
+    const kinds = Object.keys(FAULT_KINDS).join(', ');
+    throw new UsageError(
+      `--fault ${text} is not KIND[:SHARE[@SECONDS[+SECONDS]]]; kinds: ${kinds}`,
+    );
+  }
+  const kind = name as FaultKind;
+  if (share !== undefined && !(Number(share) <= 1 && hitsNodes(kind))) {
+    throw new UsageError(`--fault ${text}: a share is from 0 to 1, of nodes`);
+  }
+  return faultOf(kind, {
+    ...(share !== undefined && { share: Number(share) }),
+    ...(at !== undefined && { atMs: Number(at) * 1_000 }),
+    ...(lasting !== undefined && { forMs: Number(lasting) * 1_000 }),
+  });
+}
+
+function numberOf(values: Values, name: keyof Values, min: number): number {
+  const value = Number(values[name]);
+  if (Number.isFinite(value) && value >= min) return value;
+  throw new UsageError(`--${name} ${values[name]} is not a number from ${min} on`);
+}
+
+function yesOrNo(values: Values, name: 'learned' | 'known'): boolean {
+  const value = values[name];
+  if (value === 'yes' || value === 'no') return value === 'yes';
+  throw new UsageError(`--${name} is yes or no`);
+}

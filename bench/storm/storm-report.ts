@@ -1,0 +1,104 @@
+/** What a storm looks like to a reader: the table that is printed, and the JSON. */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import type { StormResult } from '@bootswarm/sim';
+
+/** A storm, and what it took to simulate it. */
+export interface MeasuredStorm extends StormResult {
+  readonly wallSeconds: number;
+  /** The most memory that the process had at any time. */
+  readonly rssMib: number;
+}
+
+export interface StormReport {
+  readonly bench: 'storm';
+  readonly commit: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly policies: readonly MeasuredStorm[];
+}
+
+export function reportOf(
+  options: Readonly<Record<string, unknown>>,
+  policies: readonly MeasuredStorm[],
+): StormReport {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  return { bench: 'storm', commit, options, policies };
+}
+
+/** Times of guests that never became ready, Infinity here, are null there. */
+export function writeReport(path: string, report: StormReport): void {
+  // Lists of numbers on one line: a curve has a thousand of them.
+  const text = JSON.stringify(report, rounded, 2).replace(/\[[\d.,\s[\]]+\]/g, (list) =>
+    list.replace(/\s+/g, ''),
+  );
+  writeFileSync(path, `${text}\n`);
+}
+
+/** Nothing in a storm is known to a thousandth of a thousandth. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value * 1e6) / 1e6 : value;
+}
+
+export function printStorm(storm: MeasuredStorm): void {
+  console.log(`${storm.policy}`);
+  for (const [name, text] of rowsOf(storm)) console.log(`  ${name.padEnd(22)} ${text}`);
+}
+
+function rowsOf(storm: MeasuredStorm): [string, string][] {
+  const { healthy, stallsBySource } = storm;
+  const isHit = healthy.vms < storm.vms || storm.guestsWaiting > 0;
+  const reasons = Object.entries(storm.originRequests)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${reason} ${count}`);
+  const hit: [string, string][] = [
+    [
+      'healthy nodes alone',
+      `last ${seconds(healthy.lastVmSeconds)}, p99 ${seconds(healthy.p99VmSeconds)}; ${healthy.vms} VMs`,
+    ],
+    ['VMs still waiting', `${storm.guestsWaiting} of ${storm.vms}`],
+  ];
+  return [
+    ['last VM ready', `${seconds(storm.lastVmSeconds)} after the first arrived`],
+    [
+      'the same, warm',
+      `${seconds(storm.warmLastVmSeconds)}; cold / warm ${storm.coldWarmRatio.toFixed(3)}`,
+    ],
+    [
+      'a VM, mean',
+      `${seconds(storm.meanVmSeconds)}; p99 ${seconds(storm.p99VmSeconds)}, p99.9 ${seconds(storm.p999VmSeconds)}`,
+    ],
+    ...(isHit ? hit : []),
+    [
+      'fluid limit',
+      `${seconds(storm.fluidLimitSeconds)}; last VM ${(storm.lastVmSeconds / storm.fluidLimitSeconds).toFixed(3)} x`,
+    ],
+    [
+      'origin sent',
+      `${mib(storm.originBytes)} MiB, ${storm.originRatio.toFixed(3)} x the bytes needed`,
+    ],
+    ['  asked because', reasons.join(', ') || '-'],
+    [
+      'into one zone',
+      `${mib(storm.zoneBytesMax)} MiB at most, ${(storm.zoneBytesMax / storm.neededBytes).toFixed(3)} x`,
+    ],
+    [
+      'reads that stalled',
+      `${[storm.readStallMsP50, storm.readStallMsP99, storm.readStallMsP999].map((ms) => ms.toFixed(1)).join(' / ')} ms (p50 / p99 / p99.9)`,
+    ],
+    ['  ended by', `peers ${stallsBySource.peers}, origin ${stallsBySource.origin}`],
+    ['wires left as wrong', String(storm.bans)],
+    ['brought and not used', `${storm.prefetchedUnusedRatio.toFixed(2)} x what was used`],
+    [
+      'simulated',
+      `${storm.events} events in ${storm.wallSeconds.toFixed(1)} s, ${storm.rssMib.toFixed(0)} MiB, event log ${storm.eventLogHash}`,
+    ],
+  ];
+}
+
+function seconds(value: number): string {
+  return `${value.toFixed(2)} s`;
+}
+
+function mib(bytes: number): string {
+  return (bytes / 1024 / 1024).toFixed(1);
+}

@@ -1,0 +1,31 @@
+/** What brings an image to the nodes of a storm. All of them have the same hosts, network, costs and guests. */
+import type { FaultTarget } from '../fault-player.ts';
+import type { GuestDisk } from '../guest.ts';
+import type { NodeDisk } from '../node-disk.ts';
+import type { Holder } from '../run-checker.ts';
+
+export interface PolicyFigures {
+  /** Of the image, that the origin sent. */
+  readonly originBytes: number;
+  readonly stallsBySource: { readonly peers: number; readonly origin: number };
+  /** Requests to the origin by the reason that was given. */
+  readonly originRequests: Readonly<Record<string, number>>;
+  /** Brought to a node and touched by none of its guests, per piece that was. */
+  readonly prefetchedUnusedRatio: number;
+}
+
+export interface Policy {
+  /** What runs before the first guest arrives starts. */
+  prepare(): void;
+  /** The first guest of this node arrives. */
+  begin(node: number): void;
+  /** What the guests of this node read from. */
+  diskOf(node: number): GuestDisk;
+  /** Begins to fetch the whole image to this node; `onDone` when it is there. Undefined: this policy never does. */
+  readonly fetchAll?: (node: number, onDone: () => void) => void;
+  figures(): PolicyFigures;
+  /** Undefined: faults are not for this policy. */
+  readonly faultTarget?: FaultTarget;
+  /** What the checkers look at for guests that wait in vain. */
+  readonly demand?: { readonly disks: readonly NodeDisk[]; holders(): readonly Holder[] };
+}

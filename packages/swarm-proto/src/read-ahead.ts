@@ -1,0 +1,55 @@
+/**
+ * What one VM will read next if it goes on as it did: follows a few sequential streams and names the pieces in front of those
+ * that have proven themselves. Meant for pieces that no boot order names; knows nothing of what is had or in flight.
+ */
+
+/** A boot reads a few files at a time; more streams would only keep dead ones. */
+const STREAMS_MAX = 8;
+/** 512 KiB of 64 KiB pieces in front of a guest; Linux reads ahead 128 KiB itself. */
+const WINDOW_MAX = 8;
+/** A guest's own read-ahead may skip this many pieces that it has in its page cache. */
+const GAP_MAX = 2;
+
+interface Stream {
+  /** The last piece touched. */
+  at: number;
+  /** Named up to here, exclusive. */
+  namedTo: number;
+  /** Pieces to name in front of `at`: doubles with every step. */
+  window: number;
+}
+
+export class ReadAhead {
+  readonly #pieceCount: number;
+  /** The most recently used last. */
+  readonly #streams: Stream[] = [];
+
+  constructor(pieceCount: number) {
+    this.#pieceCount = pieceCount;
+  }
+
+  /** The VM touches a piece. Returns the pieces to fetch, in order; none while no stream has formed. */
+  touch(pieceIndex: number): readonly number[] {
+    const index = this.#streams.findLastIndex(
+      ({ at }) => pieceIndex >= at && pieceIndex <= at + 1 + GAP_MAX,
+    );
+    if (index < 0) {
+      if (this.#streams.length === STREAMS_MAX) this.#streams.shift();
+      this.#streams.push({ at: pieceIndex, namedTo: pieceIndex + 1, window: 0 });
+      return NOTHING;
+    }
+    const stream = this.#streams[index];
+    if (stream.at === pieceIndex) return NOTHING;
+    this.#streams.splice(index, 1);
+    this.#streams.push(stream);
+    stream.at = pieceIndex;
+    stream.window = Math.min(WINDOW_MAX, Math.max(1, 2 * stream.window));
+    const first = Math.max(stream.namedTo, pieceIndex + 1);
+    const end = Math.min(this.#pieceCount, pieceIndex + 1 + stream.window);
+    if (first >= end) return NOTHING;
+    stream.namedTo = end;
+    return Array.from({ length: end - first }, (_, n) => first + n);
+  }
+}
+
+const NOTHING: readonly number[] = [];
