@@ -5,9 +5,11 @@
 import type { Random } from '@bootswarm/stdx';
 import {
   type AgentMessage,
+  encodeAgentMessage,
   encodeTrackerMessage,
   MemberOrder,
   SIGNALLING_VERSION,
+  SUSPECTS_MAX,
   SwarmRegistry,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
@@ -151,6 +153,7 @@ export class SimSignal {
 
   constructor(options: SimSignalOptions) {
     this.#options = options;
+    options.node.onSuspect = (nodes) => this.#suspect(nodes);
     this.#connect();
   }
 
@@ -192,6 +195,13 @@ export class SimSignal {
         if (!this.#isStopped) this.#connect();
       }),
     );
+  }
+
+  /** As apps/agent: said to a tracker that is there, or not at all. */
+  #suspect(nodes: readonly string[]): void {
+    const { image } = this.#options;
+    const message = { type: 'suspect', image, nodes: nodes.slice(0, SUSPECTS_MAX) } as const;
+    this.#stream?.send(message, encodeAgentMessage(message).length, CONTROL);
   }
 
   #onMessage(message: TrackerMessage): void {

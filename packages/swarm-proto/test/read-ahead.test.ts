@@ -22,7 +22,14 @@ test('names more with every step of a stream, each piece once', () => {
 });
 
 test('follows several streams at once', () => {
-  expect(touchAll([10, 500, 11, 501, 12, 502])).toEqual([[], [], [12], [502], [13, 14], [503, 504]]);
+  expect(touchAll([10, 500, 11, 501, 12, 502])).toEqual([
+    [],
+    [],
+    [12],
+    [502],
+    [13, 14],
+    [503, 504],
+  ]);
 });
 
 test('a touch of the same piece again is no step', () => {
