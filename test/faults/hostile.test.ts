@@ -123,7 +123,7 @@ describe('a peer is cut off that', () => {
 
   const NODE1_HELLO = extended(
     0,
-    'd2:bsd1:n5:node11:oi0e1:r2:r11:vi1e1:z2:z1e1:md7:bs_havei1e7:bs_prioi2ee4:reqqi512ee',
+    'd2:bsd1:n5:node11:oi0e1:r2:r11:vi1e1:z2:z1e1:md7:bs_havei1e7:bs_pingi4e7:bs_prioi2e8:bs_rediri3ee4:reqqi512ee',
   );
 
   const cases: [string, () => Uint8Array[]][] = [

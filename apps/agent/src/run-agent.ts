@@ -5,7 +5,7 @@ import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
 import { type SwarmEvent, SwarmHost } from '@bootswarm/swarm-driver';
-import type { Member } from '@bootswarm/tracker-proto';
+import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
@@ -74,7 +74,7 @@ interface Swarms {
   readonly library: ImageLibrary;
   readonly attachments: Attachments;
   /** This node, and where peers dial it. */
-  readonly self: Member;
+  readonly self: NodeIdentity;
 }
 
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
@@ -101,8 +101,9 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
-  const swarms = await openSwarms(parts, (session) => {
-    signal?.join(session.id, session.piecesHad);
+  const swarms = await openSwarms(parts, {
+    onOpened: (session) => signal?.join(session.id, session.piecesHad),
+    onSuspected: (image, nodes) => signal?.suspect(image, nodes),
   });
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
   signal = startSignalling(parts, swarms, agent);
@@ -116,11 +117,14 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** Whatever image is opened, now or later, is given to `onOpened`, to be joined to its swarm. */
-async function openSwarms(
-  { options, log, opened }: Start,
-  onOpened: (session: ImageSession) => void,
-): Promise<Swarms> {
+/** What swarms have for the tracker to hear. */
+interface SwarmNews {
+  /** Whatever image is opened, now or later, to be joined to its swarm. */
+  onOpened(session: ImageSession): void;
+  onSuspected(image: string, nodes: readonly string[]): void;
+}
+
+async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Promise<Swarms> {
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
   opened.push(() => cache.close());
@@ -129,7 +133,10 @@ async function openSwarms(
     listen: options.listen,
     self: { kind: 'ours', node, zone, rack, isOrigin: false },
     foreignPeersAllowed: options.foreignPeers,
-    onEvent: (image, event) => logSwarmEvent(log, image, event),
+    onEvent: (image, event) => {
+      logSwarmEvent(log, image, event);
+      if (event.type === 'members-suspected') news.onSuspected(image, event.nodes);
+    },
   });
   const listening = await host.listen();
   opened.push(() => host.close());
@@ -145,7 +152,7 @@ async function openSwarms(
     log,
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      onOpened(session);
+      news.onOpened(session);
     },
   });
   opened.push(() => library.close());

@@ -3,7 +3,7 @@
  * would refuse for ever, and notices when the address that others were given is of no use to them.
  */
 import { OperatorError } from '@bootswarm/stdx';
-import { isHost, isName, type Member, type PeerAddress } from '@bootswarm/tracker-proto';
+import { isHost, isName, type NodeIdentity, type PeerAddress } from '@bootswarm/tracker-proto';
 
 export interface SelfOptions {
   readonly node: string;
@@ -19,7 +19,7 @@ const WILDCARDS = ['0.0.0.0', '::'];
  * `listening` is where peers are accepted. The host stays empty when that is every address of this host: the tracker then gives
  * others the address it sees. Throws OperatorError `node-name` or `advertise-host`.
  */
-export function selfMember(options: SelfOptions, listening: PeerAddress): Member {
+export function selfMember(options: SelfOptions, listening: PeerAddress): NodeIdentity {
   const { node, zone, rack, advertise } = options;
   for (const [what, name] of Object.entries({ node, zone, rack })) {
     if (isName(name)) continue;
@@ -45,7 +45,7 @@ function dialledHost(advertise: string | undefined, listening: string): string {
 }
 
 /** Whether the tracker tells nodes on other hosts to dial `node` on their own loopback address, because it sees that one. */
-export function isOutOfReach(node: string, members: readonly Member[]): boolean {
+export function isOutOfReach(node: string, members: readonly NodeIdentity[]): boolean {
   const self = members.find((member) => member.node === node);
   if (self === undefined || !isLoopback(self.address.host)) return false;
   return members.some(({ address }) => !isLoopback(address.host));

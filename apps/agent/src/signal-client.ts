@@ -10,8 +10,10 @@ import {
   encodeAgentMessage,
   type Member,
   MemberOrder,
+  type NodeIdentity,
   type PeerAddress,
   SIGNALLING_VERSION,
+  SUSPECTS_MAX,
   TRACKER_MESSAGE_BYTES_MAX,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
@@ -36,7 +38,7 @@ export interface SignalClientOptions {
   /** ws://HOST:PORT/v1/signal; signalUrlOf() makes it of the tracker's URL. */
   readonly url: string;
   /** Who we are and where we accept peers; an empty host: what the tracker sees. */
-  readonly self: Member;
+  readonly self: NodeIdentity;
   onMembers(image: string, members: SwarmMembers): void;
   /** `connected` once the tracker has welcomed us. `reason`: why the last connection ended. */
   onStateChange(state: SignalState, reason: string | undefined): void;
@@ -159,6 +161,12 @@ export class SignalClient {
     this.#scheduleProgress(swarm);
   }
 
+  /** These members of a swarm do not answer us: the tracker moves out of the way whom several suspect. */
+  suspect(image: string, nodes: readonly string[]): void {
+    if (this.#state !== 'connected' || !this.#swarms.has(image)) return;
+    this.#send({ type: 'suspect', image, nodes: nodes.slice(0, SUSPECTS_MAX) });
+  }
+
   /** Members stay in their swarms for the tracker's grace time. */
   close(): void {
     this.#isClosed = true;
@@ -241,8 +249,7 @@ export class SignalClient {
     if (swarm === undefined) return undefined;
     switch (message.type) {
       case 'members':
-        this.#onMembers(swarm, message);
-        break;
+        return this.#onMembers(swarm, message);
       case 'withdrawn':
         this.#drop(swarm);
         this.#options.onWithdrawn(message.image);
@@ -270,16 +277,22 @@ export class SignalClient {
     return undefined;
   }
 
-  #onMembers(swarm: JoinedSwarm, message: TrackerMessage & { type: 'members' }): void {
+  #onMembers(
+    swarm: JoinedSwarm,
+    message: TrackerMessage & { type: 'members' },
+  ): string | undefined {
     if (!swarm.order.apply(message)) {
+      // To join again would bring the same order again, at once and for ever.
+      if (message.isFull) return 'members-invalid';
       if (!swarm.isJoining) this.#sendJoin(swarm);
-      return;
+      return undefined;
     }
     if (message.isFull) swarm.isJoining = false;
     this.#options.onMembers(swarm.image, {
       members: swarm.order.members,
       origins: swarm.order.origins.map((origin) => this.#reachable(origin)),
     });
+    return undefined;
   }
 
   /** An origin that listens on every address of the tracker's host is reached where the tracker is. */

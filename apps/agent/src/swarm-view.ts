@@ -10,7 +10,7 @@ export interface SwarmView {
 }
 
 export function encodeSwarmView(view: SwarmView): Uint8Array {
-  return Buffer.from(JSON.stringify({ version: 1, members: view.members, origins: view.origins }));
+  return Buffer.from(JSON.stringify({ version: 2, members: view.members, origins: view.origins }));
 }
 
 /** Undefined when the bytes are not a view this version wrote: the tracker will tell us again. */
@@ -22,7 +22,7 @@ export function decodeSwarmView(bytes: Uint8Array): SwarmView | undefined {
     return undefined;
   }
   const { version, members, origins } = (value ?? {}) as Record<string, unknown>;
-  if (version !== 1 || !Array.isArray(members) || !Array.isArray(origins)) return undefined;
+  if (version !== 2 || !Array.isArray(members) || !Array.isArray(origins)) return undefined;
   return members.every(isMember) && origins.every(isAddress) ? { members, origins } : undefined;
 }
 
@@ -33,6 +33,7 @@ function isAddress(value: unknown): value is { host: string; port: number } {
 }
 
 function isMember(value: unknown): value is SwarmMember {
-  const { node, zone, rack } = (value ?? {}) as Record<string, unknown>;
-  return isAddress(value) && [node, zone, rack].every((each) => typeof each === 'string');
+  const { node, zone, rack, place } = (value ?? {}) as Record<string, unknown>;
+  const isNamed = [node, zone, rack].every((each) => typeof each === 'string');
+  return isAddress(value) && isNamed && Number.isInteger(place) && (place as number) >= 0;
 }

@@ -2,11 +2,17 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { decodeAgentMessage } from '@bootswarm/tracker-proto';
+import {
+  type AgentMessage,
+  decodeAgentMessage,
+  encodeTrackerMessage,
+  SIGNALLING_VERSION,
+  type TrackerMessage,
+} from '@bootswarm/tracker-proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import type { AgentStatus, VmInfo } from '../src/api.ts';
-import { signedImage } from './catalogue-server.ts';
+import { KEY_HEX, signedImage } from './catalogue-server.ts';
 import { TestAgent } from './test-agent.ts';
 
 const IMAGE = signedImage('debian-12');
@@ -57,6 +63,30 @@ describe('where peers dial it', () => {
   });
 });
 
+test('tells the tracker whom it suspects', async () => {
+  await agent.ask('POST', '/v1/exports', { image: 'debian-12' });
+  await agent.stopAgent();
+  const signals = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(signals, 'listening');
+  const { port } = signals.address() as AddressInfo;
+  const suspected = new Promise<AgentMessage>((resolve) => {
+    signals.on('connection', (socket) => {
+      const say = (message: TrackerMessage) => socket.send(encodeTrackerMessage(message));
+      socket.on('message', (bytes: Buffer) => {
+        const message = decodeAgentMessage(bytes);
+        if (message.type === 'hello') say(WELCOME);
+        else if (message.type === 'join') say(membersWith(message.image, unusedPort));
+        else if (message.type === 'suspect') resolve(message);
+      });
+    });
+  });
+  const unusedPort = await closedPort();
+  await agent.startAgent({ trackerUrl: `http://127.0.0.1:${port}` });
+  expect(await suspected).toEqual({ type: 'suspect', image: IMAGE.id, nodes: ['gone'] });
+  await agent.stopAgent();
+  signals.close();
+});
+
 test('tells commands where it is for as long as it runs', async () => {
   const path = join(agent.runDir, 'agent.json');
   expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({
@@ -93,3 +123,28 @@ test('a second agent on the same cache is turned away', async () => {
   await expect(agent.startAgent()).rejects.toMatchObject({ code: 'cache-locked' });
   expect((await agent.ask('GET', '/v1/status')).status).toBe(200);
 });
+
+const WELCOME: TrackerMessage = {
+  type: 'welcome',
+  version: SIGNALLING_VERSION,
+  publisherKey: KEY_HEX,
+};
+
+/** The order of a swarm of the agent and one more, at `port`. */
+function membersWith(image: string, port: number): TrackerMessage {
+  const memberOf = (node: string, place: number) => ({
+    ...{ node, zone: 'z', rack: 'r', place, address: { host: '127.0.0.1', port } },
+  });
+  const members = [memberOf('gone', 0), memberOf('n1', 1)];
+  return { type: 'members', image, epoch: 1, isFull: true, members, left: [], origins: [] };
+}
+
+/** Where nobody listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { SIGNALLING_VERSION } from '@bootswarm/tracker-proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { signalUrlOf } from '../src/signal-client.ts';
 import { type Conversation, IMAGE, KEY, SignalRig } from './signal-rig.ts';
@@ -32,7 +33,7 @@ describe('a tracker that goes away', () => {
     again.members(6, { members: ['z'] });
     again.members(1, { isFull: true, members: ['me'] });
     expect(await rig.events.next()).toMatchObject({ nodes: ['me'] });
-    again.members(2, { members: ['a'] });
+    again.members(2, { members: ['a'], firstPlace: 1 });
     expect(await rig.events.next()).toMatchObject({ nodes: ['me', 'a'] });
   });
 
@@ -74,7 +75,7 @@ describe('a tracker that goes away', () => {
 });
 
 describe('a tracker that breaks the protocol is left, and asked again:', () => {
-  const welcome = { type: 'welcome', version: 1, publisherKey: KEY } as const;
+  const welcome = { type: 'welcome', version: SIGNALLING_VERSION, publisherKey: KEY } as const;
   const cases: [string, (tracker: Conversation) => void, string][] = [
     ['text', ({ socket }) => socket.send('hello'), 'text-frame'],
     ['random bytes', ({ socket }) => socket.send(Buffer.of(0xc1)), 'message-malformed'],
@@ -91,7 +92,7 @@ describe('a tracker that breaks the protocol is left, and asked again:', () => {
     ],
     [
       'another version',
-      (tracker) => tracker.say({ ...welcome, version: 2 }),
+      (tracker) => tracker.say({ ...welcome, version: SIGNALLING_VERSION + 1 }),
       'version-unsupported',
     ],
     [

@@ -14,14 +14,14 @@ afterEach(() => rig.end());
 describe('in a swarm', () => {
   test('keeps the whole order from changes', async () => {
     const tracker = await rig.joined();
-    tracker.members(6, { members: ['b', 'c'], left: ['a'] });
+    tracker.members(6, { members: ['me', 'b', 'c'], left: ['a'] });
     expect(await rig.events.next()).toEqual({
       type: 'members',
       image: IMAGE,
       nodes: ['me', 'b', 'c'],
       origins: [ORIGIN],
     });
-    tracker.members(7, { left: ['b'] });
+    tracker.members(7, { members: ['c'], left: ['b'], firstPlace: 1 });
     expect(await rig.events.next()).toMatchObject({ nodes: ['me', 'c'] });
   });
 
@@ -102,6 +102,21 @@ describe('in a swarm', () => {
     rig.timers.pass(200);
     expect(await (await rig.welcomed()).received.next()).toMatchObject({ type: 'join' });
   });
+});
+
+test('suspicions are sent while the node is in the swarm', async () => {
+  const tracker = await rig.joined();
+  rig.client.suspect('c'.repeat(40), ['a']);
+  rig.client.suspect(IMAGE, ['a']);
+  expect(await tracker.received.next()).toEqual({ type: 'suspect', image: IMAGE, nodes: ['a'] });
+});
+
+test('a change that gives two members one place makes it join again, a whole order ends the connection', async () => {
+  const tracker = await rig.joined();
+  tracker.members(6, { members: ['b'] });
+  expect(await tracker.received.next()).toMatchObject({ type: 'join' });
+  tracker.members(6, { isFull: true, members: ['b', 'b'] });
+  expect(await rig.lost()).toBe('members-invalid');
 });
 
 describe('progress', () => {

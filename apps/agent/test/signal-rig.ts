@@ -6,7 +6,9 @@ import {
   decodeAgentMessage,
   encodeTrackerMessage,
   type Member,
+  type NodeIdentity,
   type PeerAddress,
+  SIGNALLING_VERSION,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
 import { expect } from 'vitest';
@@ -16,11 +18,12 @@ import { SignalClient, type SignalTimers } from '../src/signal-client.ts';
 export const IMAGE = 'a'.repeat(40);
 export const KEY = 'b'.repeat(64);
 export const ORIGIN = { host: '10.0.0.1', port: 7_000 };
-const SELF: Member = { node: 'me', zone: 'z', rack: 'r', address: { host: '', port: 6_881 } };
+const SELF: NodeIdentity = { node: 'me', zone: 'z', rack: 'r', address: { host: '', port: 6_881 } };
 
-const memberOf = (node: string): Member => ({
+const memberOf = (node: string, place: number): Member => ({
   ...SELF,
   node,
+  place,
   address: { host: '10.0.0.2', port: 1 },
 });
 
@@ -95,13 +98,21 @@ export class Conversation {
   }
 
   async greet(): Promise<void> {
-    expect(await this.received.next()).toEqual({ type: 'hello', version: 1, ...SELF });
-    this.say({ type: 'welcome', version: 1, publisherKey: KEY });
+    expect(await this.received.next()).toEqual({
+      type: 'hello',
+      version: SIGNALLING_VERSION,
+      ...SELF,
+    });
+    this.say({ type: 'welcome', version: SIGNALLING_VERSION, publisherKey: KEY });
   }
 
-  members(epoch: number, change: { isFull?: boolean; members?: string[]; left?: string[] }): void {
-    const { isFull = false, members = [], left = [] } = change;
-    const list = members.map(memberOf);
+  /** `members` take the places from `firstPlace` on. */
+  members(
+    epoch: number,
+    change: { isFull?: boolean; members?: string[]; left?: string[]; firstPlace?: number },
+  ): void {
+    const { isFull = false, members = [], left = [], firstPlace = 0 } = change;
+    const list = members.map((node, index) => memberOf(node, firstPlace + index));
     this.say({
       type: 'members',
       image: IMAGE,

@@ -41,24 +41,26 @@ test('decoding never throws, whatever the bytes', () => {
   );
 });
 
-const GOOD = { node: 'n', zone: 'z', rack: 'r', host: '10.0.0.1', port: 1 };
+const GOOD = { node: 'n', zone: 'z', rack: 'r', host: '10.0.0.1', port: 1, place: 0 };
 
 test.each([
   null,
   7,
   [],
   {},
-  { version: 2, members: [GOOD], origins: [] },
-  { version: 1, members: GOOD, origins: [] },
-  { version: 1, members: [GOOD] },
-  { version: 1, members: [null], origins: [] },
-  { version: 1, members: [{ ...GOOD, node: 7 }], origins: [] },
-  { version: 1, members: [{ ...GOOD, rack: undefined }], origins: [] },
+  { version: 3, members: [GOOD], origins: [] },
+  { version: 2, members: GOOD, origins: [] },
+  { version: 2, members: [GOOD] },
+  { version: 2, members: [null], origins: [] },
+  { version: 2, members: [{ ...GOOD, node: 7 }], origins: [] },
+  { version: 2, members: [{ ...GOOD, rack: undefined }], origins: [] },
+  { version: 2, members: [{ ...GOOD, place: -1 }], origins: [] },
+  { version: 1, members: [GOOD], origins: [] },
   // Nothing that a socket would throw at.
   ...[0, -1, 65_536, 1.5, '80', null].map((port) => ({
-    ...{ version: 1, members: [], origins: [{ host: '10.0.0.1', port }] },
+    ...{ version: 2, members: [], origins: [{ host: '10.0.0.1', port }] },
   })),
 ])('is not made of %j', (value) => {
-  expect(decodeSwarmView(bytesOf({ version: 1, members: [GOOD], origins: [] }))).toBeDefined();
+  expect(decodeSwarmView(bytesOf({ version: 2, members: [GOOD], origins: [] }))).toBeDefined();
   expect(decodeSwarmView(bytesOf(value))).toBeUndefined();
 });

@@ -86,6 +86,8 @@ export interface SwarmMemberSummary {
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
+  /** Index among the members of its zone. */
+  readonly place: number;
   readonly address: string;
   readonly piecesHad: number;
   readonly bytesFromPeers: number;

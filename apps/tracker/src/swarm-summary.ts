@@ -18,10 +18,11 @@ export function swarmSummaries(
       image,
       name: catalogue.find(image).image.name,
       epoch,
-      members: members.map(({ member: { node, zone, rack, address }, progress }) => ({
+      members: members.map(({ member: { node, zone, rack, address, place }, progress }) => ({
         node,
         zone,
         rack,
+        place,
         address: textOf(address),
         ...progress,
       })),
@@ -30,7 +31,7 @@ export function swarmSummaries(
 }
 
 export function nodeSummaries(nodes: readonly NodeStats[]): NodeSummary[] {
-  return nodes.map(({ member: { node, zone, rack, address }, connectedAtMs, images }) => ({
+  return nodes.map(({ identity: { node, zone, rack, address }, connectedAtMs, images }) => ({
     node,
     zone,
     rack,

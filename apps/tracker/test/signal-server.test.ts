@@ -5,6 +5,7 @@ import {
   type AgentMessage,
   decodeTrackerMessage,
   encodeAgentMessage,
+  SIGNALLING_VERSION,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
@@ -77,13 +78,17 @@ class Agent {
     await once(agent.socket, 'open');
     agent.say({
       type: 'hello',
-      version: 1,
+      version: SIGNALLING_VERSION,
       node,
       zone: 'z',
       rack: 'r',
       address: { host: '', port: 6_881 },
     });
-    expect(await agent.next()).toEqual({ type: 'welcome', version: 1, publisherKey: KEY });
+    expect(await agent.next()).toEqual({
+      type: 'welcome',
+      version: SIGNALLING_VERSION,
+      publisherKey: KEY,
+    });
     return agent;
   }
 
@@ -171,24 +176,25 @@ describe('agents', () => {
   test('are told of each other, by the address they come from', async () => {
     const one = await Agent.hello('one');
     one.join();
-    const member = (node: string) => ({
+    const member = (node: string, place: number) => ({
       node,
+      place,
       zone: 'z',
       rack: 'r',
       address: { host: '127.0.0.1', port: 6_881 },
     });
-    expect(await one.next()).toMatchObject({ epoch: 1, isFull: true, members: [member('one')] });
+    expect(await one.next()).toMatchObject({ epoch: 1, isFull: true, members: [member('one', 0)] });
     const two = await Agent.hello('two');
     two.join();
     expect(await two.next()).toMatchObject({
       epoch: 2,
       isFull: true,
-      members: [member('one'), member('two')],
+      members: [member('one', 0), member('two', 1)],
     });
     expect(await one.next()).toMatchObject({
       epoch: 2,
       isFull: false,
-      members: [member('two')],
+      members: [member('two', 1)],
       left: [],
     });
     expect(signals.nodes().map(({ images }) => images)).toEqual([[IMAGE], [IMAGE]]);
@@ -296,7 +302,7 @@ describe('an agent that breaks the protocol loses its connection and nothing els
     const agent = await Agent.hello('n');
     agent.say({
       type: 'hello',
-      version: 1,
+      version: SIGNALLING_VERSION,
       node: 'n',
       zone: 'z',
       rack: 'r',

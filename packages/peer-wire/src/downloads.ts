@@ -5,7 +5,7 @@
 import type { PieceClass } from '@bootswarm/swarm-proto';
 import type { ChatterBudget } from './chatter-budget.ts';
 import type { OurExtensions } from './extended-handshake.ts';
-import { encodePriority } from './extension-messages.ts';
+import { encodePriority, type Redirect } from './extension-messages.ts';
 import { ForeignRequests } from './foreign-requests.ts';
 import type { FramedWire } from './framed-wire.ts';
 import type { WireMessage } from './peer-wire.ts';
@@ -13,8 +13,8 @@ import { SentRequests } from './sent-requests.ts';
 
 /** The class a request has that says none. */
 const CLASS_UNSAID: PieceClass = 'fill';
-/** What each of our requests lets the peer say besides: a reject. */
-const CHATTER_PER_REQUEST = 1;
+/** What each of our requests lets the peer say besides: a redirect and a reject. */
+const CHATTER_PER_REQUEST = 2;
 
 export interface DownloadsOptions {
   readonly wire: FramedWire;
@@ -50,8 +50,8 @@ export class Downloads {
     this.#peer = { kind: 'foreign', pieces };
   }
 
-  /** Asks for a whole piece. What is outstanding already is not asked for again. */
-  request(pieceIndex: number, length: number, pieceClass: PieceClass): void {
+  /** Asks for a whole piece. What is outstanding already is not asked for again. `failedLease` is for the origin. */
+  request(pieceIndex: number, length: number, pieceClass: PieceClass, failedLease?: number): void {
     const { wire, deliverLater } = this.#options;
     // A choke crossed the request: the peer would not answer, so the reject comes from here.
     const reject = () => deliverLater({ type: 'reject', pieceIndex, offset: 0, length });
@@ -60,7 +60,9 @@ export class Downloads {
     } else if (this.#peer.kind === 'foreign') {
       if (!this.#peer.pieces.add(pieceIndex, length, pieceClass)) reject();
     } else if (!this.#sent.has(pieceIndex, 0)) {
-      if (pieceClass !== CLASS_UNSAID) this.#sendClass(this.#peer.prioId, pieceIndex, pieceClass);
+      if (pieceClass !== CLASS_UNSAID || failedLease !== undefined) {
+        this.#sendPriority(this.#peer.prioId, pieceIndex, pieceClass, failedLease);
+      }
       this.#ask(pieceIndex, 0, length);
     }
   }
@@ -68,7 +70,7 @@ export class Downloads {
   setClass(pieceIndex: number, pieceClass: PieceClass): void {
     if (this.#peer.kind === 'foreign') this.#peer.pieces.setClass(pieceIndex, pieceClass);
     else if (this.#sent.has(pieceIndex, 0)) {
-      this.#sendClass(this.#peer.prioId, pieceIndex, pieceClass);
+      this.#sendPriority(this.#peer.prioId, pieceIndex, pieceClass);
     }
   }
 
@@ -106,6 +108,12 @@ export class Downloads {
     this.#options.deliver({ type: 'reject', pieceIndex, offset: 0, length: pieceLength });
   }
 
+  /** Of what we do not wait for, because we cancelled it or have it, it is nothing to the owner. */
+  onRedirect(redirect: Redirect): void {
+    if (!this.#sent.has(redirect.pieceIndex, 0)) return;
+    this.#options.deliver({ type: 'redirect', ...redirect });
+  }
+
   /** Ours reject each request after a choke (BEP 6); of a foreign peer a choke alone is taken for it. */
   onChoke(): void {
     if (this.#peer.kind === 'ours') return;
@@ -115,8 +123,8 @@ export class Downloads {
     }
   }
 
-  #sendClass(prioId: number, pieceIndex: number, pieceClass: PieceClass): void {
-    this.#options.wire.extended(prioId, encodePriority(pieceIndex, pieceClass));
+  #sendPriority(prioId: number, pieceIndex: number, pieceClass: PieceClass, lease?: number): void {
+    this.#options.wire.extended(prioId, encodePriority(pieceIndex, pieceClass, lease));
   }
 
   #ask(pieceIndex: number, offset: number, length: number): boolean {

@@ -2,23 +2,20 @@
  * BEP 10's handshake: what we say of ourselves in it and what we take from a peer's. Decoded by metainfo's strict
  * bencode and never by the wire's, which four bytes can hang.
  */
-import { isUtf8 } from 'node:buffer';
 import { type BencodeDict, type BencodeValue, decode } from '@bootswarm/metainfo';
 import { ProtocolError } from '@bootswarm/stdx';
 import type { PeerIdentity } from '@bootswarm/swarm-proto';
 import { EXTENDED_BYTES_MAX } from './frame-lengths.ts';
+import { decodeName } from './node-name.ts';
 
 type OursIdentity = Extract<PeerIdentity, { kind: 'ours' }>;
 
 /** Version of `bs` and of the messages it announces. Another version is a foreign peer. */
 const BS_VERSION = 1;
 /** The ids under which we take our extension messages. */
-export const EXTENSION_ID = { bs_have: 1, bs_prio: 2 } as const;
+export const EXTENSION_ID = { bs_have: 1, bs_prio: 2, bs_redir: 3, bs_ping: 4 } as const;
 const CLIENT = 'bootswarm 0.1';
 const CLIENT_CHARACTERS_MAX = 64;
-/** Node, zone and rack names. */
-const NAME_BYTES_MAX = 128;
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
 /** What libtorrent assumes of a peer that does not say. */
 export const REQQ_DEFAULT = 250;
 
@@ -35,6 +32,8 @@ export interface OurExtensions {
   /** The ids under which the peer takes our extension messages. */
   readonly haveId: number;
   readonly prioId: number;
+  readonly redirId: number;
+  readonly pingId: number;
 }
 
 /** Everything but `m`, which the wire adds. */
@@ -75,23 +74,25 @@ function oursOf(bs: BencodeValue | undefined, ids: BencodeDict): OurExtensions |
     isOrigin: isOrigin === 1,
   };
   if (identity.node === '') throw malformed('bs n');
-  return { identity, haveId: idOf(ids, 'bs_have'), prioId: idOf(ids, 'bs_prio') };
+  return {
+    identity,
+    haveId: idOf(ids, 'bs_have'),
+    prioId: idOf(ids, 'bs_prio'),
+    redirId: idOf(ids, 'bs_redir'),
+    pingId: idOf(ids, 'bs_ping'),
+  };
 }
 
-/** Names are shown, logged and used as labels: UTF-8 without control or format characters, as in signalling. */
 function nameOf(bs: BencodeDict, key: string): string {
   const bytes = bs.get(key);
-  if (!(bytes instanceof Uint8Array) || bytes.length > NAME_BYTES_MAX || !isUtf8(bytes)) {
-    throw malformed(`bs ${key}`);
-  }
-  const name = new TextDecoder().decode(bytes);
-  if (UNPRINTABLE.test(name)) throw malformed(`bs ${key}`);
+  const name = bytes instanceof Uint8Array ? decodeName(bytes) : undefined;
+  if (name === undefined) throw malformed(`bs ${key}`);
   return name;
 }
 
 function idOf(ids: BencodeDict, name: string): number {
   const id = ids.get(name);
-  // 0 would be BEP 10's "not supported"; version 1 supports both.
+  // 0 would be BEP 10's "not supported"; version 1 supports all.
   if (typeof id !== 'number' || id === 0) throw malformed(`m ${name}`);
   return id;
 }

@@ -1,11 +1,13 @@
 /**
- * The payloads of our two BEP 10 messages, version 1 (docs/protocol/peer.md):
+ * The payloads of our BEP 10 messages, version 1 (docs/protocol/peer.md):
  * bs_have: entries of u32; an entry with its top bit set is followed by a u32 count and stands for that many pieces
- * from the index in its other bits. bs_prio: u32 piece index, u8 class.
+ * from the index in its other bits. bs_prio: u32 piece index, u8 class, and with a request that follows upon a failed lease its
+ * u32 number. bs_redir: u32 piece index, u32 lease, node name. bs_ping: u8, 0 ping or 1 pong.
  */
 import { ProtocolError } from '@bootswarm/stdx';
 import { PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
 import { readUint32, writeUint32 } from './message-ids.ts';
+import { decodeName } from './node-name.ts';
 
 /** Pieces in one bs_have: 256 MiB of 64 KiB pieces, 16 KiB on the wire when no two are neighbours. */
 export const HAVE_BATCH_MAX = 4_096;
@@ -13,6 +15,27 @@ const RUN_BIT = 0x8000_0000;
 /** Shorter runs take no more room as single entries. */
 const RUN_MIN = 3;
 const PRIORITY_BYTES = 5;
+/** With the number of a failed lease. */
+const PRIORITY_AND_LEASE_BYTES = 9;
+/** Before the node name. */
+const REDIRECT_HEAD_BYTES = 8;
+/** Indexed by what bs_ping carries. */
+const PING_TYPES = ['ping', 'pong'] as const;
+export type PingType = (typeof PING_TYPES)[number];
+
+export interface Priority {
+  readonly pieceIndex: number;
+  readonly pieceClass: PieceClass;
+  /** Greater than 0. */
+  readonly failedLease: number | undefined;
+}
+
+export interface Redirect {
+  readonly pieceIndex: number;
+  /** Greater than 0. */
+  readonly lease: number;
+  readonly node: string;
+}
 
 /** `pieceIndexes` are 1 to HAVE_BATCH_MAX, in any order; ascending neighbours make it short. */
 export function encodeHaveBatch(pieceIndexes: readonly number[]): Uint8Array {
@@ -54,24 +77,65 @@ export function decodeHaveBatch(payload: Uint8Array, pieceCount: number): number
   return pieceIndexes;
 }
 
-export function encodePriority(pieceIndex: number, pieceClass: PieceClass): Uint8Array {
-  const payload = new Uint8Array(PRIORITY_BYTES);
+export function encodePriority(
+  pieceIndex: number,
+  pieceClass: PieceClass,
+  failedLease?: number,
+): Uint8Array {
+  const hasLease = failedLease !== undefined;
+  const payload = new Uint8Array(hasLease ? PRIORITY_AND_LEASE_BYTES : PRIORITY_BYTES);
   writeUint32(payload, 0, pieceIndex);
   payload[4] = PIECE_CLASSES.indexOf(pieceClass);
+  if (hasLease) writeUint32(payload, PRIORITY_BYTES, failedLease);
   return payload;
 }
 
 /** Throws `priority-malformed` or `index-out-of-range`. */
-export function decodePriority(
-  payload: Uint8Array,
-  pieceCount: number,
-): { readonly pieceIndex: number; readonly pieceClass: PieceClass } {
-  if (payload.length !== PRIORITY_BYTES || payload[4] >= PIECE_CLASSES.length) {
+export function decodePriority(payload: Uint8Array, pieceCount: number): Priority {
+  const hasLease = payload.length === PRIORITY_AND_LEASE_BYTES;
+  const failedLease = hasLease ? readUint32(payload, PRIORITY_BYTES) : undefined;
+  const isLengthGood = hasLease || payload.length === PRIORITY_BYTES;
+  if (!isLengthGood || payload[4] >= PIECE_CLASSES.length || failedLease === 0) {
     throw new ProtocolError('priority-malformed');
   }
+  const pieceIndex = decodeIndex(payload, pieceCount);
+  return { pieceIndex, pieceClass: PIECE_CLASSES[payload[4]], failedLease };
+}
+
+export function encodeRedirect({ pieceIndex, lease, node }: Redirect): Uint8Array {
+  const name = Buffer.from(node);
+  const payload = new Uint8Array(REDIRECT_HEAD_BYTES + name.length);
+  writeUint32(payload, 0, pieceIndex);
+  writeUint32(payload, 4, lease);
+  payload.set(name, REDIRECT_HEAD_BYTES);
+  return payload;
+}
+
+/** Throws `redirect-malformed` or `index-out-of-range`. */
+export function decodeRedirect(payload: Uint8Array, pieceCount: number): Redirect {
+  if (payload.length <= REDIRECT_HEAD_BYTES) throw new ProtocolError('redirect-malformed');
+  const lease = readUint32(payload, 4);
+  const node = decodeName(payload.subarray(REDIRECT_HEAD_BYTES));
+  if (lease === 0 || node === undefined) throw new ProtocolError('redirect-malformed');
+  return { pieceIndex: decodeIndex(payload, pieceCount), lease, node };
+}
+
+export function encodePing(type: PingType): Uint8Array {
+  return Uint8Array.of(PING_TYPES.indexOf(type));
+}
+
+/** Throws `ping-malformed`. */
+export function decodePing(payload: Uint8Array): PingType {
+  if (payload.length !== 1 || payload[0] >= PING_TYPES.length) {
+    throw new ProtocolError('ping-malformed');
+  }
+  return PING_TYPES[payload[0]];
+}
+
+function decodeIndex(payload: Uint8Array, pieceCount: number): number {
   const pieceIndex = readUint32(payload, 0);
   if (pieceIndex >= pieceCount) throw new ProtocolError('index-out-of-range', { pieceIndex });
-  return { pieceIndex, pieceClass: PIECE_CLASSES[payload[4]] };
+  return pieceIndex;
 }
 
 function runLength(pieceIndexes: readonly number[], at: number): number {

@@ -4,6 +4,7 @@
  */
 import { PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
 import type { QueuedPiece } from './egress.ts';
+import type { Priority } from './extension-messages.ts';
 
 export interface ReceivedRequest {
   readonly pieceIndex: number;
@@ -15,6 +16,8 @@ export interface ReceivedRequest {
   /** Answers it through the wire, which has it in its own list. */
   readonly respond: (payload: Uint8Array) => void;
   pieceClass: PieceClass;
+  /** To the origin: the lease whose holder has failed the peer. */
+  readonly failedLease: number | undefined;
   /** The peer cancelled it; a reject or, if that crossed, a piece is still due (BEP 6, BEP 52). */
   isCancelled: boolean;
   /** The answer, once it waits in the egress. */
@@ -26,7 +29,7 @@ export class ReceivedRequests {
   /** By offset in the image: a second request for an offset is the same request. */
   readonly #open = new Map<number, ReceivedRequest>();
   /** A bs_prio that came just before its request. */
-  #announced: { readonly pieceIndex: number; readonly pieceClass: PieceClass } | undefined;
+  #announced: Priority | undefined;
 
   constructor(pieceLength: number) {
     this.#pieceLength = pieceLength;
@@ -43,9 +46,11 @@ export class ReceivedRequests {
   add(
     asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'wireLength' | 'respond'>,
   ): ReceivedRequest {
+    const announced = this.#takeAnnounced(asked.pieceIndex);
     const request: ReceivedRequest = {
       ...asked,
-      pieceClass: this.#takeAnnounced(asked.pieceIndex),
+      pieceClass: announced?.pieceClass ?? LAST_CLASS,
+      failedLease: announced?.failedLease,
       isCancelled: false,
       piece: undefined,
     };
@@ -64,14 +69,14 @@ export class ReceivedRequests {
     return all;
   }
 
-  announceClass(pieceIndex: number, pieceClass: PieceClass): void {
-    this.#announced = { pieceIndex, pieceClass };
+  announce(priority: Priority): void {
+    this.#announced = priority;
   }
 
-  #takeAnnounced(pieceIndex: number): PieceClass {
+  #takeAnnounced(pieceIndex: number): Priority | undefined {
     const announced = this.#announced;
     this.#announced = undefined;
-    return announced?.pieceIndex === pieceIndex ? announced.pieceClass : LAST_CLASS;
+    return announced?.pieceIndex === pieceIndex ? announced : undefined;
   }
 }
 

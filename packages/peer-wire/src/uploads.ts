@@ -4,9 +4,9 @@
  */
 import { pieceLengthAt } from '@bootswarm/metainfo';
 import { ProtocolError } from '@bootswarm/stdx';
-import type { PieceClass } from '@bootswarm/swarm-proto';
 import type { ChatterBudget } from './chatter-budget.ts';
 import type { Egress } from './egress.ts';
+import { encodeRedirect, type Priority, type Redirect } from './extension-messages.ts';
 import type { FramedWire } from './framed-wire.ts';
 import type { WireMessage } from './peer-wire.ts';
 import { type ReceivedRequest, ReceivedRequests } from './received-requests.ts';
@@ -16,6 +16,8 @@ const PIECE_HEAD_BYTES = 13;
 /** What a request costs, and gives back with more when its piece leaves: a bs_prio, one to raise it, a crossing cancel. */
 const CHATTER_PER_REQUEST = 1;
 const CHATTER_PER_PIECE = CHATTER_PER_REQUEST + 3;
+/** What a redirect gives back: its request, and the bs_prio before that. */
+const CHATTER_PER_REDIRECT = CHATTER_PER_REQUEST + 1;
 
 export interface UploadsOptions {
   readonly wire: FramedWire;
@@ -23,6 +25,8 @@ export interface UploadsOptions {
   readonly chatter: ChatterBudget;
   readonly image: { readonly pieceLength: number; readonly length: number };
   readonly requestsMax: number;
+  /** Redirects that give back what their requests cost. Beyond, a peer asks in vain at its own expense. */
+  readonly redirectsMax: number;
   /** Whether a request beyond requestsMax closes the connection rather than being rejected. */
   readonly isStrict: boolean;
   readonly deliver: (message: WireMessage) => void;
@@ -31,9 +35,11 @@ export interface UploadsOptions {
 export class Uploads {
   readonly #options: UploadsOptions;
   readonly #received: ReceivedRequests;
+  #redirectsLeft: number;
 
   constructor(options: UploadsOptions) {
     this.#options = options;
+    this.#redirectsLeft = options.redirectsMax;
     this.#received = new ReceivedRequests(options.image.pieceLength);
   }
 
@@ -57,15 +63,16 @@ export class Uploads {
     const pieceLength = pieceLengthAt(this.#options.image, pieceIndex);
     const length = Math.min(wireLength, pieceLength - offset);
     const request = this.#received.add({ pieceIndex, offset, length, wireLength, respond });
-    const { pieceClass } = request;
-    this.#options.deliver({ type: 'request', pieceIndex, offset, length, pieceClass });
+    const { pieceClass, failedLease } = request;
+    this.#options.deliver({ type: 'request', pieceIndex, offset, length, pieceClass, failedLease });
   }
 
-  /** A bs_prio: for a request that is open, or for the one that comes next. */
-  onPriority(pieceIndex: number, pieceClass: PieceClass): void {
+  /** A bs_prio: for a request that is open, which has said its failed lease if any, or for the one that comes next. */
+  onPriority(priority: Priority): void {
+    const { pieceIndex, pieceClass } = priority;
     const request = this.#received.get(pieceIndex, 0);
     if (request === undefined) {
-      this.#received.announceClass(pieceIndex, pieceClass);
+      this.#received.announce(priority);
       return;
     }
     request.pieceClass = pieceClass;
@@ -103,6 +110,15 @@ export class Uploads {
       encode: () => this.#encodePiece(request, payload),
     };
     this.#options.egress.pushPiece(request.piece);
+  }
+
+  /** Tells one of ours whom to ask instead; the reject follows. Dropped, as an answer is, when the request is not open. */
+  sendRedirect(redirId: number, redirect: Redirect): void {
+    if (this.#received.get(redirect.pieceIndex, 0) === undefined) return;
+    this.#options.wire.extended(redirId, encodeRedirect(redirect));
+    if (this.#redirectsLeft === 0) return;
+    this.#redirectsLeft -= 1;
+    this.#options.chatter.earn(CHATTER_PER_REDIRECT);
   }
 
   /** As sendPiece(). A peer without BEP 6 has no reject, and is told nothing. */

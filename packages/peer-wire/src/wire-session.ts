@@ -18,9 +18,13 @@ import {
 } from './extended-handshake.ts';
 import {
   decodeHaveBatch,
+  decodePing,
   decodePriority,
+  decodeRedirect,
   encodeHaveBatch,
+  encodePing,
   HAVE_BATCH_MAX,
+  type PingType,
 } from './extension-messages.ts';
 import { FramedWire } from './framed-wire.ts';
 import type { Handshake } from './handshake.ts';
@@ -44,6 +48,8 @@ const BODY = LENGTH_BYTES + 1;
 const HELD_FRAMES_MAX = 64;
 /** The largest bitfield of 2^20 pieces and a few more. */
 const HELD_BYTES_MAX = 160 * 1024;
+/** A piece is redirected once, and again when its holder has failed the peer. */
+const REDIRECTS_PER_PIECE = 2;
 
 /** Who the peer is, and what depends on it. */
 interface Peer {
@@ -66,6 +72,7 @@ export class WireSession {
   #peer: Peer | undefined;
   #held: Uint8Array[] = [];
   #heldBytes = 0;
+  #pingsUnanswered = 0;
 
   constructor(
     swarm: WireSwarm,
@@ -171,7 +178,12 @@ export class WireSession {
       case 'have':
         return this.#sendHave(message.pieceIndexes);
       case 'request':
-        return downloads.request(message.pieceIndex, message.length, message.pieceClass);
+        return downloads.request(
+          message.pieceIndex,
+          message.length,
+          message.pieceClass,
+          message.failedLease,
+        );
       case 'priority':
         return downloads.setClass(message.pieceIndex, message.pieceClass);
       case 'cancel':
@@ -180,6 +192,11 @@ export class WireSession {
         return uploads.sendReject(message.pieceIndex, message.offset, message.length);
       case 'piece':
         return uploads.sendPiece(message.pieceIndex, message.offset, message.payload);
+      case 'redirect':
+        return uploads.sendRedirect(this.#ours(message.type).redirId, message);
+      case 'ping':
+      case 'pong':
+        return this.#sendPing(message.type);
       default:
         return unreachable(message);
     }
@@ -221,6 +238,7 @@ export class WireSession {
         image: this.swarm,
         isStrict: isOurs,
         requestsMax: isOurs ? this.#limits.receivedRequestsMax : this.#limits.foreignRequestsMax,
+        redirectsMax: this.swarm.pieceCount * REDIRECTS_PER_PIECE,
       }),
       downloads: new Downloads(ours, {
         ...shared,
@@ -267,18 +285,54 @@ export class WireSession {
     if (extensionId === 0) {
       // BEP 10 allows more of them; who the peer is stays as it was.
       parseExtendedHandshake(payload);
-    } else if (peer.ours !== undefined && extensionId === EXTENSION_ID.bs_have) {
-      const pieceIndexes = decodeHaveBatch(payload, this.swarm.pieceCount);
-      peer.rules.countHaves(pieceIndexes.length);
-      this.#sink.onMessage({ type: 'have', pieceIndexes });
-    } else if (peer.ours !== undefined && extensionId === EXTENSION_ID.bs_prio) {
-      const { pieceIndex, pieceClass } = decodePriority(payload, this.swarm.pieceCount);
-      peer.uploads.onPriority(pieceIndex, pieceClass);
+    } else if (peer.ours !== undefined) {
+      this.#onOurs(peer, peer.ours.identity.isOrigin, extensionId, payload);
     }
+  }
+
+  #onOurs(peer: Peer, isOrigin: boolean, extensionId: number, payload: Uint8Array): void {
+    const { pieceCount } = this.swarm;
+    switch (extensionId) {
+      case EXTENSION_ID.bs_have: {
+        const pieceIndexes = decodeHaveBatch(payload, pieceCount);
+        peer.rules.countHaves(pieceIndexes.length);
+        this.#sink.onMessage({ type: 'have', pieceIndexes });
+        return;
+      }
+      case EXTENSION_ID.bs_prio:
+        return peer.uploads.onPriority(decodePriority(payload, pieceCount));
+      case EXTENSION_ID.bs_redir:
+        if (!isOrigin) throw new ProtocolError('redirect-not-by-origin');
+        return peer.downloads.onRedirect(decodeRedirect(payload, pieceCount));
+      case EXTENSION_ID.bs_ping:
+        return this.#onPing(decodePing(payload));
+    }
+  }
+
+  #onPing(type: PingType): void {
+    if (type === 'pong') {
+      if (this.#pingsUnanswered === 0) return;
+      this.#pingsUnanswered -= 1;
+    }
+    this.#sink.onMessage({ type });
   }
 
   #answerHashRequest(frame: Uint8Array): void {
     this.#egress.push(encodeHashAnswer(frame, this.swarm.hashes(parseHashRequest(frame))));
+  }
+
+  /** A ping goes out as any control message does, before pieces that are queued; it lets the peer say a pong besides. */
+  #sendPing(type: PingType): void {
+    this.#wire.extended(this.#ours(type).pingId, encodePing(type));
+    if (type === 'pong') return;
+    this.#pingsUnanswered += 1;
+    this.#chatter.earn(1);
+  }
+
+  #ours(messageType: string): OurExtensions {
+    const ours = this.#peer?.ours;
+    assert(ours !== undefined, `send ${messageType} to a peer of ours`);
+    return ours;
   }
 
   #sendHaveAll(): void {

@@ -1,16 +1,26 @@
 import { ProtocolError } from '@bootswarm/stdx';
+import { PIECE_CLASSES } from '@bootswarm/swarm-proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseExtendedHandshake } from '../src/extended-handshake.ts';
 import {
   decodeHaveBatch,
+  decodePing,
   decodePriority,
+  decodeRedirect,
   encodeHaveBatch,
+  encodePing,
   encodePriority,
+  encodeRedirect,
   HAVE_BATCH_MAX,
 } from '../src/extension-messages.ts';
 import { makePeerId } from '../src/index.ts';
-import { hex, toHex } from './messages.ts';
+import { decodeName } from '../src/node-name.ts';
+import { hex, OUR_IDS, toHex } from './messages.ts';
+
+const PIECE_COUNT = 1 << 20;
+const PIECES = fc.nat({ max: PIECE_COUNT - 1 });
+const UINT32_MAX = 0xffff_ffff;
 
 describe('bs_have', () => {
   it.each([
@@ -25,12 +35,11 @@ describe('bs_have', () => {
   });
 
   it('brings back any batch', () => {
-    const pieceCount = 1 << 20;
-    const batches = fc.array(fc.nat({ max: pieceCount - 1 }), { minLength: 1, maxLength: 200 });
+    const batches = fc.array(PIECES, { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(batches, fc.boolean(), (pieceIndexes, isSorted) => {
         if (isSorted) pieceIndexes.sort((a, b) => a - b);
-        expect(decodeHaveBatch(encodeHaveBatch(pieceIndexes), pieceCount)).toEqual(pieceIndexes);
+        expect(decodeHaveBatch(encodeHaveBatch(pieceIndexes), PIECE_COUNT)).toEqual(pieceIndexes);
       }),
     );
   });
@@ -65,24 +74,113 @@ describe('bs_prio', () => {
     expect(toHex(encodePriority(9, pieceClass))).toBe(bytes);
     expect(decodePriority(hex(bytes), 10)).toEqual({ pieceIndex: 9, pieceClass });
   });
+
+  it.each([
+    ['fill', 1, '000000090200000001'],
+    ['demand', 0x0102_0304, '000000090001020304'],
+    ['boot-order', 0xffff_ffff, '0000000901ffffffff'],
+  ] as const)('carries the class %s and the failed lease %i', (pieceClass, failedLease, bytes) => {
+    expect(toHex(encodePriority(9, pieceClass, failedLease))).toBe(bytes);
+    expect(decodePriority(hex(bytes), 10)).toEqual({ pieceIndex: 9, pieceClass, failedLease });
+  });
+
+  it('brings back any piece, class and lease', () => {
+    const leases = fc.option(fc.integer({ min: 1, max: UINT32_MAX }), { nil: undefined });
+    fc.assert(
+      fc.property(PIECES, fc.constantFrom(...PIECE_CLASSES), leases, (...fields) => {
+        const [pieceIndex, pieceClass, failedLease] = fields;
+        const decoded = decodePriority(encodePriority(...fields), PIECE_COUNT);
+        expect(decoded).toEqual({ pieceIndex, pieceClass, failedLease });
+      }),
+    );
+  });
+});
+
+describe('bs_redir', () => {
+  it.each([
+    [{ pieceIndex: 9, lease: 1, node: 'a' }, '00000009 00000001 61'],
+    [{ pieceIndex: 0, lease: 0xffff_ffff, node: 'nödé' }, '00000000 ffffffff 6ec3b664c3a9'],
+  ])('carries %o', (redirect, bytes) => {
+    expect(toHex(encodeRedirect(redirect))).toBe(toHex(hex(bytes)));
+    expect(decodeRedirect(hex(bytes), 10)).toEqual(redirect);
+  });
+
+  it('brings back any piece, lease and name', () => {
+    const names = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
+      .filter((name) => decodeName(Buffer.from(name)) !== undefined);
+    fc.assert(
+      fc.property(PIECES, fc.integer({ min: 1, max: UINT32_MAX }), names, (...fields) => {
+        const [pieceIndex, lease, node] = fields;
+        const redirect = { pieceIndex, lease, node };
+        expect(decodeRedirect(encodeRedirect(redirect), PIECE_COUNT)).toEqual(redirect);
+      }),
+    );
+  });
+
+  it('takes a name of 128 bytes and no longer one', () => {
+    const redirectTo = (node: string) => encodeRedirect({ pieceIndex: 0, lease: 1, node });
+    expect(decodeRedirect(redirectTo('é'.repeat(64)), 10).node).toBe('é'.repeat(64));
+    expect(() => decodeRedirect(redirectTo('a'.repeat(129)), 10)).toThrow('redirect-malformed');
+  });
+});
+
+describe('bs_ping', () => {
+  it.each([
+    ['ping', '00'],
+    ['pong', '01'],
+  ] as const)('carries a %s', (type, bytes) => {
+    expect(toHex(encodePing(type))).toBe(bytes);
+    expect(decodePing(hex(bytes))).toBe(type);
+  });
+});
+
+describe('bs_prio, bs_redir and bs_ping', () => {
+  const lengths = fc.uint8Array({ maxLength: 12 });
+  const decoders = [
+    ['bs_prio', (payload: Uint8Array) => decodePriority(payload, 1_000).pieceIndex],
+    ['bs_redir', (payload: Uint8Array) => decodeRedirect(payload, 1_000).pieceIndex],
+    ['bs_ping', (payload: Uint8Array) => (decodePing(payload) === 'ping' ? 0 : 1)],
+  ] as const;
+
+  it.each(decoders)('%s only rejects random bytes', (_, decode) => {
+    // Half of them with an index that may be good, so that what follows it is looked at.
+    const indexed = fc.tuple(fc.nat({ max: 1_100 }), lengths).map(([index, rest]) => {
+      const payload = Buffer.alloc(4 + rest.length);
+      payload.writeUInt32BE(index);
+      payload.set(rest, 4);
+      return new Uint8Array(payload);
+    });
+    fc.assert(
+      fc.property(fc.oneof(lengths, indexed), (payload) => {
+        try {
+          expect(decode(payload)).toBeLessThan(1_000);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
 });
 
 describe('the extended handshake', () => {
   it('of one of ours names its node and its extension ids', () => {
-    const payload = 'd2:bsd1:n2:n71:oi1e1:r2:r21:vi1e1:z2:z3e1:md7:bs_havei8e7:bs_prioi9eee';
+    const payload =
+      'd2:bsd1:n2:n71:oi1e1:r2:r21:vi1e1:z2:z3e1:md7:bs_havei8e7:bs_pingi7e7:bs_prioi9e8:bs_rediri6eee';
     expect(parseExtendedHandshake(Buffer.from(payload))).toMatchObject({
       ours: {
         identity: { kind: 'ours', node: 'n7', zone: 'z3', rack: 'r2', isOrigin: true },
         haveId: 8,
         prioId: 9,
+        redirId: 6,
+        pingId: 7,
       },
     });
   });
 
   it('names nodes in UTF-8, and nothing that is not', () => {
-    const payload = Buffer.from(
-      'd2:bsd1:n6:nödé1:oi0e1:r0:1:vi1e1:z0:e1:md7:bs_havei1e7:bs_prioi2eee',
-    );
+    const payload = Buffer.from(`d2:bsd1:n6:nödé1:oi0e1:r0:1:vi1e1:z0:e1:m${OUR_IDS}e`);
     expect(parseExtendedHandshake(payload).ours?.identity.node).toBe('nödé');
     payload[payload.indexOf('ö')] = 0xff;
     expect(() => parseExtendedHandshake(payload)).toThrow('extended-handshake-malformed');

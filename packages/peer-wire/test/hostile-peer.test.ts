@@ -8,6 +8,8 @@ import {
   hex,
   KEEP_ALIVE,
   makeSwarm,
+  ORIGIN_HELLO,
+  OUR_IDS,
   OURS_HELLO,
   PIECE_LENGTH,
   toHex,
@@ -16,6 +18,8 @@ import {
 import { SessionRig } from './session-rig.ts';
 
 const SPAM = 20_000;
+/** Piece 0, lease 1, node a. */
+const REDIRECT = hex('00000000 00000001 61');
 
 function repeated(count: number, message: Uint8Array): Uint8Array {
   return Buffer.concat(Array.from({ length: count }, () => message));
@@ -78,6 +82,16 @@ describe('a hostile peer that is ours', () => {
     ['a run beyond the last piece', extended(1, u32(0x80000009, 2)), 'index-out-of-range'],
     ['a priority a byte short', extended(2, hex('00000000')), 'priority-malformed'],
     ['a priority a byte long', extended(2, hex('000000000000')), 'priority-malformed'],
+    ['a priority with half a lease', extended(2, hex('00000000000001')), 'priority-malformed'],
+    ['a priority with lease 0', extended(2, hex('000000000000000000')), 'priority-malformed'],
+    ['a priority 10 bytes long', extended(2, u32(0, 0, 0).subarray(2)), 'priority-malformed'],
+    ['a redirect, as it is not the origin', extended(3, REDIRECT), 'redirect-not-by-origin'],
+    ['an empty redirect, likewise', extended(3, ''), 'redirect-not-by-origin'],
+    ['a ping of nothing', extended(4, ''), 'ping-malformed'],
+    ['a ping of two bytes', extended(4, hex('0000')), 'ping-malformed'],
+    ['a ping that is neither question nor answer', extended(4, hex('02')), 'ping-malformed'],
+    ['pings without end', repeated(SPAM, extended(4, hex('00'))), 'chatter-flood'],
+    ['pongs without end', repeated(SPAM, extended(4, hex('01'))), 'chatter-flood'],
     ['a priority of no class', extended(2, hex('0000000003')), 'priority-malformed'],
     ['a priority beyond the last piece', extended(2, hex('0000000a00')), 'index-out-of-range'],
     ['a broken second extended handshake', extended(0, 'l-3:'), 'bencode-syntax'],
@@ -139,6 +153,36 @@ describe('a hostile peer that is ours', () => {
   });
 });
 
+describe('an origin', () => {
+  const name = (text: string) => Buffer.concat([u32(0, 1), Buffer.from(text)]);
+
+  it.each([
+    ['an empty redirect', extended(3, ''), 'redirect-malformed'],
+    ['a redirect to nobody', extended(3, u32(0, 1)), 'redirect-malformed'],
+    ['a redirect with lease 0', extended(3, hex('0000000000000000 61')), 'redirect-malformed'],
+    ['a redirect to a name of 129 bytes', extended(3, name('a'.repeat(129))), 'redirect-malformed'],
+    [
+      'a redirect to a name that is not UTF-8',
+      extended(3, hex('0000000000000001 ff')),
+      'redirect-malformed',
+    ],
+    ['a redirect to a name with a line break', extended(3, name('a\nb')), 'redirect-malformed'],
+    [
+      'a redirect to a name with a byte order mark',
+      extended(3, name('\ufeffa')),
+      'redirect-malformed',
+    ],
+    [
+      'a redirect beyond the last piece',
+      extended(3, hex('0000000a00000001 61')),
+      'index-out-of-range',
+    ],
+    ['redirects without end', repeated(SPAM, extended(3, REDIRECT)), 'chatter-flood'],
+  ])('is closed for %s', (_, bytes, code) => {
+    expect(readyRig(ORIGIN_HELLO).receive(bytes).closeCode).toBe(code);
+  });
+});
+
 describe('a hostile peer that is foreign', () => {
   it.each([
     ['a request of a whole piece', request(0, 0, PIECE_LENGTH), 'request-too-long'],
@@ -157,6 +201,9 @@ describe('a hostile peer that is foreign', () => {
     const rig = readyRig(FOREIGN_HELLO).receive(
       extended(1, u32(1)),
       extended(2, hex('0000000000')),
+      extended(3, REDIRECT),
+      extended(4, hex('00')),
+      extended(4, hex('01')),
     );
     expect(rig).toMatchObject({ messages: [], closeCode: undefined });
   });
@@ -215,12 +262,18 @@ describe('a hostile handshake', () => {
     ],
     ['a bs with a right-to-left override', bs({ n: '3:\u202e' }), 'extended-handshake-malformed'],
     ['a bs with a control character', bs({ r: '1:\n' }), 'extended-handshake-malformed'],
+    ['a bs with a byte order mark', bs({ n: '4:\ufeffa' }), 'extended-handshake-malformed'],
     ['a bs with an origin of 2', bs({ o: 'i2e' }), 'extended-handshake-malformed'],
     [
       'a bs without extension ids',
       'd2:bsd1:n1:a1:oi0e1:r0:1:vi1e1:z0:ee',
       'extended-handshake-malformed',
     ],
+    ...['bs_have', 'bs_ping', 'bs_prio', 'bs_redir'].map((id) => [
+      `a bs without ${id}`,
+      bs({}).replace(id, id.toUpperCase()),
+      'extended-handshake-malformed',
+    ]),
   ])('is closed for an extended handshake that is %s', (_, payload, code) => {
     expect(new SessionRig().receive(handshake(), extended(0, payload)).closeCode).toBe(code);
   });
@@ -279,13 +332,13 @@ describe('any bytes after the handshake', () => {
       ),
     fc.constantFrom(frame(0), frame(1), frame(2), frame(3), frame(14), request(1, 0, PIECE_LENGTH)),
     fc
-      .tuple(fc.nat({ max: 3 }), fc.uint8Array({ maxLength: 20 }))
+      .tuple(fc.nat({ max: 5 }), fc.uint8Array({ maxLength: 20 }))
       .map(([id, body]) => extended(id, body)),
     fc.constantFrom(OURS_HELLO, FOREIGN_HELLO, KEEP_ALIVE),
   );
 
   it('only close the connection, whoever the peer is', () => {
-    const hellos = fc.constantFrom(OURS_HELLO, FOREIGN_HELLO, new Uint8Array());
+    const hellos = fc.constantFrom(OURS_HELLO, ORIGIN_HELLO, FOREIGN_HELLO, new Uint8Array());
     fc.assert(
       fc.property(hellos, fc.array(messages, { maxLength: 30 }), (hello, chunks) => {
         const rig = new SessionRig().receive(handshake(), hello);
@@ -311,5 +364,5 @@ function repeatedRequest(): Uint8Array {
 function bs(changed: Record<string, string>): string {
   const fields = { n: '1:a', o: 'i0e', r: '0:', v: 'i1e', z: '0:', ...changed };
   const entries = Object.entries(fields).map(([key, value]) => `1:${key}${value}`);
-  return `d2:bsd${entries.join('')}e1:md7:bs_havei1e7:bs_prioi2eee`;
+  return `d2:bsd${entries.join('')}e1:m${OUR_IDS}e`;
 }

@@ -45,10 +45,16 @@ export function handshake(fields: HandshakeFields = {}): Uint8Array {
   ]);
 }
 
+/** The m of an extended handshake of ours, with the ids that we take ourselves. */
+export const OUR_IDS = 'd7:bs_havei1e7:bs_pingi4e7:bs_prioi2e8:bs_rediri3ee';
 /** The extended handshake of one of ours. */
 export const OURS_HELLO = extended(
   0,
-  'd2:bsd1:n2:n11:oi0e1:r2:r11:vi1e1:z2:z1e1:md7:bs_havei1e7:bs_prioi2ee4:reqqi512ee',
+  `d2:bsd1:n2:n11:oi0e1:r2:r11:vi1e1:z2:z1e1:m${OUR_IDS}4:reqqi512ee`,
+);
+export const ORIGIN_HELLO = extended(
+  0,
+  `d2:bsd1:n6:origin1:oi1e1:r0:1:vi1e1:z0:e1:m${OUR_IDS}4:reqqi512ee`,
 );
 export const FOREIGN_HELLO = extended(0, 'd1:v9:Other 1.04:reqqi64ee');
 

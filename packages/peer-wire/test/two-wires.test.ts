@@ -70,6 +70,33 @@ describe('two wires', () => {
     expect(await a.next('priority')).toMatchObject({ pieceIndex: 1, pieceClass: 'demand' });
   });
 
+  it('ask and answer whether the other is there', async () => {
+    const { a, b } = await connectTwo();
+    a.react = (message) => {
+      if (message.type === 'ping') a.wire?.send({ type: 'pong' });
+    };
+    b.wire?.send({ type: 'ping' });
+    expect(await b.next('pong')).toEqual({ type: 'pong' });
+  });
+
+  it('carry a failed lease to the origin, and a redirect from it', async () => {
+    const origin = makeSwarm({ node: 'a' });
+    const node = await listen({ ...origin, self: { ...origin.self, isOrigin: true } });
+    const b = dial(node.port);
+    await b.ready();
+    const [a] = node.ears;
+    await a.ready();
+    a.wire?.send({ type: 'unchoke' });
+    await b.next('unchoke');
+    b.wire?.send({ type: 'request', ...rangeOf(1), pieceClass: 'fill', failedLease: 7 });
+    expect(await a.next('request')).toMatchObject({ pieceIndex: 1, failedLease: 7 });
+    const redirect = { type: 'redirect', pieceIndex: 1, lease: 8, node: 'c' } as const;
+    a.wire?.send(redirect);
+    a.wire?.send({ type: 'reject', ...rangeOf(1) });
+    expect(await b.next('redirect')).toEqual(redirect);
+    expect(await b.next('reject')).toMatchObject({ pieceIndex: 1 });
+  });
+
   it('cancel and reject', async () => {
     const { a, b } = await connectTwo();
     b.wire?.send({ type: 'request', ...rangeOf(1), pieceClass: 'fill' });

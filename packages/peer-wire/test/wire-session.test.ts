@@ -7,6 +7,7 @@ import {
   handshake,
   hex,
   makeSwarm,
+  OUR_IDS,
   OURS_HELLO,
   PIECE_LENGTH,
   pieceFrame,
@@ -24,8 +25,7 @@ describe('a session', () => {
     const rig = new SessionRig().receive(handshake());
     const sent = rig.takeSent();
     expect(sent.slice(0, 136)).toBe(toHex(handshake({ peerId: makeSwarm().peerId })));
-    const payload =
-      'd2:bsd1:n4:test1:oi0e1:r2:r11:vi1e1:z2:z1e1:md7:bs_havei1e7:bs_prioi2ee4:reqqi512e1:v13:bootswarm 0.1e';
+    const payload = `d2:bsd1:n4:test1:oi0e1:r2:r11:vi1e1:z2:z1e1:m${OUR_IDS}4:reqqi512e1:v13:bootswarm 0.1e`;
     expect(sent.slice(136)).toBe(toHex(extended(0, payload)));
   });
 

@@ -1,5 +1,6 @@
 export { type BootTrace, parseBootTrace } from './boot-trace.ts';
 export { FAULT_KINDS, type Fault, type FaultKind, faultOf, hitsNodes } from './faults.ts';
+export { bytesOfHandshake, bytesOfMessage } from './message-size.ts';
 export { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
 export { runStorm } from './storm.ts';
 export { POLICY_NAMES, type PolicyName, type StormOptions } from './storm-options.ts';

@@ -13,7 +13,7 @@ import {
   type SwarmMember,
   type SwarmShape,
 } from '@bootswarm/swarm-proto';
-import { bytesOfMessage, priorityOfMessage } from './message-size.ts';
+import { bytesOfHandshake, bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
 import type { NodeLedger } from './node-ledger.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
@@ -21,9 +21,7 @@ import type { SimMessage, SimPayload, WireMessage } from './sim-message.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 type Input = SwarmInput<SimPayload>;
-
-/** BEP 3 handshake, and the extended one with our fields. */
-const HANDSHAKE_BYTES = 68 + 160;
+type OursIdentity = Extract<PeerIdentity, { kind: 'ours' }>;
 
 export interface SimNodeOptions {
   readonly clock: VirtualClock;
@@ -71,6 +69,8 @@ export class SimNode {
   #nextPeer = 1;
   #armedAt = Infinity;
   isStopped = false;
+  /** For whoever speaks to the tracker. */
+  onSuspect: (nodes: readonly string[]) => void = () => {};
   /** Reads by where the last missing piece came from. */
   readonly stalls = { peers: 0, origin: 0 };
 
@@ -154,6 +154,9 @@ export class SimNode {
         case 'disconnect':
           this.#disconnect(effect.peer, effect.code);
           break;
+        case 'suspect':
+          this.onSuspect(effect.nodes);
+          break;
       }
     }
   }
@@ -179,7 +182,8 @@ export class SimNode {
       onOpen: (stream: Stream<SimMessage>): void => {
         if (this.isStopped) return stream.close('stopped');
         wire.stream = stream;
-        stream.send({ type: 'handshake', identity: this.#identity() }, HANDSHAKE_BYTES, 0);
+        const identity = this.#identity();
+        stream.send({ type: 'handshake', identity }, bytesOfHandshake(identity), 0);
       },
       onMessage: (message: SimMessage): void => {
         if (this.isStopped) return;
@@ -199,7 +203,7 @@ export class SimNode {
     };
   }
 
-  #identity(): PeerIdentity {
+  #identity(): OursIdentity {
     const { name, zone, rack, isOrigin } = this.#options;
     return { kind: 'ours', node: name, zone, rack, isOrigin };
   }

@@ -5,9 +5,11 @@
 import type { Random } from '@bootswarm/stdx';
 import {
   type AgentMessage,
+  encodeAgentMessage,
   encodeTrackerMessage,
   MemberOrder,
   SIGNALLING_VERSION,
+  SUSPECTS_MAX,
   SwarmRegistry,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
@@ -151,6 +153,7 @@ export class SimSignal {
 
   constructor(options: SimSignalOptions) {
     this.#options = options;
+    options.node.onSuspect = (nodes) => this.#suspect(nodes);
     this.#connect();
   }
 
@@ -194,18 +197,20 @@ export class SimSignal {
     );
   }
 
+  /** As apps/agent: said to a tracker that is there, or not at all. */
+  #suspect(nodes: readonly string[]): void {
+    const { image } = this.#options;
+    const message = { type: 'suspect', image, nodes: nodes.slice(0, SUSPECTS_MAX) } as const;
+    this.#stream?.send(message, encodeAgentMessage(message).length, CONTROL);
+  }
+
   #onMessage(message: TrackerMessage): void {
     if (this.#isStopped || message.type !== 'members') return;
     if (!this.#order.apply(message)) {
       this.#stream?.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
       return;
     }
-    const sizes = new Map<string, number>();
-    const members = this.#order.members.map(({ node, zone, rack, address }) => {
-      const place = sizes.get(zone) ?? 0;
-      sizes.set(zone, place + 1);
-      return { node, zone, rack, place, ...address };
-    });
+    const members = this.#order.members.map(({ address, ...names }) => ({ ...names, ...address }));
     this.#options.node.setMembers(members, this.#order.origins);
   }
 }

@@ -36,7 +36,7 @@ export interface SwarmDriverOptions {
   readonly isOrigin: boolean;
   readonly limits?: Partial<SwarmLimits>;
   readonly randomSeed: number;
-  /** Anything worth a log line: wires that came and went, pieces refuted. */
+  /** Anything worth a log line: wires that came and went, pieces refuted, members suspected. */
   readonly onEvent: (event: SwarmEvent) => void;
 }
 
@@ -44,7 +44,9 @@ export type SwarmEvent =
   | { readonly type: 'peer-connected'; readonly address: string; readonly identity: PeerIdentity }
   | { readonly type: 'peer-closed'; readonly address: string; readonly code: string }
   | { readonly type: 'dial-failed'; readonly key: string; readonly code: string }
-  | { readonly type: 'piece-refuted'; readonly pieceIndex: number; readonly address: string };
+  | { readonly type: 'piece-refuted'; readonly pieceIndex: number; readonly address: string }
+  /** For the tracker to hear: these members do not answer, or hold up what they relay. */
+  | { readonly type: 'members-suspected'; readonly nodes: readonly string[] };
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -194,6 +196,9 @@ export class SwarmDriver {
           break;
         case 'disconnect':
           this.#wires.get(effect.peer)?.close(effect.code);
+          break;
+        case 'suspect':
+          this.#options.onEvent({ type: 'members-suspected', nodes: effect.nodes });
           break;
       }
     }

@@ -126,6 +126,15 @@ test('a piece that rots in the cache is fetched again', async () => {
   expect(origin.driver.snapshot().stats.piecesSent).toBe(4);
 });
 
+test('a member that does not answer is suspected, for the tracker to hear', async () => {
+  const gone = await swarm.startNode('gone');
+  await gone.close();
+  const node = await swarm.startNode('a');
+  node.driver.setMembers([gone.member, node.member], []);
+  const suspected = () => node.events.filter(({ type }) => type === 'members-suspected');
+  await expect.poll(suspected).toEqual([{ type: 'members-suspected', nodes: ['gone'] }]);
+});
+
 test('reads are answered when the disk is full, from the swarm each time if memory holds nothing', async () => {
   const { disk, fill } = fullDisk();
   const origin = await swarm.startOrigin();

@@ -45,8 +45,8 @@ export class TestSwarm {
   readonly image = testImage();
   readonly metainfo: Metainfo;
   readonly layer: PieceLayer;
-  #places = 0;
   readonly #open = new Set<() => Promise<void>>();
+  #nextPlace = 0;
 
   constructor() {
     const hasher = new PieceHasher({ length: LENGTH, pieceLength: PIECE_LENGTH });
@@ -99,8 +99,15 @@ export class TestSwarm {
       await store.close();
     };
     this.#open.add(close);
-    const place = this.#places++;
-    const member = { node, zone: 'z', rack: 'r', place, host: '127.0.0.1', port };
+    const member = {
+      node,
+      zone: 'z',
+      rack: 'r',
+      host: '127.0.0.1',
+      port,
+      place: this.#nextPlace,
+    };
+    if (!isOrigin) this.#nextPlace += 1;
     return { driver, reader: new ImageReader(driver), member, directory: '', events, close };
   }
 

@@ -140,17 +140,23 @@ export class Neighbours<Payload> {
     const origin = this.#origins.indexOf(peer);
     if (origin >= 0) this.#origins.splice(origin, 1);
     if (node !== undefined && this.#byNode.get(node) === peer) this.#byNode.delete(node);
-    if (peer.dialled !== undefined) this.onDialFailed(peer.dialled);
+    // It did answer, and may have closed one of two wires: the next dial shows whether it is there, before anybody suspects it.
+    if (peer.dialled !== undefined) this.#pause(this.#contacts.get(peer.dialled));
   }
 
   onDialFailed(key: string): void {
     const contact = this.#contacts.get(key);
+    if (contact?.isWanted && contact.node !== undefined) this.suspect(contact.node);
+    this.#pause(contact);
+  }
+
+  /** Its wire is gone, or did not come: it is dialled again after a while. */
+  #pause(contact: Contact | undefined): void {
     if (contact === undefined) return;
     const { limits, now, random } = this.#state;
     contact.state = 'idle';
     const pause = Math.min(limits.redialMaxMs, limits.redialMinMs * 2 ** contact.failures);
     contact.failures += 1;
-    if (contact.isWanted && contact.node !== undefined) this.suspect(contact.node);
     contact.retryAt = now + pause * (0.5 + random.float());
     if (contact.isWanted) this.#nextDialAt = Math.min(this.#nextDialAt, contact.retryAt);
   }

@@ -7,17 +7,24 @@ export {
   encodeTrackerMessage,
   TRACKER_MESSAGE_BYTES_MAX,
 } from './message-codec.ts';
-export { isHost, isName, MEMBERS_MAX } from './message-schema.ts';
-export type { AgentMessage, Member, PeerAddress, TrackerMessage } from './messages.ts';
+export { isHost, isName, MEMBERS_MAX, SUSPECTS_MAX } from './message-schema.ts';
+export type {
+  AgentMessage,
+  Member,
+  NodeIdentity,
+  PeerAddress,
+  TrackerMessage,
+} from './messages.ts';
 export { SIGNALLING_VERSION } from './messages.ts';
 export type {
   CloseCode,
   Connection,
+  MemberProgress,
+  NodeStats,
   RegistryEffect,
   RegistryInput,
   RegistryLimits,
+  SwarmStats,
 } from './registry-io.ts';
 export { LIMITS } from './registry-io.ts';
-export type { MemberProgress } from './swarm.ts';
-export type { NodeStats, SwarmStats } from './swarm-registry.ts';
 export { SwarmRegistry } from './swarm-registry.ts';

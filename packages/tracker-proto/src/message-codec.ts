@@ -8,11 +8,11 @@ import { MessageReader } from './message-schema.ts';
 import type { AgentMessage, TrackerMessage } from './messages.ts';
 import { scanMessagePack } from './msgpack-scan.ts';
 
-/** The largest valid one, a hello, stays under 1 KiB: three names of 128 bytes and a host of 253. */
+/** The largest valid one, a suspect, stays under 9 KiB: 64 names of 128 bytes. */
 export const AGENT_MESSAGE_BYTES_MAX = 64 * 1024;
 /**
- * 10,000 members of at most 700 bytes (three names of 128, a host of 253, keys) is 6.7 MiB; a change in which all of them
- * take the place of 10,000 others names those too: 1.3 MiB more.
+ * 10,000 members of at most 700 bytes (three names of 128, a host of 253, a place, keys) is 6.7 MiB; a change in which all of
+ * them take the place of 10,000 others names those too: 1.3 MiB more.
  */
 export const TRACKER_MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 

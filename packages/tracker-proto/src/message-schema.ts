@@ -7,6 +7,8 @@ import type { AgentMessage, Member, PeerAddress, TrackerMessage } from './messag
 
 /** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
 export const MEMBERS_MAX = 10_000;
+/** Members that one message may suspect: a node has no more wires than that. */
+export const SUSPECTS_MAX = 64;
 /** Addresses of the origin: one process, seen over a few networks. */
 const ORIGINS_MAX = 16;
 /** UTF-8 bytes of a node, zone or rack: a host name is at most 64 on Linux. */
@@ -65,6 +67,12 @@ export class MessageReader {
         return { type, image: fields.image(), piecesHad: fields.uint('piecesHad', 0, PIECES_MAX) };
       case 'leave':
         return { type, image: fields.image() };
+      case 'suspect':
+        return {
+          type,
+          image: fields.image(),
+          nodes: fields.list('nodes', SUSPECTS_MAX).map((node) => nodeName(node, 'nodes')),
+        };
       case 'progress':
         return {
           type,
@@ -95,7 +103,7 @@ export class MessageReader {
           epoch: fields.uint('epoch', 0, Number.MAX_SAFE_INTEGER),
           isFull: fields.boolean('isFull'),
           members: fields.list('members', MEMBERS_MAX).map((member) => this.#member(member)),
-          left: fields.list('left', MEMBERS_MAX).map(nodeName),
+          left: fields.list('left', MEMBERS_MAX).map((node) => nodeName(node, 'left')),
           origins: fields.list('origins', ORIGINS_MAX).map((each) => this.#address(each, false)),
         };
       case 'withdrawn':
@@ -114,7 +122,11 @@ export class MessageReader {
 
   #member(value: unknown): Member {
     const fields = this.#fields(value, 'members');
-    const member = { ...names(fields), address: this.#address(fields.take('address'), false) };
+    const member = {
+      ...names(fields),
+      address: this.#address(fields.take('address'), false),
+      place: fields.uint('place', 0, MEMBERS_MAX - 1),
+    };
     this.#fieldsTaken += fields.end();
     return member;
   }
@@ -206,8 +218,8 @@ function names(fields: Fields): { node: string; zone: string; rack: string } {
   };
 }
 
-function nodeName(value: unknown): string {
-  if (typeof value !== 'string' || !isName(value)) throw invalid('left');
+function nodeName(value: unknown, where: string): string {
+  if (typeof value !== 'string' || !isName(value)) throw invalid(where);
   return value;
 }
 

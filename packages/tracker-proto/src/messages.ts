@@ -3,7 +3,7 @@
  * name images and members; metainfo travels signed.
  */
 
-export const SIGNALLING_VERSION = 1;
+export const SIGNALLING_VERSION = 2;
 
 /** Where a node accepts peers. host is an IP address or a DNS name. */
 export interface PeerAddress {
@@ -11,12 +11,18 @@ export interface PeerAddress {
   readonly port: number;
 }
 
-/** A node in a swarm. Its index in the member order is stable for as long as it stays. */
-export interface Member {
+/** What a node says of itself. */
+export interface NodeIdentity {
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
   readonly address: PeerAddress;
+}
+
+/** A node in a swarm. */
+export interface Member extends NodeIdentity {
+  /** Its index among the members of its zone, which have the places 0 to n - 1: the relay trees are computed from it. */
+  readonly place: number;
 }
 
 export type AgentMessage =
@@ -33,6 +39,8 @@ export type AgentMessage =
   /** `image` is the image id, 40 hex digits. Joining twice is a refresh. */
   | { readonly type: 'join'; readonly image: string; readonly piecesHad: number }
   | { readonly type: 'leave'; readonly image: string }
+  /** These members of the swarm do not answer us. */
+  | { readonly type: 'suspect'; readonly image: string; readonly nodes: readonly string[] }
   /** Every few seconds per image while anything changes. */
   | {
       readonly type: 'progress';
@@ -47,8 +55,8 @@ export type TrackerMessage =
   /** `publisherKey`: hex of the Ed25519 public key that signs metainfo; an agent pins the first one it sees. */
   | { readonly type: 'welcome'; readonly version: number; readonly publisherKey: string }
   /**
-   * The member order of one swarm, whole (`isFull`) or as a change from epoch - 1: `left` nodes are removed, then `members`
-   * are appended. An agent that misses an epoch joins again to get it whole.
+   * The member order of one swarm, whole (`isFull`) or as a change from epoch - 1: `left` nodes are removed, then `members`,
+   * who are new or have changed, take their places. An agent that misses an epoch joins again to get it whole.
    */
   | {
       readonly type: 'members';

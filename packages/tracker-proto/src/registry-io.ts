@@ -3,7 +3,13 @@
  * handle() the driver drains poll().
  */
 import { MEMBERS_MAX } from './message-schema.ts';
-import type { AgentMessage, PeerAddress, TrackerMessage } from './messages.ts';
+import type {
+  AgentMessage,
+  Member,
+  NodeIdentity,
+  PeerAddress,
+  TrackerMessage,
+} from './messages.ts';
 
 /** An agent's WebSocket, numbered by the driver; never reused. */
 export type Connection = number;
@@ -42,6 +48,27 @@ export type CloseCode =
   | 'replaced'
   | 'too-many-agents'
   | 'too-many-messages';
+
+export interface MemberProgress {
+  piecesHad: number;
+  bytesFromPeers: number;
+  bytesFromOrigin: number;
+  bytesSent: number;
+}
+
+export interface SwarmStats {
+  readonly image: string;
+  readonly epoch: number;
+  /** In the order in which they joined. */
+  readonly members: readonly { readonly member: Member; readonly progress: MemberProgress }[];
+}
+
+export interface NodeStats {
+  readonly identity: NodeIdentity;
+  /** By the clock of handle(). */
+  readonly connectedAtMs: number;
+  readonly images: readonly string[];
+}
 
 export interface RegistryLimits {
   readonly agentsMax: number;

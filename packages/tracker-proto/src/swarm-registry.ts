@@ -6,32 +6,19 @@ import { assert, unreachable } from '@bootswarm/stdx';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { MessageBudget } from './message-budget.ts';
 import { MEMBERS_MAX } from './message-schema.ts';
-import type { AgentMessage, Member, PeerAddress } from './messages.ts';
+import type { AgentMessage, NodeIdentity, PeerAddress } from './messages.ts';
 import { SIGNALLING_VERSION } from './messages.ts';
 import type {
   CloseCode,
   Connection,
+  NodeStats,
   RegistryEffect,
   RegistryInput,
   RegistryLimits,
+  SwarmStats,
 } from './registry-io.ts';
 import { LIMITS } from './registry-io.ts';
-import type { MemberProgress } from './swarm.ts';
 import { Swarm } from './swarm.ts';
-
-export interface SwarmStats {
-  readonly image: string;
-  readonly epoch: number;
-  /** In member order. */
-  readonly members: readonly { readonly member: Member; readonly progress: MemberProgress }[];
-}
-
-export interface NodeStats {
-  readonly member: Member;
-  /** By the clock of handle(). */
-  readonly connectedAtMs: number;
-  readonly images: readonly string[];
-}
 
 /** One connection; `node` is undefined until its hello. */
 interface Agent {
@@ -44,7 +31,7 @@ interface Agent {
 
 /** A host by its name: it outlives its connection by the grace of its memberships. */
 interface Node {
-  member: Member;
+  identity: NodeIdentity;
   agent: Agent | undefined;
   readonly memberships: Map<string, Membership>;
 }
@@ -131,13 +118,10 @@ export class SwarmRegistry {
   }
 
   swarms(): SwarmStats[] {
-    return Array.from(this.#swarms.values(), ({ image, epoch, places }) => ({
+    return Array.from(this.#swarms.values(), ({ image, epoch, members }) => ({
       image,
       epoch,
-      members: Array.from(places, ({ member, progress }) => ({
-        member,
-        progress: { ...progress },
-      })),
+      members,
     }));
   }
 
@@ -147,7 +131,7 @@ export class SwarmRegistry {
     for (const { node, connectedAt } of this.#agents.values()) {
       if (node === undefined) continue;
       const images = [...node.memberships.keys()];
-      stats.push({ member: node.member, connectedAtMs: connectedAt, images });
+      stats.push({ identity: node.identity, connectedAtMs: connectedAt, images });
     }
     return stats;
   }
@@ -209,10 +193,13 @@ export class SwarmRegistry {
       case 'leave':
         this.#leave(agent.node, message.image, now);
         return;
+      case 'suspect':
+        this.#suspect(agent.node, message.image, message.nodes, now);
+        return;
       case 'progress': {
         const { type: _, image, ...progress } = message;
         // One for a swarm it is not in crossed the image's withdrawal on the way.
-        agent.node.memberships.get(image)?.swarm.progress(agent.node.member.node, progress);
+        agent.node.memberships.get(image)?.swarm.progress(agent.node.identity.node, progress);
         return;
       }
       default:
@@ -233,17 +220,17 @@ export class SwarmRegistry {
     this.#hellosDue.remove(agent);
     const host = hello.address.host === '' ? remoteHost : hello.address.host;
     const { node: name, zone, rack } = hello;
-    const member = { node: name, zone, rack, address: { host, port: hello.address.port } };
+    const identity = { node: name, zone, rack, address: { host, port: hello.address.port } };
     let node = this.#nodes.get(name);
     if (node === undefined) {
-      node = { member, agent: undefined, memberships: new Map() };
+      node = { identity, agent: undefined, memberships: new Map() };
       this.#nodes.set(name, node);
     } else if (node.agent !== undefined) {
       // The older one is a connection that died unnoticed, or a second host of the same name.
       this.#close(node.agent.connection, 'replaced', now);
       this.#nodes.set(name, node);
     }
-    node.member = member;
+    node.identity = identity;
     node.agent = agent;
     agent.node = node;
     const { version, publisherKey } = {
@@ -265,7 +252,7 @@ export class SwarmRegistry {
       node.memberships.set(image, membership);
     }
     this.#inGrace.remove(membership);
-    membership.swarm.put(node.member, piecesHad);
+    membership.swarm.put(node.identity, piecesHad);
     membership.swarm.subscribe(agent.connection);
     this.#touch(membership.swarm, now);
   }
@@ -293,6 +280,13 @@ export class SwarmRegistry {
     this.#endMembership(membership, now);
   }
 
+  #suspect(node: Node, image: string, nodes: readonly string[], now: number): void {
+    const swarm = node.memberships.get(image)?.swarm;
+    if (swarm === undefined) return;
+    swarm.suspect(node.identity.node, nodes, now);
+    if (swarm.isDirty) this.#touch(swarm, now);
+  }
+
   /** The connection is gone; what its node is in stays for the grace time. */
   #forget(connection: Connection, now: number): void {
     const agent = this.#agents.get(connection);
@@ -313,7 +307,7 @@ export class SwarmRegistry {
   #endMembership({ node, swarm }: Membership, now: number): void {
     node.memberships.delete(swarm.image);
     if (node.agent !== undefined) swarm.unsubscribe(node.agent.connection);
-    swarm.remove(node.member.node);
+    swarm.remove(node.identity.node);
     this.#dropIfGone(node);
     if (swarm.size === 0) {
       this.#dropSwarm(swarm);
@@ -324,7 +318,7 @@ export class SwarmRegistry {
 
   #dropIfGone(node: Node): void {
     if (node.agent === undefined && node.memberships.size === 0) {
-      this.#nodes.delete(node.member.node);
+      this.#nodes.delete(node.identity.node);
     }
   }
 
@@ -332,11 +326,11 @@ export class SwarmRegistry {
     this.#images.delete(image);
     const swarm = this.#swarms.get(image);
     if (swarm === undefined) return;
-    for (const { member } of swarm.places) {
-      const node = this.#nodes.get(member.node);
-      assert(node !== undefined, `member ${member.node} is no node`);
+    for (const name of swarm.nodes) {
+      const node = this.#nodes.get(name);
+      assert(node !== undefined, `member ${name} is no node`);
       const membership = node.memberships.get(image);
-      assert(membership !== undefined, `node ${member.node} is not in ${image}`);
+      assert(membership !== undefined, `node ${name} is not in ${image}`);
       this.#inGrace.remove(membership);
       node.memberships.delete(image);
       this.#dropIfGone(node);

@@ -1,35 +1,35 @@
 /**
  * The member order of one swarm, and what its subscribers must still be told of it. Every node computes the same relay
- * trees from the order, so members keep their place for as long as they stay and new ones go to the end. When to tell is
- * SwarmRegistry's decision.
+ * trees from the members' places, so members keep theirs as far as can be. When to tell is SwarmRegistry's decision.
  */
 
-import type { Member, PeerAddress } from './messages.ts';
-import type { Connection, RegistryEffect } from './registry-io.ts';
+import type { Member, NodeIdentity, PeerAddress } from './messages.ts';
+import type { Connection, MemberProgress, RegistryEffect } from './registry-io.ts';
+import { Suspicions } from './suspicions.ts';
+import { ZonePlaces } from './zone-places.ts';
 
-export interface MemberProgress {
-  piecesHad: number;
-  bytesFromPeers: number;
-  bytesFromOrigin: number;
-  bytesSent: number;
-}
-
-interface Place {
-  readonly member: Member;
+interface Entry {
+  readonly identity: NodeIdentity;
+  readonly zone: string;
   readonly progress: MemberProgress;
+  place: number;
+  isDemoted: boolean;
+  /** Whether those who know the order as of #epoch know it. */
+  isTold: boolean;
 }
 
 export class Swarm {
   readonly image: string;
   #epoch = 0;
-  /** In order. */
-  readonly #places = new Map<string, Place>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #places = new ZonePlaces<Entry>();
+  readonly #suspicions = new Suspicions();
   /** Connections that know the order as of #epoch, and those that must be told it whole. */
   readonly #upToDate = new Set<Connection>();
   readonly #newcomers = new Set<Connection>();
-  /** The change from #epoch to the next. */
+  /** The change from #epoch to the next: who was known and left, and who is new or has another place. */
   readonly #left = new Set<string>();
-  readonly #appended = new Map<string, Member>();
+  readonly #changed = new Set<Entry>();
   #haveOriginsChanged = false;
 
   constructor(image: string) {
@@ -42,11 +42,20 @@ export class Swarm {
 
   /** Members. */
   get size(): number {
-    return this.#places.size;
+    return this.#entries.size;
   }
 
-  get places(): Iterable<Place> {
-    return this.#places.values();
+  /** Names of the members. */
+  get nodes(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
+  /** In the order in which they joined. */
+  get members(): { readonly member: Member; readonly progress: MemberProgress }[] {
+    return Array.from(this.#entries.values(), (entry) => ({
+      member: memberOf(entry),
+      progress: { ...entry.progress },
+    }));
   }
 
   /** Whether flush() would say anything. */
@@ -58,28 +67,47 @@ export class Swarm {
     return [...this.#upToDate, ...this.#newcomers];
   }
 
-  /** Appends a member; one that is there keeps its place unless something about it has changed. */
-  put(member: Member, piecesHad: number): void {
-    const place = this.#places.get(member.node);
-    if (place !== undefined && isSame(place.member, member)) {
-      place.progress.piecesHad = piecesHad;
+  /** Takes a member in; one that is there keeps its place unless something about it has changed. */
+  put(identity: NodeIdentity, piecesHad: number): void {
+    const known = this.#entries.get(identity.node);
+    if (known !== undefined && isSame(known.identity, identity)) {
+      known.progress.piecesHad = piecesHad;
       return;
     }
-    this.remove(member.node);
+    this.remove(identity.node);
     const progress = { piecesHad, bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0 };
-    this.#places.set(member.node, { member, progress });
-    this.#appended.set(member.node, member);
+    const { zone } = identity;
+    const entry = { identity, zone, progress, place: 0, isDemoted: false, isTold: false };
+    this.#entries.set(identity.node, entry);
+    this.#places.add(entry);
+    this.#changed.add(entry);
   }
 
   remove(node: string): void {
-    if (!this.#places.delete(node)) return;
+    const entry = this.#entries.get(node);
+    if (entry === undefined) return;
+    this.#entries.delete(node);
+    this.#suspicions.forget(node);
+    this.#changed.delete(entry);
     // Nobody has been told yet of a member that came and went within one epoch.
-    if (!this.#appended.delete(node)) this.#left.add(node);
+    if (entry.isTold) this.#left.add(node);
+    for (const moved of this.#places.remove(entry)) this.#changed.add(moved);
+  }
+
+  /** `accuser` says that these do not answer it. Who is no member counts for nothing. */
+  suspect(accuser: string, nodes: readonly string[], now: number): void {
+    if (!this.#entries.has(accuser)) return;
+    for (const node of nodes) {
+      const entry = this.#entries.get(node);
+      if (entry === undefined || node === accuser) continue;
+      if (!this.#suspicions.accuse(accuser, node, this.size, now)) continue;
+      for (const moved of this.#places.demote(entry)) this.#changed.add(moved);
+    }
   }
 
   progress(node: string, progress: Readonly<MemberProgress>): void {
-    const place = this.#places.get(node);
-    if (place !== undefined) Object.assign(place.progress, progress);
+    const entry = this.#entries.get(node);
+    if (entry !== undefined) Object.assign(entry.progress, progress);
   }
 
   /** The connection will be told the whole order, also if it was told before. */
@@ -102,14 +130,15 @@ export class Swarm {
     const effects: RegistryEffect[] = [];
     if (this.#hasChanged) {
       this.#epoch += 1;
-      const change = { members: [...this.#appended.values()], left: [...this.#left] };
+      const change = { members: Array.from(this.#changed, memberOf), left: [...this.#left] };
       effects.push(...this.#send(this.#upToDate, { isFull: false, ...change, origins }));
-      this.#appended.clear();
+      for (const entry of this.#changed) entry.isTold = true;
+      this.#changed.clear();
       this.#left.clear();
       this.#haveOriginsChanged = false;
     }
     if (this.#newcomers.size > 0) {
-      const members = Array.from(this.#places.values(), (place) => place.member);
+      const members = Array.from(this.#entries.values(), memberOf);
       effects.push(...this.#send(this.#newcomers, { isFull: true, members, left: [], origins }));
       for (const connection of this.#newcomers) this.#upToDate.add(connection);
       this.#newcomers.clear();
@@ -118,7 +147,7 @@ export class Swarm {
   }
 
   get #hasChanged(): boolean {
-    return this.#appended.size > 0 || this.#left.size > 0 || this.#haveOriginsChanged;
+    return this.#changed.size > 0 || this.#left.size > 0 || this.#haveOriginsChanged;
   }
 
   #send(
@@ -136,7 +165,11 @@ export class Swarm {
   }
 }
 
-function isSame(one: Member, other: Member): boolean {
+function memberOf({ identity, place }: Entry): Member {
+  return { ...identity, place };
+}
+
+function isSame(one: NodeIdentity, other: NodeIdentity): boolean {
   return (
     one.zone === other.zone &&
     one.rack === other.rack &&

@@ -11,6 +11,7 @@ import {
   isHost,
   isName,
   MEMBERS_MAX,
+  SUSPECTS_MAX,
   TRACKER_MESSAGE_BYTES_MAX,
 } from '../src/index.ts';
 import {
@@ -29,7 +30,8 @@ const name = fc.string({ minLength: 1, maxLength: 42, unit: 'grapheme' }).filter
 const host = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()).filter(isHost);
 const address = fc.record({ host, port: fc.integer({ min: 1, max: 65_535 }) });
 const count = fc.maxSafeNat();
-const member = fc.record({ node: name, zone: name, rack: name, address });
+const place = fc.nat(MEMBERS_MAX - 1);
+const member = fc.record({ node: name, zone: name, rack: name, address, place });
 
 const agentMessage: fc.Arbitrary<AgentMessage> = fc.oneof(
   fc.record({
@@ -42,6 +44,11 @@ const agentMessage: fc.Arbitrary<AgentMessage> = fc.oneof(
   }),
   fc.record({ type: fc.constant('join' as const), image, piecesHad: fc.nat() }),
   fc.record({ type: fc.constant('leave' as const), image }),
+  fc.record({
+    type: fc.constant('suspect' as const),
+    image,
+    nodes: fc.array(name, { maxLength: SUSPECTS_MAX }),
+  }),
   fc.record({
     type: fc.constant('progress' as const),
     image,
@@ -115,6 +122,7 @@ describe('round trip', () => {
         host: `${'h'.repeat(63)}.${'h'.repeat(63)}.${'h'.repeat(63)}.${'h'.repeat(61)}`,
         port: 65_535,
       },
+      place: MEMBERS_MAX - 1 - index,
     }));
     const left = members.map((each) => each.node.replace('a', 'b'));
     const origins = Array.from({ length: 16 }, () => members[0].address);

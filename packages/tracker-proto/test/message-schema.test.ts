@@ -1,6 +1,6 @@
 import { pack } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
-import { decodeAgentMessage, isHost, isName, MEMBERS_MAX } from '../src/index.ts';
+import { decodeAgentMessage, isHost, isName, MEMBERS_MAX, SUSPECTS_MAX } from '../src/index.ts';
 import {
   agentCode,
   HELLO,
@@ -10,12 +10,13 @@ import {
   PROGRESS,
   packr,
   REFUSED,
+  SUSPECT,
   trackerCode,
   WELCOME,
 } from './sample-messages.ts';
 
 describe('schema', () => {
-  const agentTypes: object[] = [HELLO, JOIN, PROGRESS, { type: 'leave', image: IMAGE }];
+  const agentTypes: object[] = [HELLO, JOIN, PROGRESS, SUSPECT, { type: 'leave', image: IMAGE }];
   const trackerTypes: object[] = [WELCOME, MEMBERS, REFUSED, { type: 'withdrawn', image: IMAGE }];
   const cases: [object, (bytes: Uint8Array) => string][] = [
     ...agentTypes.map((each): [object, typeof agentCode] => [each, agentCode]),
@@ -142,6 +143,15 @@ describe('schema', () => {
   test('refuses a list longer than a swarm', () => {
     const left = new Array(MEMBERS_MAX + 1).fill('n');
     expect(trackerCode(packr.pack({ ...MEMBERS, left }))).toBe('field-invalid');
+  });
+
+  test('refuses more suspects than a node has neighbours, and places beyond the largest swarm', () => {
+    const nodes = new Array(SUSPECTS_MAX + 1).fill('n');
+    expect(agentCode(packr.pack({ ...SUSPECT, nodes }))).toBe('field-invalid');
+    for (const place of [-1, 0.5, MEMBERS_MAX]) {
+      const members = [{ ...MEMBERS.members[0], place }];
+      expect(trackerCode(packr.pack({ ...MEMBERS, members }))).toBe('field-invalid');
+    }
   });
 
   test('copies into fresh objects without a trace of the input', () => {

@@ -2,25 +2,30 @@
 import type {
   AgentMessage,
   Member,
+  NodeIdentity,
   RegistryEffect,
   RegistryInput,
   RegistryLimits,
 } from '../src/index.ts';
-import { LIMITS, SwarmRegistry } from '../src/index.ts';
+import { LIMITS, SIGNALLING_VERSION, SwarmRegistry } from '../src/index.ts';
 
 export const KEY = 'ab'.repeat(32);
 export const IMAGE = '1'.repeat(40);
 
-export const memberOf = (node: string, port = 6881): Member => ({
+export const identityOf = (node: string, port = 6881, zone = 'z1'): NodeIdentity => ({
   node,
-  zone: 'z1',
+  zone,
   rack: 'r1',
   address: { host: '10.0.0.1', port },
 });
-export const helloOf = (node: string, port = 6881): AgentMessage => ({
+export const memberOf = (node: string, place: number, port = 6881, zone = 'z1'): Member => ({
+  ...identityOf(node, port, zone),
+  place,
+});
+export const helloOf = (node: string, port = 6881, zone = 'z1'): AgentMessage => ({
   type: 'hello',
-  version: 1,
-  ...memberOf(node, port),
+  version: SIGNALLING_VERSION,
+  ...identityOf(node, port, zone),
 });
 export const join: AgentMessage = { type: 'join', image: IMAGE, piecesHad: 0 };
 
@@ -57,8 +62,8 @@ export class RegistryRig {
   }
 
   /** A connection that said hello. */
-  greet(connection: number, node: string, now = 0): void {
+  greet(connection: number, node: string, now = 0, zone = 'z1'): void {
     this.connect(connection, now);
-    this.say(connection, helloOf(node), now);
+    this.say(connection, helloOf(node, 6881, zone), now);
   }
 }

@@ -20,12 +20,13 @@ export const PROGRESS = {
   bytesFromOrigin: 2,
   bytesSent: 3,
 };
+export const SUSPECT = { type: 'suspect', image: IMAGE, nodes: ['b'] };
 export const MEMBERS = {
   type: 'members',
   image: IMAGE,
   epoch: 1,
   isFull: true,
-  members: [{ node: 'a', zone: 'z', rack: 'r', address: { host: '10.0.0.1', port: 1 } }],
+  members: [{ node: 'a', zone: 'z', rack: 'r', address: { host: '10.0.0.1', port: 1 }, place: 0 }],
   left: ['b'],
   origins: [{ host: 'origin.example', port: 6881 }],
 };

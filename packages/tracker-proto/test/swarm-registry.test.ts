@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { AgentMessage, Member, RegistryEffect } from '../src/index.ts';
-import { MEMBERS_MAX } from '../src/index.ts';
+import { MEMBERS_MAX, SIGNALLING_VERSION } from '../src/index.ts';
 import { helloOf, IMAGE, join, KEY, memberOf, RegistryRig } from './registry-rig.ts';
 
 const OTHER = '2'.repeat(40);
 const ORIGIN = { host: '10.9.9.9', port: 7000 };
-const welcome = { type: 'welcome', version: 1, publisherKey: KEY } as const;
+const welcome = { type: 'welcome', version: SIGNALLING_VERSION, publisherKey: KEY } as const;
 
 let rig: RegistryRig;
 
@@ -48,7 +48,7 @@ describe('hello', () => {
 
   test('closes a connection of another version', () => {
     rig.connect(1);
-    const effects = rig.say(1, { ...helloOf('a'), version: 2 } as AgentMessage);
+    const effects = rig.say(1, { ...helloOf('a'), version: 1 } as AgentMessage);
     expect(effects).toEqual([{ type: 'close', connection: 1, code: 'version-unsupported' }]);
   });
 
@@ -65,7 +65,7 @@ describe('hello', () => {
   test('uses the address it sees when the agent gives none', () => {
     rig.connect(1);
     rig.say(1, { ...helloOf('a'), address: { host: '', port: 5 } } as AgentMessage);
-    expect(rig.registry.nodes()[0].member.address).toEqual({ host: '10.0.0.99', port: 5 });
+    expect(rig.registry.nodes()[0].identity.address).toEqual({ host: '10.0.0.99', port: 5 });
   });
 
   test('closes the older connection of the same node, and keeps its place in the swarm', () => {
@@ -80,7 +80,7 @@ describe('hello', () => {
     ]);
     expect(rig.disconnect(1, 210)).toEqual([]);
     expect(rig.say(3, join, 300)).toEqual([
-      members([3], 2, { isFull: true, members: [memberOf('a'), memberOf('b')] }),
+      members([3], 2, { isFull: true, members: [memberOf('a', 0), memberOf('b', 1)] }),
     ]);
     expect(rig.wake(20_000)).toEqual([]);
   });
@@ -101,7 +101,7 @@ describe('join', () => {
     rig.feed({ type: 'origins-changed', origins: [ORIGIN] }, 0);
     rig.greet(1, 'a');
     expect(rig.say(1, join)).toEqual([
-      members([1], 1, { isFull: true, members: [memberOf('a')], origins: [ORIGIN] }),
+      members([1], 1, { isFull: true, members: [memberOf('a', 0)], origins: [ORIGIN] }),
     ]);
   });
 
@@ -128,8 +128,11 @@ describe('join', () => {
     expect(rig.say(3, join, 1_049)).toEqual([]);
     expect(rig.registry.timeout()).toBe(1_050);
     expect(rig.wake(1_050)).toEqual([
-      members([1], 2, { members: [memberOf('b'), memberOf('c')] }),
-      members([2, 3], 2, { isFull: true, members: [memberOf('a'), memberOf('b'), memberOf('c')] }),
+      members([1], 2, { members: [memberOf('b', 1), memberOf('c', 2)] }),
+      members([2, 3], 2, {
+        isFull: true,
+        members: [memberOf('a', 0), memberOf('b', 1), memberOf('c', 2)],
+      }),
     ]);
     expect(rig.wake(1_100)).toEqual([]);
     expect(rig.registry.timeout()).toBeUndefined();
@@ -161,7 +164,7 @@ describe('join', () => {
     rig.say(1, join, 0);
     rig.say(2, join, 100);
     expect(rig.say(1, join, 200)).toEqual([
-      members([1], 2, { isFull: true, members: [memberOf('a'), memberOf('b')] }),
+      members([1], 2, { isFull: true, members: [memberOf('a', 0), memberOf('b', 1)] }),
     ]);
   });
 
@@ -172,7 +175,7 @@ describe('join', () => {
     rig.say(2, join, 10);
     rig.say(1, join, 20);
     expect(rig.wake(50)).toEqual([
-      members([2, 1], 2, { isFull: true, members: [memberOf('a'), memberOf('b')] }),
+      members([2, 1], 2, { isFull: true, members: [memberOf('a', 0), memberOf('b', 1)] }),
     ]);
   });
 
@@ -211,12 +214,12 @@ describe('leave', () => {
     rig.say(1, join, 0);
     rig.say(2, join, 100);
     expect(rig.say(1, { type: 'leave', image: IMAGE }, 200)).toEqual([
-      members([2], 3, { left: ['a'] }),
+      members([2], 3, { left: ['a'], members: [memberOf('b', 0)] }),
     ]);
     rig.greet(3, 'c', 300);
     expect(rig.say(3, join, 300)).toEqual([
-      members([2], 4, { members: [memberOf('c')] }),
-      members([3], 4, { isFull: true, members: [memberOf('b'), memberOf('c')] }),
+      members([2], 4, { members: [memberOf('c', 1)] }),
+      members([3], 4, { isFull: true, members: [memberOf('b', 0), memberOf('c', 1)] }),
     ]);
   });
 
@@ -237,8 +240,8 @@ describe('leave', () => {
     rig.say(1, { type: 'leave', image: IMAGE }, 110);
     rig.say(1, join, 120);
     expect(rig.wake(150)).toEqual([
-      members([2], 3, { members: [memberOf('a')], left: ['a'] }),
-      members([1], 3, { isFull: true, members: [memberOf('b'), memberOf('a')] }),
+      members([2], 3, { members: [memberOf('b', 0), memberOf('a', 1)], left: ['a'] }),
+      members([1], 3, { isFull: true, members: [memberOf('b', 0), memberOf('a', 1)] }),
     ]);
   });
 
@@ -266,17 +269,19 @@ describe('disconnect', () => {
 
   test('keeps the member for 10 s, then lets it leave', () => {
     expect(rig.disconnect(1, 1_000)).toEqual([]);
-    expect(rig.registry.nodes().map(({ member }) => member.node)).toEqual(['b']);
+    expect(rig.registry.nodes().map(({ identity }) => identity.node)).toEqual(['b']);
     expect(rig.registry.timeout()).toBe(11_000);
     expect(rig.wake(10_999)).toEqual([]);
-    expect(rig.wake(11_000)).toEqual([members([2], 3, { left: ['a'] })]);
+    expect(rig.wake(11_000)).toEqual([
+      members([2], 3, { members: [memberOf('b', 0)], left: ['a'] }),
+    ]);
   });
 
   test('keeps the place of a member that comes back within 10 s', () => {
     rig.disconnect(1, 1_000);
     rig.greet(3, 'a', 2_000);
     expect(rig.say(3, join, 2_000)).toEqual([
-      members([3], 2, { isFull: true, members: [memberOf('a'), memberOf('b')] }),
+      members([3], 2, { isFull: true, members: [memberOf('a', 0), memberOf('b', 1)] }),
     ]);
     expect(rig.wake(60_000)).toEqual([]);
   });
@@ -286,15 +291,17 @@ describe('disconnect', () => {
     rig.connect(3, 2_000);
     rig.say(3, helloOf('a', 7_000), 2_000);
     expect(rig.say(3, join, 2_000)).toEqual([
-      members([2], 3, { members: [memberOf('a', 7_000)], left: ['a'] }),
-      members([3], 3, { isFull: true, members: [memberOf('b'), memberOf('a', 7_000)] }),
+      members([2], 3, { members: [memberOf('b', 0), memberOf('a', 1, 7_000)], left: ['a'] }),
+      members([3], 3, { isFull: true, members: [memberOf('b', 0), memberOf('a', 1, 7_000)] }),
     ]);
   });
 
   test('lets a member leave that said hello again but did not join', () => {
     rig.disconnect(1, 1_000);
     rig.greet(3, 'a', 2_000);
-    expect(rig.wake(11_000)).toEqual([members([2], 3, { left: ['a'] })]);
+    expect(rig.wake(11_000)).toEqual([
+      members([2], 3, { members: [memberOf('b', 0)], left: ['a'] }),
+    ]);
     expect(rig.registry.nodes().map(({ images }) => images)).toEqual([[IMAGE], []]);
   });
 
@@ -302,7 +309,9 @@ describe('disconnect', () => {
     rig.disconnect(1, 1_000);
     rig.greet(3, 'a', 5_000);
     rig.disconnect(3, 6_000);
-    expect(rig.wake(11_000)).toEqual([members([2], 3, { left: ['a'] })]);
+    expect(rig.wake(11_000)).toEqual([
+      members([2], 3, { members: [memberOf('b', 0)], left: ['a'] }),
+    ]);
   });
 });
 
@@ -337,7 +346,7 @@ describe('images and origins', () => {
       members([1], 2, { origins: [ORIGIN] }),
     ]);
     expect(rig.say(1, join, 200)).toEqual([
-      members([1], 2, { isFull: true, members: [memberOf('a')], origins: [ORIGIN] }),
+      members([1], 2, { isFull: true, members: [memberOf('a', 0)], origins: [ORIGIN] }),
     ]);
   });
 
@@ -355,10 +364,10 @@ describe('images and origins', () => {
     rig.say(1, { type: 'join', image: IMAGE, piecesHad: 3 });
     const places = () => rig.registry.swarms()[0].members;
     const nothing = { piecesHad: 3, bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0 };
-    expect(places()).toEqual([{ member: memberOf('a'), progress: nothing }]);
+    expect(places()).toEqual([{ member: memberOf('a', 0), progress: nothing }]);
     expect(rig.say(1, progress)).toEqual([]);
     const { type: _, image: __, ...reported } = progress;
-    expect(places()).toEqual([{ member: memberOf('a'), progress: reported }]);
+    expect(places()).toEqual([{ member: memberOf('a', 0), progress: reported }]);
   });
 });
 
