@@ -13,6 +13,7 @@ import {
   type SwarmShape,
 } from '@bootswarm/swarm-proto';
 import type { TraceRead } from './boot-trace.ts';
+import { Fifo } from './fifo.ts';
 import type { Guest, GuestDisk } from './guest.ts';
 import { bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
@@ -51,11 +52,21 @@ export interface NodeChecker {
   onBan(node: SimNode, peerNode: string): void;
 }
 
+type Upload = Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>;
+
 interface Wire {
+  readonly peer: number;
+  /** The key of our dial, if we dialled. */
+  readonly dialled: string | undefined;
   stream: Stream<SimMessage> | undefined;
   peerNode: string;
   isReady: boolean;
 }
+
+/** What the CPU is to do: take in a message, or send a piece. */
+type Task =
+  | { readonly wire: Wire; readonly message: WireMessage; next: Task | undefined }
+  | { readonly wire: undefined; readonly upload: Upload; next: Task | undefined };
 
 interface Waiter {
   missing: number;
@@ -69,6 +80,8 @@ export class SimNode implements GuestDisk {
   readonly #options: SimNodeOptions;
   readonly #clock: VirtualClock;
   readonly #cpu = new Cpu();
+  /** In the order in which the CPU will have done them, one event for each. */
+  readonly #tasks = new Fifo<Task>();
   readonly #wires = new Map<number, Wire>();
   readonly #waiters = new Map<number, Waiter[]>();
   /** Verified and readable, not yet recorded as had. */
@@ -178,7 +191,7 @@ export class SimNode implements GuestDisk {
   #endFor(dialled: string | undefined): StreamEnd<SimMessage> {
     const peer = this.#nextPeer;
     this.#nextPeer += 1;
-    const wire: Wire = { stream: undefined, peerNode: '', isReady: false };
+    const wire: Wire = { peer, dialled, stream: undefined, peerNode: '', isReady: false };
     return {
       onOpen: (stream: Stream<SimMessage>): void => {
         if (this.isStopped) return stream.close('stopped');
@@ -188,7 +201,7 @@ export class SimNode implements GuestDisk {
       onMessage: (message: SimMessage): void => {
         if (this.isStopped) return;
         const mine = message as WireMessage;
-        this.#afterCpu(this.#costOf(mine), () => this.#onMessage(peer, wire, dialled, mine));
+        this.#afterCpu(this.#costOf(mine), { wire, message: mine, next: undefined });
       },
       onDrain: (): void => {
         if (wire.isReady) this.input({ type: 'peer-drained', peer });
@@ -207,8 +220,9 @@ export class SimNode implements GuestDisk {
     return { kind: 'ours', node: name, zone, rack, isOrigin };
   }
 
-  #onMessage(peer: number, wire: Wire, dialled: string | undefined, message: WireMessage): void {
-    if (wire.stream === undefined) return;
+  #onMessage(wire: Wire, message: WireMessage): void {
+    const { peer, dialled, stream } = wire;
+    if (stream === undefined) return;
     if (message.type !== 'handshake') {
       this.input({ type: 'message', peer, message });
       return;
@@ -241,17 +255,20 @@ export class SimNode implements GuestDisk {
 
   // --- pieces ----------------------------------------------------------------------------------------------------------
 
-  #upload(effect: Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>): void {
-    const { costs, checker, isPoisoner } = this.#options;
-    const { peer, pieceIndex, offset, length, pieceClass } = effect;
+  #upload(upload: Upload): void {
+    const { costs, checker } = this.#options;
+    const { pieceIndex, length } = upload;
     const isHeld = this.engine.snapshot().have.has(pieceIndex) || this.#storing.has(pieceIndex);
     checker.onUpload(this, pieceIndex, isHeld);
-    this.#afterCpu(costs.messageMs + length * costs.sendMsPerByte, () => {
-      const payload: SimPayload = isPoisoner ? 'bad' : 'good';
-      const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
-      this.#send(peer, message, pieceClass === 'demand');
-      this.input({ type: 'uploaded', peer, pieceIndex, offset, length, isSent: true });
-    });
+    const costMs = costs.messageMs + length * costs.sendMsPerByte;
+    this.#afterCpu(costMs, { wire: undefined, upload, next: undefined });
+  }
+
+  #sendPiece({ peer, pieceIndex, offset, length, pieceClass }: Upload): void {
+    const payload: SimPayload = this.#options.isPoisoner ? 'bad' : 'good';
+    const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
+    this.#send(peer, message, pieceClass === 'demand');
+    this.input({ type: 'uploaded', peer, pieceIndex, offset, length, isSent: true });
   }
 
   #verify(pieceIndex: number, peer: number, payload: SimPayload): void {
@@ -263,10 +280,7 @@ export class SimNode implements GuestDisk {
     const { checker, costs } = this.#options;
     checker.onDeliver(this, pieceIndex, payload, isFromOrigin);
     this.#storing.add(pieceIndex);
-    this.#clock.after(costs.storeMs, () => {
-      this.#storing.delete(pieceIndex);
-      this.input({ type: 'stored', pieceIndex, isKept: true });
-    });
+    this.#clock.after(costs.storeMs, this.#onStored);
     const waiters = this.#waiters.get(pieceIndex);
     if (waiters === undefined) return;
     this.#waiters.delete(pieceIndex);
@@ -278,6 +292,14 @@ export class SimNode implements GuestDisk {
     }
   }
 
+  /** The first in is the first to be stored: all take the same time. */
+  readonly #onStored = (): void => {
+    for (const pieceIndex of this.#storing) {
+      this.#storing.delete(pieceIndex);
+      return this.input({ type: 'stored', pieceIndex, isKept: true });
+    }
+  };
+
   // --- time ------------------------------------------------------------------------------------------------------------
 
   #costOf(message: WireMessage): number {
@@ -286,12 +308,17 @@ export class SimNode implements GuestDisk {
     return costs.messageMs + bytes * costs.receiveMsPerByte;
   }
 
-  #afterCpu(costMs: number, act: () => void): void {
-    const doneAt = this.#cpu.spend(this.#clock.now, costMs);
-    this.#clock.at(doneAt, () => {
-      if (!this.isStopped) act();
-    });
+  #afterCpu(costMs: number, task: Task): void {
+    this.#tasks.push(task);
+    this.#clock.at(this.#cpu.spend(this.#clock.now, costMs), this.#onCpuDone);
   }
+
+  readonly #onCpuDone = (): void => {
+    const task = this.#tasks.shift()!;
+    if (this.isStopped) return;
+    if (task.wire === undefined) this.#sendPiece(task.upload);
+    else this.#onMessage(task.wire, task.message);
+  };
 
   #arm(): void {
     const at = this.engine.timeout();

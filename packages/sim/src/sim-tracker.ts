@@ -5,11 +5,11 @@
 import {
   type AgentMessage,
   encodeTrackerMessage,
-  MemberOrder,
   SIGNALLING_VERSION,
   SwarmRegistry,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
+import { applyMembers, type KnownOrder } from './known-order.ts';
 import type { Host, Network, Stream } from './network.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
@@ -115,7 +115,7 @@ export class SimTracker {
 /** The agent's end: says hello, joins, and gives every new member order to its node. */
 export class SimSignal {
   readonly #node: SimNode;
-  readonly #order = new MemberOrder();
+  #known: KnownOrder | undefined;
   #stream: Stream<SimMessage> | undefined;
 
   constructor(
@@ -151,16 +151,12 @@ export class SimSignal {
 
   #onMessage(message: TrackerMessage, join: AgentMessage): void {
     if (message.type !== 'members') return;
-    if (!this.#order.apply(message)) {
+    const known = applyMembers(this.#known, message);
+    if (known === undefined) {
       this.#stream?.send(join, AGENT_MESSAGE_BYTES, CONTROL);
       return;
     }
-    const members = this.#order.members.map(({ node, zone, rack, address }) => ({
-      node,
-      zone,
-      rack,
-      ...address,
-    }));
-    this.#node.setMembers(members, this.#order.origins);
+    this.#known = known;
+    this.#node.setMembers(known.members, known.whole.origins);
   }
 }
