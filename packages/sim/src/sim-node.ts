@@ -82,13 +82,13 @@ export class SimNode implements GuestDisk {
   readonly #cpu = new Cpu();
   /** In the order in which the CPU will have done them, one event for each. */
   readonly #tasks = new Fifo<Task>();
-  readonly #wires = new Map<number, Wire>();
+  /** By peer, numbered from 1 on; undefined before its handshake and after its end. */
+  readonly #wires: (Wire | undefined)[] = [undefined];
   readonly #waiters = new Map<number, Waiter[]>();
   /** Verified and readable, not yet recorded as had. */
   readonly #storing = new Set<number>();
   readonly #verified: Input[] = [];
   readonly #shapeBytes: number;
-  #nextPeer = 1;
   #armedAt = Infinity;
   isStopped = false;
   /** Distinct pieces guests touched. */
@@ -118,7 +118,7 @@ export class SimNode implements GuestDisk {
   /** Nothing reaches the engine any more: the process is gone. */
   stop(): void {
     this.isStopped = true;
-    this.#wires.clear();
+    this.#wires.fill(undefined);
     this.#waiters.clear();
   }
 
@@ -189,8 +189,7 @@ export class SimNode implements GuestDisk {
   }
 
   #endFor(dialled: string | undefined): StreamEnd<SimMessage> {
-    const peer = this.#nextPeer;
-    this.#nextPeer += 1;
+    const peer = this.#wires.push(undefined) - 1;
     const wire: Wire = { peer, dialled, stream: undefined, peerNode: '', isReady: false };
     return {
       onOpen: (stream: Stream<SimMessage>): void => {
@@ -208,7 +207,7 @@ export class SimNode implements GuestDisk {
       },
       onClose: (): void => {
         wire.stream = undefined;
-        this.#wires.delete(peer);
+        this.#wires[peer] = undefined;
         if (wire.isReady) this.input({ type: 'peer-disconnected', peer });
         else if (dialled !== undefined) this.input({ type: 'dial-failed', key: dialled });
       },
@@ -228,13 +227,13 @@ export class SimNode implements GuestDisk {
       return;
     }
     wire.isReady = true;
-    this.#wires.set(peer, wire);
+    this.#wires[peer] = wire;
     if (message.identity.kind === 'ours') wire.peerNode = message.identity.node;
     this.input({ type: 'peer-connected', peer, identity: message.identity, dialled });
   }
 
   #send(peer: number, message: PeerMessage<SimPayload>, isDemandPiece: boolean): void {
-    const stream = this.#wires.get(peer)?.stream;
+    const stream = this.#wires[peer]?.stream;
     if (stream === undefined) return;
     const bytes = bytesOfMessage(message, this.#shapeBytes);
     stream.send(message, bytes, priorityOfMessage(message, isDemandPiece));
@@ -244,10 +243,10 @@ export class SimNode implements GuestDisk {
   }
 
   #disconnect(peer: number, code: string): void {
-    const wire = this.#wires.get(peer);
+    const wire = this.#wires[peer];
     if (wire === undefined) return;
     if (code === 'piece-refuted') this.#options.checker.onBan(this, wire.peerNode);
-    this.#wires.delete(peer);
+    this.#wires[peer] = undefined;
     wire.stream?.close(code);
     wire.stream = undefined;
     this.#clock.after(0, () => this.input({ type: 'peer-disconnected', peer }));
