@@ -2,7 +2,7 @@
  * The payloads of our BEP 10 messages, version 1 (docs/protocol/peer.md):
  * bs_have: entries of u32; an entry with its top bit set is followed by a u32 count and stands for that many pieces
  * from the index in its other bits. bs_prio: u32 piece index, u8 class, and with a request that follows upon a failed lease its
- * u32 number. bs_redir: u32 piece index, u32 lease, node name. bs_ping: u8, 0 ping or 1 pong.
+ * u32 number. bs_redir: u32 piece index, u32 lease, node name. bs_ping: u8, 0 ping, 1 pong, 2 busy.
  */
 import { ProtocolError } from '@bootswarm/stdx';
 import { PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
@@ -20,7 +20,7 @@ const PRIORITY_AND_LEASE_BYTES = 9;
 /** Before the node name. */
 const REDIRECT_HEAD_BYTES = 8;
 /** Indexed by what bs_ping carries. */
-const PING_TYPES = ['ping', 'pong'] as const;
+const PING_TYPES = ['ping', 'pong', 'busy'] as const;
 export type PingType = (typeof PING_TYPES)[number];
 
 export interface Priority {

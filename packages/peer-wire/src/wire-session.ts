@@ -196,6 +196,7 @@ export class WireSession {
         return uploads.sendRedirect(this.#ours(message.type).redirId, message);
       case 'ping':
       case 'pong':
+      case 'busy':
         return this.#sendPing(message.type);
       default:
         return unreachable(message);
@@ -324,7 +325,7 @@ export class WireSession {
   /** A ping goes out as any control message does, before pieces that are queued; it lets the peer say a pong besides. */
   #sendPing(type: PingType): void {
     this.#wire.extended(this.#ours(type).pingId, encodePing(type));
-    if (type === 'pong') return;
+    if (type !== 'ping') return;
     this.#pingsUnanswered += 1;
     this.#chatter.earn(1);
   }

@@ -129,6 +129,7 @@ describe('bs_ping', () => {
   it.each([
     ['ping', '00'],
     ['pong', '01'],
+    ['busy', '02'],
   ] as const)('carries a %s', (type, bytes) => {
     expect(toHex(encodePing(type))).toBe(bytes);
     expect(decodePing(hex(bytes))).toBe(type);
@@ -140,7 +141,7 @@ describe('bs_prio, bs_redir and bs_ping', () => {
   const decoders = [
     ['bs_prio', (payload: Uint8Array) => decodePriority(payload, 1_000).pieceIndex],
     ['bs_redir', (payload: Uint8Array) => decodeRedirect(payload, 1_000).pieceIndex],
-    ['bs_ping', (payload: Uint8Array) => (decodePing(payload) === 'ping' ? 0 : 1)],
+    ['bs_ping', (payload: Uint8Array) => ['ping', 'pong', 'busy'].indexOf(decodePing(payload))],
   ] as const;
 
   it.each(decoders)('%s only rejects random bytes', (_, decode) => {

@@ -89,7 +89,7 @@ describe('a hostile peer that is ours', () => {
     ['an empty redirect, likewise', extended(3, ''), 'redirect-not-by-origin'],
     ['a ping of nothing', extended(4, ''), 'ping-malformed'],
     ['a ping of two bytes', extended(4, hex('0000')), 'ping-malformed'],
-    ['a ping that is neither question nor answer', extended(4, hex('02')), 'ping-malformed'],
+    ['a ping of an unknown kind', extended(4, hex('03')), 'ping-malformed'],
     ['pings without end', repeated(SPAM, extended(4, hex('00'))), 'chatter-flood'],
     ['pongs without end', repeated(SPAM, extended(4, hex('01'))), 'chatter-flood'],
     ['a priority of no class', extended(2, hex('0000000003')), 'priority-malformed'],

@@ -7,7 +7,7 @@ import { Fifo } from './fifo.ts';
 import type { Segment } from './segment.ts';
 import { QUANTUM_BYTES } from './turns.ts';
 
-const PRIORITY_COUNT = 3;
+const PRIORITIES = [0, 1, 2];
 
 /** Messages up to this size leave together: have, request and signalling, tens of bytes each, would cost an event each. */
 const SMALL_BYTES = 1024;
@@ -21,7 +21,9 @@ export interface Outgoing {
 
 export class SendQueue {
   readonly #bufferBytes: number;
-  readonly #queues = Array.from({ length: PRIORITY_COUNT }, () => new Fifo<Outgoing>());
+  /** What the send buffer has no room for, by priority; made when that first happens, which on most streams is never. */
+  #queues: readonly Fifo<Outgoing>[] = [];
+  #waiting = 0;
   readonly #buffer = new Fifo<Outgoing>();
   /** Left whole and not yet received. */
   readonly #underWay = new Fifo<Outgoing>();
@@ -41,28 +43,31 @@ export class SendQueue {
 
   /** Size of what leaves next, or of the first part of it; undefined when there is nothing. */
   get nextBytes(): number | undefined {
-    const item = this.#buffer.first ?? this.#queues[this.#lowestPriority()]?.first;
+    const item = this.#buffer.first ?? (this.#waiting > 0 ? this.#lowestQueue().first : undefined);
     return item && Math.min(item.bytes - this.#firstLeft, QUANTUM_BYTES);
   }
 
   add(message: unknown, bytes: number, priority: number): void {
-    assert(bytes > 0 && Number.isInteger(bytes), `a message of ${bytes} bytes`);
-    assert(this.#queues[priority] !== undefined, `a message of priority ${priority}`);
-    this.#queues[priority].push({ message, bytes, next: undefined });
+    if (!(bytes > 0 && Number.isInteger(bytes))) assert(false, `a message of ${bytes} bytes`);
+    if (PRIORITIES[priority] === undefined) assert(false, `a message of priority ${priority}`);
+    const item = { message, bytes, next: undefined };
     this.#bytes += bytes;
-    this.#refillBuffer();
+    if (this.#waiting === 0 && this.#buffered < this.#bufferBytes) return this.#pushToBuffer(item);
+    if (this.#queues.length === 0) this.#queues = PRIORITIES.map(() => new Fifo<Outgoing>());
+    this.#queues[priority].push(item);
+    this.#waiting += 1;
   }
 
   /** Drops what is not in the send buffer; the end of the stream comes after the rest. */
   end(): void {
-    for (const each of this.#queues) each.clear();
+    this.#clearWaiting();
     this.#bytes = this.#buffered;
     this.#buffer.push({ message: undefined, bytes: 0, next: undefined });
   }
 
   /** Drops all that has not left; what is under way still arrives. */
   clear(): void {
-    for (const each of this.#queues) each.clear();
+    this.#clearWaiting();
     this.#buffer.clear();
     this.#bytes = 0;
     this.#buffered = 0;
@@ -112,22 +117,27 @@ export class SendQueue {
   }
 
   #refillBuffer(): void {
-    while (this.#buffered < this.#bufferBytes && this.#moveToBuffer());
+    while (this.#waiting > 0 && this.#buffered < this.#bufferBytes) this.#moveToBuffer();
   }
 
-  /** Returns whether there was a message to move. */
-  #moveToBuffer(): boolean {
-    const item = this.#queues[this.#lowestPriority()]?.shift();
-    if (item === undefined) return false;
+  /** Something waits. */
+  #moveToBuffer(): void {
+    this.#waiting -= 1;
+    this.#pushToBuffer(this.#lowestQueue().shift()!);
+  }
+
+  #pushToBuffer(item: Outgoing): void {
     this.#buffer.push(item);
     this.#buffered += item.bytes;
-    return true;
   }
 
-  /** The lowest priority number that has a message; beyond the highest when none has. */
-  #lowestPriority(): number {
-    let priority = 0;
-    while (priority < PRIORITY_COUNT && this.#queues[priority].first === undefined) priority += 1;
-    return priority;
+  /** Of the lowest priority number that has a message; something waits. */
+  #lowestQueue(): Fifo<Outgoing> {
+    return this.#queues.find(({ first }) => first !== undefined)!;
+  }
+
+  #clearWaiting(): void {
+    this.#queues = [];
+    this.#waiting = 0;
   }
 }

@@ -4,15 +4,15 @@
  */
 import { Bitfield, type Random } from '@bootswarm/stdx';
 import {
-  MemberDirectory,
+  type MemberDirectory,
   type PeerIdentity,
   type PeerMessage,
   SwarmEngine,
   type SwarmInput,
   type SwarmLimits,
-  type SwarmMember,
   type SwarmShape,
 } from '@bootswarm/swarm-proto';
+import { Fifo } from './fifo.ts';
 import { bytesOfHandshake, bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
 import type { NodeLedger } from './node-ledger.ts';
@@ -41,11 +41,21 @@ export interface SimNodeOptions {
   readonly ledger: NodeLedger;
 }
 
+type Upload = Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>;
+
 interface Wire {
+  readonly peer: number;
+  /** The key of our dial, if we dialled. */
+  readonly dialled: string | undefined;
   stream: Stream<SimMessage> | undefined;
   peerNode: string;
   isReady: boolean;
 }
+
+/** What the CPU is to do: take in a message, or send a piece. */
+type Task =
+  | { readonly wire: Wire; readonly message: WireMessage; next: Task | undefined }
+  | { readonly wire: undefined; readonly upload: Upload; next: Task | undefined };
 
 interface Waiter {
   missing: number;
@@ -60,13 +70,15 @@ export class SimNode {
   readonly #options: SimNodeOptions;
   readonly #clock: VirtualClock;
   readonly #cpu = new Cpu();
-  readonly #wires = new Map<number, Wire>();
+  /** In the order in which the CPU will have done them, one event for each. */
+  readonly #tasks = new Fifo<Task>();
+  /** By peer, numbered from 1 on; undefined before its handshake and after its end. */
+  readonly #wires: (Wire | undefined)[] = [undefined];
   readonly #waiters = new Map<number, Waiter[]>();
   /** Verified and readable, not yet recorded as had. */
   readonly #storing = new Set<number>();
   readonly #verified: Extract<Input, { type: 'verified' }>[] = [];
   readonly #shapeBytes: number;
-  #nextPeer = 1;
   #armedAt = Infinity;
   isStopped = false;
   /** For whoever speaks to the tracker. */
@@ -87,16 +99,16 @@ export class SimNode {
   }
 
   setMembers(
-    members: readonly SwarmMember[],
+    members: MemberDirectory,
     origins: readonly { readonly host: string; readonly port: number }[],
   ): void {
-    this.input({ type: 'members', members: new MemberDirectory(members), origins });
+    this.input({ type: 'members', members, origins });
   }
 
   /** Nothing reaches the engine any more: the process is gone. */
   stop(): void {
     this.isStopped = true;
-    this.#wires.clear();
+    this.#wires.fill(undefined);
     this.#waiters.clear();
   }
 
@@ -175,9 +187,8 @@ export class SimNode {
   }
 
   #endFor(dialled: string | undefined): StreamEnd<SimMessage> {
-    const peer = this.#nextPeer;
-    this.#nextPeer += 1;
-    const wire: Wire = { stream: undefined, peerNode: '', isReady: false };
+    const peer = this.#wires.push(undefined) - 1;
+    const wire: Wire = { peer, dialled, stream: undefined, peerNode: '', isReady: false };
     return {
       onOpen: (stream: Stream<SimMessage>): void => {
         if (this.isStopped) return stream.close('stopped');
@@ -188,14 +199,14 @@ export class SimNode {
       onMessage: (message: SimMessage): void => {
         if (this.isStopped) return;
         const mine = message as WireMessage;
-        this.#afterCpu(this.#costOf(mine), () => this.#onMessage(peer, wire, dialled, mine));
+        this.#afterCpu(this.#costOf(mine), { wire, message: mine, next: undefined });
       },
       onDrain: (): void => {
         if (wire.isReady) this.input({ type: 'peer-drained', peer });
       },
       onClose: (): void => {
         wire.stream = undefined;
-        this.#wires.delete(peer);
+        this.#wires[peer] = undefined;
         this.ledger.onDisconnected(peer);
         if (wire.isReady) this.input({ type: 'peer-disconnected', peer });
         else if (dialled !== undefined) this.input({ type: 'dial-failed', key: dialled });
@@ -208,8 +219,9 @@ export class SimNode {
     return { kind: 'ours', node: name, zone, rack, isOrigin };
   }
 
-  #onMessage(peer: number, wire: Wire, dialled: string | undefined, message: WireMessage): void {
-    if (wire.stream === undefined) return;
+  #onMessage(wire: Wire, message: WireMessage): void {
+    const { peer, dialled, stream } = wire;
+    if (stream === undefined) return;
     const { ledger } = this;
     const { character } = this.#options;
     if (message.type !== 'handshake') {
@@ -219,7 +231,7 @@ export class SimNode {
       return;
     }
     wire.isReady = true;
-    this.#wires.set(peer, wire);
+    this.#wires[peer] = wire;
     if (message.identity.kind === 'ours') wire.peerNode = message.identity.node;
     ledger.onConnected(peer, wire.peerNode);
     this.input({ type: 'peer-connected', peer, identity: message.identity, dialled });
@@ -227,7 +239,7 @@ export class SimNode {
   }
 
   #send(peer: number, message: PeerMessage<SimPayload>, isDemandPiece: boolean): void {
-    const stream = this.#wires.get(peer)?.stream;
+    const stream = this.#wires[peer]?.stream;
     if (stream === undefined) return;
     const said = this.#options.character === 'liar' ? boast(message) : message;
     this.ledger.onSent(peer, said);
@@ -239,12 +251,12 @@ export class SimNode {
   }
 
   #disconnect(peer: number, code: string): void {
-    const wire = this.#wires.get(peer);
+    const wire = this.#wires[peer];
     if (wire === undefined) return;
     const { ledger } = this;
     if (code === 'piece-refuted') ledger.onBan(wire.peerNode);
     ledger.onDisconnected(peer);
-    this.#wires.delete(peer);
+    this.#wires[peer] = undefined;
     wire.stream?.close(code);
     wire.stream = undefined;
     this.#clock.after(0, () => this.input({ type: 'peer-disconnected', peer }));
@@ -252,18 +264,20 @@ export class SimNode {
 
   // --- pieces ----------------------------------------------------------------------------------------------------------
 
-  #upload(effect: Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>): void {
-    const { ledger } = this;
-    const { costs, character } = this.#options;
-    const { peer, pieceIndex, offset, length, pieceClass } = effect;
-    ledger.onUpload(peer, pieceIndex);
-    this.#afterCpu(costs.messageMs + length * costs.sendMsPerByte, () => {
-      const payload: SimPayload = character === 'poisoner' ? 'bad' : 'good';
-      const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
-      ledger.onUploaded(peer);
-      this.#send(peer, message, pieceClass === 'demand');
-      this.input({ type: 'uploaded', peer, pieceIndex, offset, length, isSent: true });
-    });
+  #upload(upload: Upload): void {
+    const { costs } = this.#options;
+    const { peer, pieceIndex, length } = upload;
+    this.ledger.onUpload(peer, pieceIndex);
+    const costMs = costs.messageMs + length * costs.sendMsPerByte;
+    this.#afterCpu(costMs, { wire: undefined, upload, next: undefined });
+  }
+
+  #sendPiece({ peer, pieceIndex, offset, length, pieceClass }: Upload): void {
+    const payload: SimPayload = this.#options.character === 'poisoner' ? 'bad' : 'good';
+    const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
+    this.ledger.onUploaded(peer);
+    this.#send(peer, message, pieceClass === 'demand');
+    this.input({ type: 'uploaded', peer, pieceIndex, offset, length, isSent: true });
   }
 
   #verify(pieceIndex: number, peer: number, payload: SimPayload): void {
@@ -276,10 +290,7 @@ export class SimNode {
     const { costs } = this.#options;
     this.ledger.onDeliver(pieceIndex, payload, isFromOrigin);
     this.#storing.add(pieceIndex);
-    this.#clock.after(costs.storeMs, () => {
-      this.#storing.delete(pieceIndex);
-      this.input({ type: 'stored', pieceIndex, isKept: true });
-    });
+    this.#clock.after(costs.storeMs, this.#onStored);
     const waiters = this.#waiters.get(pieceIndex);
     if (waiters === undefined) return;
     this.#waiters.delete(pieceIndex);
@@ -291,6 +302,14 @@ export class SimNode {
     }
   }
 
+  /** The first in is the first to be stored: all take the same time. */
+  readonly #onStored = (): void => {
+    for (const pieceIndex of this.#storing) {
+      this.#storing.delete(pieceIndex);
+      return this.input({ type: 'stored', pieceIndex, isKept: true });
+    }
+  };
+
   // --- time ------------------------------------------------------------------------------------------------------------
 
   #costOf(message: WireMessage): number {
@@ -299,12 +318,17 @@ export class SimNode {
     return costs.messageMs + bytes * costs.receiveMsPerByte;
   }
 
-  #afterCpu(costMs: number, act: () => void): void {
-    const doneAt = this.#cpu.spend(this.#clock.now, costMs);
-    this.#clock.at(doneAt, () => {
-      if (!this.isStopped) act();
-    });
+  #afterCpu(costMs: number, task: Task): void {
+    this.#tasks.push(task);
+    this.#clock.at(this.#cpu.spend(this.#clock.now, costMs), this.#onCpuDone);
   }
+
+  readonly #onCpuDone = (): void => {
+    const task = this.#tasks.shift()!;
+    if (this.isStopped) return;
+    if (task.wire === undefined) this.#sendPiece(task.upload);
+    else this.#onMessage(task.wire, task.message);
+  };
 
   #arm(): void {
     const at = this.engine.timeout();

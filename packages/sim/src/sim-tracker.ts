@@ -7,12 +7,12 @@ import {
   type AgentMessage,
   encodeAgentMessage,
   encodeTrackerMessage,
-  MemberOrder,
   SIGNALLING_VERSION,
   SUSPECTS_MAX,
   SwarmRegistry,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
+import { applyMembers, type KnownOrder } from './known-order.ts';
 import type { Host, Network, Stream } from './network.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
@@ -145,7 +145,7 @@ export interface SimSignalOptions {
 /** The agent's end: says hello, joins, gives every new member order to its node, and dials again when the tracker is gone. */
 export class SimSignal {
   readonly #options: SimSignalOptions;
-  #order = new MemberOrder();
+  #known: KnownOrder | undefined;
   #stream: Stream<SimMessage> | undefined;
   #failures = 0;
   #openedAt = Infinity;
@@ -170,7 +170,7 @@ export class SimSignal {
   #connect(): void {
     const { clock, network, tracker, node } = this.#options;
     const { name, zone, rack } = node.host;
-    this.#order = new MemberOrder();
+    this.#known = undefined;
     network.dial(node.host, tracker.name, {
       onOpen: (stream) => {
         this.#stream = stream;
@@ -206,12 +206,13 @@ export class SimSignal {
 
   #onMessage(message: TrackerMessage): void {
     if (this.#isStopped || message.type !== 'members') return;
-    if (!this.#order.apply(message)) {
+    const known = applyMembers(this.#known, message);
+    if (known === undefined) {
       this.#stream?.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
       return;
     }
-    const members = this.#order.members.map(({ address, ...names }) => ({ ...names, ...address }));
-    this.#options.node.setMembers(members, this.#order.origins);
+    this.#known = known;
+    this.#options.node.setMembers(known.members, known.whole.origins);
   }
 }
 

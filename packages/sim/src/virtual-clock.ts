@@ -18,7 +18,8 @@ export class VirtualClock {
 
   /** Runs `event` at `time`, after all events already set for that time. */
   at(time: number, event: () => void): void {
-    assert(time >= this.#now, `event at ${time}, now is ${this.#now}`);
+    // Checked first: to format two times for each event costs more than the heap.
+    if (!(time >= this.#now)) assert(false, `event at ${time}, now is ${this.#now}`);
     this.#events.push(time, event);
   }
 

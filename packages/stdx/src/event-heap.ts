@@ -1,8 +1,13 @@
 /** Events in order of time, and of insertion where times are equal: the same insertions give the same order. */
 
+/** Children of a place: four lie in one cache line of times, and the heap is half as deep as with two. */
+const CHILDREN_BITS = 2;
+const CHILDREN = 1 << CHILDREN_BITS;
+const CAPACITY_MIN = 64;
+
 export class EventHeap<T> {
-  readonly #times: number[] = [];
-  readonly #orders: number[] = [];
+  #times = new Float64Array(CAPACITY_MIN);
+  #orders = new Float64Array(CAPACITY_MIN);
   readonly #events: T[] = [];
   #inserted = 0;
 
@@ -12,57 +17,51 @@ export class EventHeap<T> {
 
   /** Time of the earliest event; Infinity when there is none. */
   get nextTime(): number {
-    return this.#times.length === 0 ? Infinity : this.#times[0];
+    return this.#events.length === 0 ? Infinity : this.#times[0];
   }
 
   push(time: number, event: T): void {
     let at = this.#events.length;
-    const order = this.#inserted;
-    this.#inserted += 1;
+    if (at === this.#times.length) this.#grow();
+    this.#events.push(event);
     // A hole moves up to where the event belongs.
     while (at > 0) {
-      const parent = (at - 1) >> 1;
+      const parent = (at - 1) >> CHILDREN_BITS;
       if (this.#times[parent] <= time) break;
       this.#move(parent, at);
       at = parent;
     }
-    this.#set(at, time, order, event);
+    this.#set(at, time, this.#inserted, event);
+    this.#inserted += 1;
   }
 
   /** Takes the earliest event; undefined when there is none. */
   pop(): T | undefined {
     const first = this.#events[0];
-    const last = this.#events.length - 1;
-    if (last < 0) return undefined;
-    const time = this.#times[last];
-    const order = this.#orders[last];
-    const event = this.#events[last];
-    this.#times.length = last;
-    this.#orders.length = last;
-    this.#events.length = last;
-    if (last > 0) this.#sink(time, order, event);
+    const event = this.#events.pop();
+    const last = this.#events.length;
+    if (last > 0) this.#sink(this.#times[last], this.#orders[last], event!);
     return first;
   }
 
   /** Puts an event into the hole at the top. */
   #sink(time: number, order: number, event: T): void {
+    const times = this.#times;
+    const orders = this.#orders;
+    const size = this.#events.length;
     let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= this.#events.length) break;
-      if (child + 1 < this.#events.length && this.#isBefore(child + 1, child)) child += 1;
-      const isPlaced =
-        time < this.#times[child] || (time === this.#times[child] && order < this.#orders[child]);
-      if (isPlaced) break;
+    for (let first = 1; first < size; first = CHILDREN * at + 1) {
+      let child = first;
+      const end = Math.min(first + CHILDREN, size);
+      for (let each = first + 1; each < end; each += 1) {
+        const difference = times[each] - times[child];
+        if (difference < 0 || (difference === 0 && orders[each] < orders[child])) child = each;
+      }
+      if (time < times[child] || (time === times[child] && order < orders[child])) break;
       this.#move(child, at);
       at = child;
     }
     this.#set(at, time, order, event);
-  }
-
-  #isBefore(a: number, b: number): boolean {
-    const difference = this.#times[a] - this.#times[b];
-    return difference < 0 || (difference === 0 && this.#orders[a] < this.#orders[b]);
   }
 
   #move(from: number, to: number): void {
@@ -74,4 +73,15 @@ export class EventHeap<T> {
     this.#orders[at] = order;
     this.#events[at] = event;
   }
+
+  #grow(): void {
+    this.#times = doubled(this.#times);
+    this.#orders = doubled(this.#orders);
+  }
+}
+
+function doubled(numbers: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const more = new Float64Array(2 * numbers.length);
+  more.set(numbers);
+  return more;
 }

@@ -83,7 +83,7 @@ export class Flights {
 
   /** nothing → waiting */
   begin(pieceIndex: number, pieceClass: PieceClass, now: number): Flight {
-    assert(!this.#flights.has(pieceIndex), `piece ${pieceIndex} is already in flight`);
+    if (this.#flights.has(pieceIndex)) assert(false, `piece ${pieceIndex} is already in flight`);
     const flight: Flight = {
       pieceIndex,
       pieceClass,
@@ -123,7 +123,7 @@ export class Flights {
 
   /** waiting | asked → asked */
   ask(flight: Flight, peer: PeerId, now: number): void {
-    assert(flight.state === 'waiting' || flight.state === 'asked', `ask while ${flight.state}`);
+    assertIn(flight, 'waiting', 'asked', 'ask');
     if (flight.state === 'waiting') {
       flight.state = 'asked';
       this.waiting.delete(flight);
@@ -148,7 +148,7 @@ export class Flights {
 
   /** asked | waiting → verifying: a piece can come from a peer whose request we had given up. */
   verify(flight: Flight): void {
-    assert(flight.state === 'asked' || flight.state === 'waiting', `verify while ${flight.state}`);
+    assertIn(flight, 'asked', 'waiting', 'verify');
     if (flight.state === 'asked') this.#leaveAsked(flight);
     this.waiting.delete(flight);
     flight.state = 'verifying';
@@ -156,7 +156,7 @@ export class Flights {
 
   /** verifying → waiting: the hash was wrong. */
   refute(flight: Flight, peer: PeerId): void {
-    assert(flight.state === 'verifying', `refute while ${flight.state}`);
+    assertIn(flight, 'verifying', 'verifying', 'refute');
     flight.refusedBy.push(peer);
     flight.state = 'waiting';
     this.waiting.add(flight);
@@ -164,7 +164,7 @@ export class Flights {
 
   /** verifying → storing */
   store(flight: Flight): void {
-    assert(flight.state === 'verifying', `store while ${flight.state}`);
+    assertIn(flight, 'verifying', 'verifying', 'store');
     flight.state = 'storing';
     this.#storing += 1;
     this.setDemanded(flight, false);
@@ -173,7 +173,7 @@ export class Flights {
 
   /** waiting | storing → nothing */
   end(flight: Flight): void {
-    assert(flight.state === 'waiting' || flight.state === 'storing', `end while ${flight.state}`);
+    assertIn(flight, 'waiting', 'storing', 'end');
     this.setDemanded(flight, false);
     if (flight.state === 'storing') this.#storing -= 1;
     this.waiting.delete(flight);
@@ -184,4 +184,11 @@ export class Flights {
     this.#askedCount -= 1;
     if (flight.pieceClass !== 'demand') this.#prefetchAsked -= 1;
   }
+}
+
+type State = Flight['state'];
+
+/** The complaint is put together only when there is one: this runs several times for each piece. */
+function assertIn({ state }: Flight, one: State, other: State, transition: string): void {
+  if (state !== one && state !== other) assert(false, `${transition} while ${state}`);
 }

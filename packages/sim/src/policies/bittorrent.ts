@@ -4,6 +4,7 @@
  * real engine under these conditions: it gets addresses, not a member order with itself in it, so it can compute no tree, and no
  * peer says it is an origin. Kinder than libtorrent in that nobody is choked and requests are whole pieces.
  */
+import { MemberDirectory } from '@bootswarm/swarm-proto';
 import type { Random } from '@bootswarm/stdx';
 import type { Host } from '../network.ts';
 import { Cpu } from '../sim-costs.ts';
@@ -44,7 +45,7 @@ export class BittorrentPolicy extends SwarmPolicy {
     announce.read(0, peers.length * PEER_BYTES, () => {
       // Addresses without names are what the engine knows origins by: it dials them all.
       agent.setMembers(
-        [],
+        MemberDirectory.EMPTY,
         peers.map(({ name }) => ({ host: name, port: 1 })),
       );
     });
