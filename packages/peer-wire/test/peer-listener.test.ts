@@ -55,7 +55,8 @@ describe('PeerListener', () => {
   });
 
   it('closes a peer that stops reading what it asks for', async () => {
-    const limits = { writeStallMs: 50, tickMs: 10 };
+    // More than the kernel takes of it.
+    const limits = { writeStallMs: 50, tickMs: 10, queuedBytesHigh: 8 * 1024 * 1024 };
     const pieceCount = 256;
     const swarm = makeSwarm({ node: 'a', pieceCount, length: pieceCount * PIECE_LENGTH });
     const node = await listen(swarm, { limits });

@@ -173,7 +173,7 @@ describe('windows and buffers', () => {
       world.run(1);
       expect(a.bytesSent - b.bytesReceived).toBeLessThanOrEqual(1024 * KIB);
       expect(near.drains).toBe(near.stream!.isCongested ? 0 : 1);
-      expect(near.stream!.isCongested).toBe(near.stream!.queuedBytes >= 1024 * KIB);
+      expect(near.stream!.isCongested).toBe(near.stream!.queuedBytes >= 512 * KIB);
     }
     expect(far.messages).toEqual(numbers(160));
     expect(near.stream!.queuedBytes).toBe(0);
