@@ -3,7 +3,9 @@
  * boot on every node, beside what clouds do today. Prints what guests saw and what the origin sent. Virtual time: the same
  * commit, options and seed give the same figures on any machine.
  */
+import { writeFileSync } from 'node:fs';
 import { type PolicyName, runStorm, type StormOptions } from '@bootswarm/sim';
+import { drawStorms } from './storm-chart.ts';
 import { parseStormFlags, type StormCommand, USAGE, UsageError } from './storm-flags.ts';
 import { type MeasuredStorm, printStorm, reportOf, writeReport } from './storm-report.ts';
 
@@ -11,9 +13,10 @@ const command = commandLine();
 if (command === undefined) {
   process.stdout.write(USAGE);
 } else {
-  const { policies, storm, jsonPath, given } = command;
+  const { policies, storm, jsonPath, svgPath, title, given } = command;
   const results = policies.map((policy) => measure(policy, storm));
   if (jsonPath !== undefined) writeReport(jsonPath, reportOf(given, results));
+  if (svgPath !== undefined) writeFileSync(svgPath, drawStorms(title, results));
 }
 
 function commandLine(): StormCommand | undefined {

@@ -37,6 +37,7 @@ export const USAGE = `usage: npm run bench -- storm [options]
   --until SECONDS     virtual time after which guests that still boot are given up (86400)
   --seed S            (1)
   --json FILE         write the result there
+  --svg FILE          draw there when each VM was ready and what the origin sent
 
 kinds of --fault, alone with their usual share, time and duration:
 ${Object.entries(FAULT_KINDS)
@@ -55,6 +56,9 @@ export interface StormCommand {
   /** Of every policy. */
   readonly storm: StormOptions;
   readonly jsonPath: string | undefined;
+  readonly svgPath: string | undefined;
+  /** Of the picture. */
+  readonly title: string;
   /** As given or by default, for the result's `options`. */
   readonly given: Readonly<Record<string, unknown>>;
 }
@@ -75,7 +79,7 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { json, help, ...given } = values;
+  const { json, svg, help, ...given } = values;
   const policies = policiesOf(values);
   const storm = stormOf(values);
   if (storm.faults!.length > 0 && !policies.every((each) => hasFaults(each))) {
@@ -84,7 +88,14 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
   if (storm.fullImageBytes !== undefined && policies.some((each) => isOnDemand(each))) {
     throw new UsageError('--full-image is not for central and tree: they move what guests read');
   }
-  return { policies, storm, jsonPath: json, given: { ...given, trace: storm.trace.name } };
+  return {
+    policies,
+    storm,
+    jsonPath: json,
+    svgPath: svg,
+    title: titleOf(storm),
+    given: { ...given, trace: storm.trace.name },
+  };
 }
 
 function parse(args: readonly string[]) {
@@ -112,6 +123,7 @@ function parse(args: readonly string[]) {
       until: text('86400'),
       seed: text('1'),
       json: { type: 'string' },
+      svg: { type: 'string' },
     },
   }).values;
 }
@@ -138,6 +150,14 @@ function stormOf(values: Values): StormOptions {
     untilMs: numberOf(values, 'until', 0) * 1_000,
     seed: numberOf(values, 'seed', 0),
   };
+}
+
+function titleOf({ nodes, vmsPerNode, trace, thinkScale, fullImageBytes }: StormOptions): string {
+  const what =
+    fullImageBytes === undefined
+      ? `${vmsPerNode} VM each, ${trace.name}, think × ${thinkScale}`
+      : `an image of ${(fullImageBytes / 1e9).toFixed(1)} GB each`;
+  return `${nodes} nodes, ${what}`;
 }
 
 function traceOf(path: string): BootTrace {
