@@ -21,8 +21,12 @@ export function reportOf(
   options: Readonly<Record<string, unknown>>,
   policies: readonly MeasuredStorm[],
 ): StormReport {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  return { bench: 'storm', commit, options, policies };
+  return { bench: 'storm', commit: commitOf(), options, policies };
+}
+
+/** Of this checkout. */
+export function commitOf(): string {
+  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 }
 
 /** Times of guests that never became ready, Infinity here, are null there. */
