@@ -35,7 +35,8 @@ export function drawChart(title: string, panels: readonly Panel[]): string {
   const width = panels.length * PANEL.width;
   const height = HEAD + PANEL.height;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="12" fill="${TEXT}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}"`,
+    `  width="${width}" height="${height}" font-family="sans-serif" font-size="12" fill="${TEXT}">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     text(MARGIN.left, 24, title, 'font-size="15" font-weight="bold"'),
     ...legend(panels[0].curves),
@@ -96,7 +97,7 @@ function drawPanel({ title, x, y, curves }: Panel, left: number): string[] {
       line(area.left, atY(tick), area.right, atY(tick)),
       text(area.left - 7, atY(tick) + 4, label(tick), 'text-anchor="end"'),
     ]),
-    `<rect x="${area.left}" y="${area.top}" width="${area.right - area.left}" height="${area.bottom - area.top}" fill="none" stroke="${TEXT}"/>`,
+    frame(area.left, area.top, area.right, area.bottom),
     text(middleX, area.bottom + 38, x.label, 'text-anchor="middle"'),
     text(left + 16, middleY, y.label, turned),
     ...curves.map(({ color, points }) => {
@@ -120,6 +121,11 @@ function legend(curves: readonly Curve[]): string[] {
       text(x + 28, 50, name, ''),
     ];
   });
+}
+
+function frame(left: number, top: number, right: number, bottom: number): string {
+  const size = `width="${right - left}" height="${bottom - top}"`;
+  return `<rect x="${left}" y="${top}" ${size} fill="none" stroke="${TEXT}"/>`;
 }
 
 function line(x1: number, y1: number, x2: number, y2: number): string {

@@ -24,7 +24,6 @@ export interface TableRow {
 
 const THOUSAND = '--nodes 1000';
 const OVER_FLUID: Figure = (storm) => storm.lastVmSeconds / storm.fluidLimitSeconds;
-const COLD_WARM: Figure = (storm) => storm.coldWarmRatio;
 const ORIGIN: Figure = (storm) => storm.originRatio;
 const WAITING: Figure = (storm) => storm.guestsWaiting;
 
@@ -46,6 +45,36 @@ function rows(
   return figures.map((figure) => ({ name, scenario, flags, calmFlags, ...figure }));
 }
 
+function coldWarm(target: number, mark: string): FigureOfRow {
+  const measure: Figure = (storm) => storm.coldWarmRatio;
+  return { figure: 'last VM cold ÷ warm', measure, unit: '×', target, mark };
+}
+
+const STALLS: readonly FigureOfRow[] = [
+  {
+    figure: 'guest read stalls, p99',
+    measure: (storm) => storm.readStallMsP99,
+    unit: 'ms',
+    target: 20,
+    mark: 'nobody publishes it',
+  },
+  {
+    figure: 'guest read stalls, p99.9',
+    measure: (storm) => storm.readStallMsP999,
+    unit: 'ms',
+    target: 100,
+    mark: 'nobody publishes it',
+  },
+];
+
+const UNUSED: FigureOfRow = {
+  figure: 'prefetched and not used ÷ used',
+  measure: (storm) => storm.prefetchedUnusedRatio,
+  unit: '×',
+  target: 1.5,
+  mark: 'BuildBuddy 4.5',
+};
+
 /** Those of the table that a boot trace can change. */
 function traceRows(trace?: string): TableRow[] {
   const flags = trace === undefined ? THOUSAND : `${THOUSAND} --trace ${trace}`;
@@ -53,50 +82,13 @@ function traceRows(trace?: string): TableRow[] {
   const on = trace === undefined ? '' : ` (trace ${trace})`;
   return [
     ...rows(`cold${suffix}`, `1,000 nodes, think 0.2${on}`, flags, [
-      {
-        figure: 'last VM cold ÷ warm',
-        measure: COLD_WARM,
-        unit: '×',
-        target: 1.03,
-        mark: 'DADI 1.03 on 1,000 hosts, with a recorded trace',
-      },
-      {
-        figure: 'guest read stalls, p99',
-        measure: (storm) => storm.readStallMsP99,
-        unit: 'ms',
-        target: 20,
-        mark: 'nobody publishes it',
-      },
-      {
-        figure: 'guest read stalls, p99.9',
-        measure: (storm) => storm.readStallMsP999,
-        unit: 'ms',
-        target: 100,
-        mark: 'nobody publishes it',
-      },
-      {
-        figure: 'prefetched and not used ÷ used',
-        measure: (storm) => storm.prefetchedUnusedRatio,
-        unit: '×',
-        target: 1.5,
-        mark: 'BuildBuddy 4.5',
-      },
+      coldWarm(1.03, 'DADI 1.03 on 1,000 hosts, with a recorded trace'),
+      ...STALLS,
+      UNUSED,
     ]),
     ...rows(`unseen${suffix}`, `the same, image never seen${on}`, `${flags} --learned no`, [
-      {
-        figure: 'last VM cold ÷ warm',
-        measure: COLD_WARM,
-        unit: '×',
-        target: 1.2,
-        mark: 'DADI 1.03, with a recorded trace',
-      },
-      {
-        figure: 'prefetched and not used ÷ used',
-        measure: (storm) => storm.prefetchedUnusedRatio,
-        unit: '×',
-        target: 1.5,
-        mark: 'BuildBuddy 4.5',
-      },
+      coldWarm(1.2, 'DADI 1.03, with a recorded trace'),
+      UNUSED,
     ]),
     ...rows(`pure-known${suffix}`, `think 0, agents known before${on}`, `${flags} --think 0`, [
       {
@@ -186,13 +178,7 @@ const KRAKEN =
 export const TABLE: readonly TableRow[] = [
   ...traceRows(),
   ...rows('ten-vms', '1,000 nodes, 10 VMs each, think 0.2', `${THOUSAND} --vms-per-node 10`, [
-    {
-      figure: 'last VM cold ÷ warm',
-      measure: COLD_WARM,
-      unit: '×',
-      target: 1.05,
-      mark: 'DADI, 10,000 containers',
-    },
+    coldWarm(1.05, 'DADI, 10,000 containers'),
   ]),
   ...rows('vmthunder', '160 nodes, boot stretched to 16 s', '--nodes 160 --boot 16', [
     {
