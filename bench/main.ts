@@ -1,11 +1,11 @@
 /** `npm run bench -- NAME [options]`: runs one benchmark. Each has a folder with a main.ts that says what it compares. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const home = fileURLToPath(new URL('.', import.meta.url));
 const names = readdirSync(home, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && entry.name !== 'results')
+  .filter((entry) => entry.isDirectory() && existsSync(`${home}${entry.name}/main.ts`))
   .map(({ name }) => name);
 
 const [name, ...options] = process.argv.slice(2);

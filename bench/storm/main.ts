@@ -3,27 +3,43 @@
  * boot on every node, beside what clouds do today. Prints what guests saw and what the origin sent. Virtual time: the same
  * commit, options and seed give the same figures on any machine.
  */
+import { writeFileSync } from 'node:fs';
 import { type PolicyName, runStorm, type StormOptions } from '@bootswarm/sim';
+import { drawStorms } from './storm-chart.ts';
 import { parseStormFlags, type StormCommand, USAGE, UsageError } from './storm-flags.ts';
 import { type MeasuredStorm, printStorm, reportOf, writeReport } from './storm-report.ts';
+import { parseTableFlags, TABLE_USAGE } from './table-flags.ts';
+import { runTable } from './table-main.ts';
 
-const command = commandLine();
-if (command === undefined) {
-  process.stdout.write(USAGE);
+const args = process.argv.slice(2);
+if (args.includes('--table')) {
+  const command = parsed(parseTableFlags, TABLE_USAGE);
+  if (command !== undefined) await runTable(command);
 } else {
-  const { policies, storm, jsonPath, given } = command;
-  const results = policies.map((policy) => measure(policy, storm));
-  if (jsonPath !== undefined) writeReport(jsonPath, reportOf(given, results));
+  const command = parsed(parseStormFlags, USAGE);
+  if (command !== undefined) runStorms(command);
 }
 
-function commandLine(): StormCommand | undefined {
+/** Undefined when the usage was asked for, and shown. */
+function parsed<T>(
+  parse: (args: readonly string[]) => T | undefined,
+  usage: string,
+): T | undefined {
   try {
-    return parseStormFlags(process.argv.slice(2));
+    const command = parse(args);
+    if (command === undefined) process.stdout.write(usage);
+    return command;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${USAGE}`);
+    process.stderr.write(`${error.message}\n\n${usage}`);
     process.exit(2);
   }
+}
+
+function runStorms({ policies, storm, jsonPath, svgPath, title, given }: StormCommand): void {
+  const results = policies.map((policy) => measure(policy, storm));
+  if (jsonPath !== undefined) writeReport(jsonPath, reportOf(given, results));
+  if (svgPath !== undefined) writeFileSync(svgPath, drawStorms(title, results));
 }
 
 function measure(policy: PolicyName, storm: StormOptions): MeasuredStorm {

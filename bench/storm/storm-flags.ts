@@ -9,20 +9,24 @@ import {
   type FaultKind,
   faultOf,
   hitsNodes,
+  MEASURED_COSTS,
   POLICY_NAMES,
   type PolicyName,
   parseBootTrace,
   type StormOptions,
 } from '@bootswarm/sim';
+import { syntheticTrace } from '../traces/synthetic.ts';
 
 const SHIPPED_TRACE = new URL('../traces/debian12-minimal.json', import.meta.url).pathname;
 
 export const USAGE = `usage: npm run bench -- storm [options]
+       npm run bench -- storm --table [options], of which --help tells
   --policy P          ${POLICY_NAMES.join(', ')}, or all; repeatable, or with commas (bootswarm)
   --nodes N           compute nodes (100)
   --vms-per-node K    guests on each (1)
-  --trace FILE        recorded boot (bench/traces/debian12-minimal.json)
+  --trace FILE        recorded boot (bench/traces/debian12-minimal.json), or synthetic:SEED[:MEGABYTES] (48)
   --think S           think times of the trace are multiplied by this (0.2)
+  --boot SECONDS      instead of --think: so that a boot takes this long with everything at hand
   --arrival SECONDS   guests arrive evenly over this (1)
   --full-image BYTES  every node fetches an image of this size whole; no guests
   --mbit NIC          of each node, Mbit/s (1000)
@@ -37,6 +41,7 @@ export const USAGE = `usage: npm run bench -- storm [options]
   --until SECONDS     virtual time after which guests that still boot are given up (86400)
   --seed S            (1)
   --json FILE         write the result there
+  --svg FILE          draw there when each VM was ready and what the origin sent
 
 kinds of --fault, alone with their usual share, time and duration:
 ${Object.entries(FAULT_KINDS)
@@ -55,6 +60,9 @@ export interface StormCommand {
   /** Of every policy. */
   readonly storm: StormOptions;
   readonly jsonPath: string | undefined;
+  readonly svgPath: string | undefined;
+  /** Of the picture. */
+  readonly title: string;
   /** As given or by default, for the result's `options`. */
   readonly given: Readonly<Record<string, unknown>>;
 }
@@ -75,7 +83,7 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { json, help, ...given } = values;
+  const { json, svg, help, ...given } = values;
   const policies = policiesOf(values);
   const storm = stormOf(values);
   if (storm.faults!.length > 0 && !policies.every((each) => hasFaults(each))) {
@@ -84,7 +92,14 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
   if (storm.fullImageBytes !== undefined && policies.some((each) => isOnDemand(each))) {
     throw new UsageError('--full-image is not for central and tree: they move what guests read');
   }
-  return { policies, storm, jsonPath: json, given: { ...given, trace: storm.trace.name } };
+  return {
+    policies,
+    storm,
+    jsonPath: json,
+    svgPath: svg,
+    title: titleOf(storm),
+    given: { ...given, trace: storm.trace.name },
+  };
 }
 
 function parse(args: readonly string[]) {
@@ -98,6 +113,7 @@ function parse(args: readonly string[]) {
       'vms-per-node': text('1'),
       trace: text(SHIPPED_TRACE),
       think: text('0.2'),
+      boot: { type: 'string' },
       arrival: text('1'),
       'full-image': { type: 'string' },
       mbit: text('1000'),
@@ -112,35 +128,62 @@ function parse(args: readonly string[]) {
       until: text('86400'),
       seed: text('1'),
       json: { type: 'string' },
+      svg: { type: 'string' },
     },
   }).values;
 }
 
 function stormOf(values: Values): StormOptions {
   const fullImage = values['full-image'];
+  const trace = traceOf(values.trace);
   return {
-    trace: traceOf(values.trace),
-    fullImageBytes: fullImage === undefined ? undefined : numberOf(values, 'full-image', 1),
-    nodes: numberOf(values, 'nodes', 1),
-    vmsPerNode: numberOf(values, 'vms-per-node', 1),
-    thinkScale: numberOf(values, 'think', 0),
+    trace,
+    fullImageBytes: fullImage === undefined ? undefined : wholeOf(values, 'full-image', 1),
+    nodes: wholeOf(values, 'nodes', 1),
+    vmsPerNode: wholeOf(values, 'vms-per-node', 1),
+    thinkScale: values.boot === undefined ? numberOf(values, 'think', 0) : stretch(values, trace),
     arrivalMs: numberOf(values, 'arrival', 0) * 1_000,
     nic: numberOf(values, 'mbit', 1) * MBIT,
     originNic: numberOf(values, 'origin-mbit', 1) * MBIT,
     latencyMs: numberOf(values, 'latency', 0),
-    zones: numberOf(values, 'zones', 1),
+    zones: wholeOf(values, 'zones', 1),
     betweenZones:
       values['zone-mbit'] === undefined ? Infinity : numberOf(values, 'zone-mbit', 1) * MBIT,
-    pieceLength: numberOf(values, 'piece', 16_384),
+    pieceLength: wholeOf(values, 'piece', 16_384),
     isLearned: yesOrNo(values, 'learned'),
     isKnownBefore: yesOrNo(values, 'known'),
     faults: values.fault.map((each) => parseFault(each)),
     untilMs: numberOf(values, 'until', 0) * 1_000,
-    seed: numberOf(values, 'seed', 0),
+    seed: wholeOf(values, 'seed', 0),
   };
 }
 
+/** What think times are multiplied by for a warm boot of --boot seconds. */
+function stretch(values: Values, { reads }: BootTrace): number {
+  const readMs = reads.length * MEASURED_COSTS.readMs;
+  const thinkMs = reads.reduce((sum, read) => sum + read.thinkMs, 0);
+  return Math.max(0, numberOf(values, 'boot', 0) * 1_000 - readMs) / thinkMs;
+}
+
+function titleOf({ nodes, vmsPerNode, trace, thinkScale, fullImageBytes }: StormOptions): string {
+  const what =
+    fullImageBytes === undefined
+      ? `${vmsPerNode} VM each, ${trace.name}, think × ${Number(thinkScale.toPrecision(3))}`
+      : `an image of ${(fullImageBytes / 1e9).toFixed(1)} GB each`;
+  return `${nodes} nodes, ${what}`;
+}
+
+const SYNTHETIC = /^synthetic:(\d+)(?::(\d+))?$/;
+/** As much as the shipped trace needs, in pieces of 64 KiB. */
+const SYNTHETIC_MEGABYTES = 48;
+
 function traceOf(path: string): BootTrace {
+  const [isSynthetic, seed, megabytes] = SYNTHETIC.exec(path) ?? [];
+  if (isSynthetic) {
+    const bytes = Number(megabytes ?? SYNTHETIC_MEGABYTES) * 1e6;
+    if (bytes === 0) throw new UsageError(`--trace ${path} reads nothing`);
+    return parseBootTrace(syntheticTrace(Number(seed), bytes));
+  }
   try {
     return parseBootTrace(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
@@ -192,6 +235,12 @@ function numberOf(values: Values, name: keyof Values, min: number): number {
   const value = Number(values[name]);
   if (Number.isFinite(value) && value >= min) return value;
   throw new UsageError(`--${name} ${values[name]} is not a number from ${min} on`);
+}
+
+function wholeOf(values: Values, name: keyof Values, min: number): number {
+  const value = numberOf(values, name, min);
+  if (Number.isSafeInteger(value)) return value;
+  throw new UsageError(`--${name} ${values[name]} is not a whole number`);
 }
 
 function yesOrNo(values: Values, name: 'learned' | 'known'): boolean {

@@ -21,8 +21,12 @@ export function reportOf(
   options: Readonly<Record<string, unknown>>,
   policies: readonly MeasuredStorm[],
 ): StormReport {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  return { bench: 'storm', commit, options, policies };
+  return { bench: 'storm', commit: commitOf(), options, policies };
+}
+
+/** Of this checkout. */
+export function commitOf(): string {
+  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 }
 
 /** Times of guests that never became ready, Infinity here, are null there. */
@@ -46,10 +50,15 @@ export function printStorm(storm: MeasuredStorm): void {
 
 function rowsOf(storm: MeasuredStorm): [string, string][] {
   const { healthy, stallsBySource } = storm;
+  const stalls = [storm.readStallMsP50, storm.readStallMsP99, storm.readStallMsP999];
   const isHit = healthy.vms < storm.vms || storm.guestsWaiting > 0;
   const reasons = Object.entries(storm.originRequests)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${reason} ${count}`);
+  const warm: [string, string] = [
+    'the same, warm',
+    `${seconds(storm.warmLastVmSeconds)}; cold / warm ${storm.coldWarmRatio.toFixed(3)}`,
+  ];
   const hit: [string, string][] = [
     [
       'healthy nodes alone',
@@ -59,10 +68,7 @@ function rowsOf(storm: MeasuredStorm): [string, string][] {
   ];
   return [
     ['last VM ready', `${seconds(storm.lastVmSeconds)} after the first arrived`],
-    [
-      'the same, warm',
-      `${seconds(storm.warmLastVmSeconds)}; cold / warm ${storm.coldWarmRatio.toFixed(3)}`,
-    ],
+    ...(Number.isNaN(storm.coldWarmRatio) ? [] : [warm]),
     [
       'a VM, mean',
       `${seconds(storm.meanVmSeconds)}; p99 ${seconds(storm.p99VmSeconds)}, p99.9 ${seconds(storm.p999VmSeconds)}`,
@@ -83,15 +89,16 @@ function rowsOf(storm: MeasuredStorm): [string, string][] {
     ],
     [
       'reads that stalled',
-      `${[storm.readStallMsP50, storm.readStallMsP99, storm.readStallMsP999].map((ms) => ms.toFixed(1)).join(' / ')} ms (p50 / p99 / p99.9)`,
+      `${stalls.map((ms) => ms.toFixed(1)).join(' / ')} ms (p50 / p99 / p99.9)`,
     ],
     ['  ended by', `peers ${stallsBySource.peers}, origin ${stallsBySource.origin}`],
     ['wires left as wrong', String(storm.bans)],
     ['brought and not used', `${storm.prefetchedUnusedRatio.toFixed(2)} x what was used`],
     [
       'simulated',
-      `${storm.events} events in ${storm.wallSeconds.toFixed(1)} s, ${storm.rssMib.toFixed(0)} MiB, event log ${storm.eventLogHash}`,
+      `${storm.events} events in ${storm.wallSeconds.toFixed(1)} s, ${storm.rssMib.toFixed(0)} MiB`,
     ],
+    ['event log', storm.eventLogHash],
   ];
 }
 

@@ -1,29 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { faultOf, parseBootTrace, runStorm, type StormOptions } from '@bootswarm/sim';
 import { describe, expect, test } from 'vitest';
+import { stormOf, stormWith } from './storms.ts';
 
-const trace = parseBootTrace(
-  JSON.parse(
-    readFileSync(new URL('../../bench/traces/debian12-minimal.json', import.meta.url), 'utf8'),
-  ),
-);
 const GBIT = 125_000;
-const storm: StormOptions = {
-  trace,
-  nodes: 24,
-  vmsPerNode: 1,
-  thinkScale: 0.2,
-  arrivalMs: 1_000,
-  nic: GBIT,
-  originNic: GBIT,
-  latencyMs: 0.2,
-  zones: 1,
-  betweenZones: Infinity,
-  pieceLength: 65_536,
-  isLearned: true,
-  isKnownBefore: true,
-  seed: 1,
-};
 
 describe('boot storm in the simulator', () => {
   test.each([
@@ -34,29 +12,42 @@ describe('boot storm in the simulator', () => {
     ['in three zones', { zones: 3, betweenZones: GBIT }],
     ['without think time', { thinkScale: 0 }],
   ])('%s: every guest boots, and the origin sends each needed byte about once', (_, change) => {
-    const result = runStorm({ ...storm, ...change });
+    const result = stormWith(change);
     expect(result.lastVmSeconds).toBeLessThan(60);
     expect(result.originRatio).toBeGreaterThanOrEqual(1);
     expect(result.originRatio).toBeLessThanOrEqual(1.05);
   });
 
   test('with the boot order known guests boot about as fast as from a warm cache', () => {
-    expect(runStorm(storm).coldWarmRatio).toBeLessThanOrEqual(1.03);
+    expect(stormWith({}).coldWarmRatio).toBeLessThanOrEqual(1.03);
   });
 
-  test('with poisoners no wrong byte is delivered, they are left, and everybody boots', () => {
-    const { bans, lastVmSeconds } = runStorm({
-      ...storm,
-      faults: [faultOf('poisoner')],
-    });
-    expect(bans).toBeGreaterThan(0);
-    expect(lastVmSeconds).toBeLessThan(60);
+  test('ten guests a node need no more from the origin, and stall for no longer than one', () => {
+    const { originRatio, coldWarmRatio, vms } = stormOf('--vms-per-node 10 --nodes 12');
+    expect(vms).toBe(120);
+    expect(originRatio).toBe(1);
+    expect(coldWarmRatio).toBeLessThanOrEqual(1.05);
+  });
+
+  test('counts what goes into a zone from others, and nothing where there is one', () => {
+    const { zoneBytesMax, neededBytes } = stormOf('--zones 3');
+    expect(zoneBytesMax).toBeGreaterThanOrEqual(neededBytes);
+    expect(stormOf('--zones 1').zoneBytesMax).toBe(0);
+  });
+
+  test('draws curves: guests in the order of getting ready, and all that left the origin', () => {
+    const { curves, vms, lastVmSeconds, originBytes } = stormWith({});
+    const { vmReadySeconds } = curves;
+    expect(vmReadySeconds).toEqual(vmReadySeconds.toSorted((a, b) => a - b));
+    expect([vmReadySeconds.length, vmReadySeconds.at(-1)]).toEqual([vms, lastVmSeconds]);
+    const sent = curves.originBytes.map(([, bytes]) => bytes);
+    expect(sent).toEqual(sent.toSorted((a, b) => a - b));
+    expect(sent.at(-1)).toBeGreaterThanOrEqual(originBytes);
+    expect(sent.at(-1)).toBeLessThan(originBytes * 1.02);
   });
 
   test('the same seed gives the same event log, another seed another', () => {
-    const [first, again, other] = [7, 7, 8].map(
-      (seed) => runStorm({ ...storm, seed }).eventLogHash,
-    );
+    const [first, again, other] = [7, 7, 8].map((seed) => stormWith({ seed }).eventLogHash);
     expect(again).toBe(first);
     expect(other).not.toBe(first);
   });

@@ -44,6 +44,7 @@ export interface StormResult extends GuestFigures, PolicyFigures {
   readonly guestsWaiting: number;
   /** The same guests with every piece at hand; of nodes that fetch the whole image: their arrival. */
   readonly warmLastVmSeconds: number;
+  /** NaN for nodes that fetch the whole image: with it at hand there is nothing to do. */
   readonly coldWarmRatio: number;
   /** Distinct pieces that guests touched, in bytes. */
   readonly neededBytes: number;
@@ -78,7 +79,8 @@ export function resultOf(
     healthy: guestFigures(boots.filter(({ node }) => plan.isHealthy(node))),
     guestsWaiting: live.length - ready.length,
     warmLastVmSeconds,
-    coldWarmRatio: figures.lastVmSeconds / warmLastVmSeconds,
+    coldWarmRatio:
+      options.fullImageBytes === undefined ? figures.lastVmSeconds / warmLastVmSeconds : Number.NaN,
     neededBytes,
     originRatio: swarm.originBytes / neededBytes,
     zoneBytesMax: zoneBytesMax(world),

@@ -109,7 +109,9 @@ export class StormWorld {
   /**
    * Seconds after the first arrival before which nobody can have everything: a node takes in what it needs through its NIC from
    * its first guest's arrival on; the origin sends each needed byte once, from the first of all arrivals on; and what crosses
-   * into a zone crosses once, through what that zone has from the origin's.
+   * into a zone crosses once, through what that zone has from the origin's. An agent that was in the swarm before and relays
+   * for others may have pieces before its own first guest comes and so beat the first of these; one that joins with its guest
+   * cannot.
    */
   get fluidLimitSeconds(): number {
     const { nic, originNic, betweenZones } = this.options;

@@ -1,8 +1,8 @@
 /**
- * A plain BitTorrent swarm, as nbdkit's torrent plugin makes one of its nodes: what a guest waits for comes first, the rest of the
- * image rarest-first, from whoever has it; no learned order, no relay tree, and the origin is a seeder like any other. It is the
- * real engine under these conditions: it gets addresses, not a member order with itself in it, so it can compute no tree, and no
- * peer says it is an origin. Kinder than libtorrent in that nobody is choked and requests are whole pieces.
+ * A plain BitTorrent swarm, as nbdkit's torrent plugin makes one of its nodes: what a guest waits for comes first, the rest of
+ * the image rarest-first, from whoever has it; no learned order, no relay tree, and the origin is a seeder like any other. It is
+ * the real engine under these conditions: it gets addresses, not a member order with itself in it, so it can compute no tree,
+ * and no peer says it is an origin. Kinder than libtorrent in that nobody is choked and requests are whole pieces.
  */
 import { MemberDirectory } from '@bootswarm/swarm-proto';
 import type { Random } from '@bootswarm/stdx';

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { parseFault, parseStormFlags, UsageError } from '../../bench/storm/storm-flags.ts';
+
+describe('command line of the storm benchmark', () => {
+  it('has the defaults of the figures table', () => {
+    const { storm, policies } = parseStormFlags([])!;
+    expect(policies).toEqual(['bootswarm']);
+    expect(storm).toMatchObject({
+      nodes: 100,
+      vmsPerNode: 1,
+      thinkScale: 0.2,
+      arrivalMs: 1_000,
+      nic: 125_000,
+      originNic: 125_000,
+      latencyMs: 0.2,
+      betweenZones: Infinity,
+      pieceLength: 65_536,
+      isLearned: true,
+      isKnownBefore: true,
+      faults: [],
+      seed: 1,
+    });
+    expect(storm.trace.name).toBe('debian12-minimal');
+  });
+
+  it('takes every option', () => {
+    const flags =
+      '--nodes 7 --vms-per-node 3 --think 1 --arrival 0 --full-image 1000000 --mbit 10 --origin-mbit 20 ' +
+      '--latency 1 --zones 2 --zone-mbit 5 --piece 16384 --learned no --known no --until 9 --seed 4';
+    const { storm } = parseStormFlags(flags.split(' '))!;
+    expect(storm).toMatchObject({
+      nodes: 7,
+      vmsPerNode: 3,
+      thinkScale: 1,
+      arrivalMs: 0,
+      fullImageBytes: 1e6,
+      nic: 1_250,
+      originNic: 2_500,
+      latencyMs: 1,
+      zones: 2,
+      betweenZones: 625,
+      pieceLength: 16_384,
+      isLearned: false,
+      isKnownBefore: false,
+      untilMs: 9_000,
+      seed: 4,
+    });
+  });
+
+  it('takes policies one by one, with commas, or all', () => {
+    const policies = (...flags: string[]) => parseStormFlags(flags)!.policies;
+    expect(policies('--policy', 'tree', '--policy', 'copy')).toEqual(['tree', 'copy']);
+    expect(policies('--policy', 'central,tree')).toEqual(['central', 'tree']);
+    expect(policies('--policy', 'all')).toHaveLength(5);
+  });
+
+  it.each([
+    ['freeze', { kind: 'freeze', share: 0.1, atMs: 500, forMs: Infinity }],
+    ['slow', { kind: 'slow', share: 0.3, atMs: 0 }],
+    ['restart-empty:0.2@1.5', { kind: 'restart-empty', share: 0.2, atMs: 1_500, forMs: 1_000 }],
+    ['partition:0.5@1+0.25', { kind: 'partition', share: 0.5, atMs: 1_000, forMs: 250 }],
+    ['tracker-dead@3', { kind: 'tracker-dead', atMs: 3_000 }],
+  ])('takes the fault %s', (text, fault) => {
+    expect(parseFault(text)).toMatchObject(fault);
+  });
+
+  it.each([
+    ['--nodes 0', '--nodes 0'],
+    ['--nodes many', '--nodes many'],
+    ['--policy raid', 'central'],
+    ['--learned maybe', 'yes or no'],
+    ['--fault fire', 'kinds: dead'],
+    ['--fault crash:2', 'from 0 to 1'],
+    ['--fault tracker-dead:0.5', 'of nodes'],
+    ['--fault crash --policy tree', 'bootswarm and bittorrent'],
+    ['--full-image 100 --policy central', 'central and tree'],
+    ['--trace nowhere.json', 'nowhere.json'],
+    ['--speed 3', '--speed'],
+  ])('says what is wrong with %s', (flags, said) => {
+    const parse = () => parseStormFlags(flags.split(' '));
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(said);
+  });
+});
