@@ -2,4 +2,11 @@ export { AssertionError, assert, unreachable } from './assert.ts';
 export { Bitfield } from './bitfield.ts';
 export { errnoOf, messageOf, OperatorError, ProtocolError } from './errors.ts';
 export { EventHeap } from './event-heap.ts';
+export {
+  FOLLOWS_MIN,
+  ORDER_WINDOW,
+  PieceOrder,
+  PieceSequence,
+  TOUCHES_MIN,
+} from './piece-order.ts';
 export { Random } from './random.ts';

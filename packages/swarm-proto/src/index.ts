@@ -1,3 +1,4 @@
+export { BootOrderFollower, type KindChange } from './boot-order-follower.ts';
 export type {
   EngineSnapshot,
   OriginReason,
@@ -7,6 +8,7 @@ export type {
   SwarmMember,
   SwarmStats,
 } from './engine-io.ts';
+export { FirstTouches, type TouchBatch } from './first-touches.ts';
 export { DEFAULT_LIMITS, type SwarmLimits } from './limits.ts';
 export { MemberDirectory } from './member-directory.ts';
 export {

@@ -1,3 +1,4 @@
+export { BootOrderBook, KINDS_MAX, type KindOrder, type KindRecord } from './boot-order-book.ts';
 export { MemberOrder } from './member-order.ts';
 export {
   AGENT_MESSAGE_BYTES_MAX,
