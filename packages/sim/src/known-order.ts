@@ -40,6 +40,8 @@ function outcomeOf(
   const whole = { ...message, isFull: true, members, left: [], origins };
   return {
     whole,
-    members: new MemberDirectory(members.map(({ address, ...names }) => ({ ...names, ...address }))),
+    members: new MemberDirectory(
+      members.map(({ address, ...names }) => ({ ...names, ...address })),
+    ),
   };
 }

@@ -40,7 +40,7 @@ export class Downloader<Payload> {
   /** Pieces that some boot order or read-ahead has named: others are on their way with them. */
   readonly #expected: Bitfield;
   /** Of flights being verified. */
-  readonly #payloads = new Map<number, { payload: Payload; isFromOrigin: boolean }>();
+  readonly #payloads = new Map<number, { payload: Payload; sender: Peer }>();
   /** Boot order still to be fetched; a cursor instead of shift(), since it can be long. */
   #prefetchQueue: number[] = [];
   #prefetchNext = 0;
@@ -153,7 +153,7 @@ export class Downloader<Payload> {
     this.#cancelOthers(flight, peer);
     this.flights.verify(flight);
     this.#state.emit({ type: 'verify', pieceIndex, peer: peer.id, payload });
-    this.#payloads.set(pieceIndex, { payload, isFromOrigin: peer.isOrigin });
+    this.#payloads.set(pieceIndex, { payload, sender: peer });
     if (first !== undefined) this.patrol.onPiece(flight, first, peer);
   }
 
@@ -166,11 +166,13 @@ export class Downloader<Payload> {
     this.#latencyMs += (latencyMs - this.#latencyMs) / LATENCY_ANSWERS;
   }
 
-  /** The hash is right: verifying → storing, and the piece goes to those who wait. */
-  onVerified(pieceIndex: number): void {
+  /** The hash is right: verifying → storing, and the piece goes to those who wait. Returns whether peers are among them. */
+  onVerified(pieceIndex: number): boolean {
     const flight = this.flights.get(pieceIndex)!;
     const isPrefetch = !flight.isDemanded;
-    const { payload, isFromOrigin } = this.#payloads.get(pieceIndex)!;
+    const { payload, sender } = this.#payloads.get(pieceIndex)!;
+    const isFromOrigin = sender.isOrigin;
+    const isHeldFor = flight.holders > 0;
     this.#payloads.delete(pieceIndex);
     const length = this.#state.lengthOf(pieceIndex);
     if (isFromOrigin) this.#state.stats.bytesFromOrigin += length;
@@ -179,16 +181,19 @@ export class Downloader<Payload> {
     if (flight.pieceClass === 'fill' && !isOrphan) this.#fillProgressAt = this.#state.now;
     this.flights.store(flight);
     this.#state.emit({ type: 'deliver', pieceIndex, payload, isFromOrigin, isPrefetch });
+    return isHeldFor;
   }
 
-  /** The hash is wrong: verifying → waiting, and this peer is not asked for it again. */
-  onRefuted(pieceIndex: number, peer: number): void {
+  /** The hash is wrong: verifying → waiting, and its sender is not asked for it again. Returns the sender. */
+  onRefuted(pieceIndex: number): Peer {
+    const { sender } = this.#payloads.get(pieceIndex)!;
     this.#payloads.delete(pieceIndex);
     this.#state.stats.bytesWasted += this.#state.lengthOf(pieceIndex);
     this.#state.stats.piecesRefuted += 1;
     const flight = this.flights.get(pieceIndex)!;
-    this.flights.refute(flight, peer);
+    this.flights.refute(flight, sender.id);
     this.#dropIfUnwanted(flight);
+    return sender;
   }
 
   /** storing → nothing. */

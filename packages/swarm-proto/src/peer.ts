@@ -24,6 +24,10 @@ const LATENCY_UNKNOWN_MS = 5;
 export class Peer {
   readonly id: PeerId;
   readonly identity: PeerIdentity;
+  readonly isOurs: boolean;
+  readonly isOrigin: boolean;
+  /** Its node, when it is one of ours. */
+  readonly node: string | undefined;
   /** Key of the dial that made this wire, if we dialled. */
   readonly dialled: string | undefined;
   have: Bitfield;
@@ -67,21 +71,12 @@ export class Peer {
   ) {
     this.id = id;
     this.identity = identity;
+    this.isOurs = identity.kind === 'ours';
+    this.isOrigin = identity.kind === 'ours' && identity.isOrigin;
+    this.node = identity.kind === 'ours' ? identity.node : undefined;
     this.dialled = dialled;
     this.have = new Bitfield(pieceCount);
     this.uploads = new UploadQueue(limits.requestsHeldMax);
-  }
-
-  get isOurs(): boolean {
-    return this.identity.kind === 'ours';
-  }
-
-  get isOrigin(): boolean {
-    return this.identity.kind === 'ours' && this.identity.isOrigin;
-  }
-
-  get node(): string | undefined {
-    return this.identity.kind === 'ours' ? this.identity.node : undefined;
   }
 
   get zone(): string | undefined {

@@ -63,7 +63,7 @@ export class SourceChooser<Payload> {
     let best: Peer | undefined;
     let bestMs = Infinity;
     for (const peer of peers.values()) {
-      if (peer.isOrigin || !peer.has(flight.pieceIndex) || peer.peerIsChoking) continue;
+      if (!peer.has(flight.pieceIndex) || peer.isOrigin || peer.peerIsChoking) continue;
       if (!isUnwillingAllowed && !peer.isServing(now)) continue;
       if (!mayAsk(peer, flight)) continue;
       const finishMs = peer.finishMs(length) + (this.#neighbours.isNear(peer) ? 0 : FAR_MS);

@@ -278,16 +278,15 @@ export class SwarmEngine<Payload> {
   }
 
   #onVerified(input: Extract<SwarmInput<Payload>, { type: 'verified' }>): void {
-    const peer = this.#state.peers.get(input.peer);
     if (input.isGood) {
-      this.#downloader.onVerified(input.pieceIndex);
-      this.#uploader.release(input.pieceIndex);
+      const isHeldFor = this.#downloader.onVerified(input.pieceIndex);
+      if (isHeldFor) this.#uploader.release(input.pieceIndex);
       return;
     }
-    this.#downloader.onRefuted(input.pieceIndex, input.peer);
-    if (peer === undefined) return;
-    // The whole piece came from this one peer: one wrong hash is proof.
+    const peer = this.#downloader.onRefuted(input.pieceIndex);
+    // The whole piece came from this one peer: one wrong hash is proof, even if its wire is gone by now.
     this.#neighbours.ban(peer);
+    if (!this.#state.peers.has(peer.id)) return;
     this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'piece-refuted' });
     this.#onPeerGone(peer);
   }

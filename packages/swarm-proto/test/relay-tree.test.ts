@@ -142,6 +142,7 @@ describe('relay tree', () => {
     expect(trees.get('b0')!.sources[0]).toEqual({
       inZone: [],
       elsewhere: ['a0', 'a2', 'a4', 'a3'],
+      understudies: ['b2', 'b4'],
     });
     expect(trees.get('c1')!.sources[1].elsewhere[0]).toBe('a1');
     expect(trees.get('a3')!.sources[1].elsewhere).toEqual([]);

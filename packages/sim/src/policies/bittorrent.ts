@@ -4,8 +4,9 @@
  * the real engine under these conditions: it gets addresses, not a member order with itself in it, so it can compute no tree,
  * and no peer says it is an origin. Kinder than libtorrent in that nobody is choked and requests are whole pieces.
  */
-import { MemberDirectory } from '@bootswarm/swarm-proto';
+
 import type { Random } from '@bootswarm/stdx';
+import { MemberDirectory } from '@bootswarm/swarm-proto';
 import type { Host } from '../network.ts';
 import { Cpu } from '../sim-costs.ts';
 import type { SimNode } from '../sim-node.ts';
