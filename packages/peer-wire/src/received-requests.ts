@@ -12,8 +12,6 @@ export interface ReceivedRequest {
   readonly length: number;
   /** What the peer asked for: more than `length` when it wants the end of the image zero-padded. */
   readonly wireLength: number;
-  /** Answers it through the wire, which has it in its own list. */
-  readonly respond: (payload: Uint8Array) => void;
   pieceClass: PieceClass;
   /** The peer cancelled it; a reject or, if that crossed, a piece is still due (BEP 6, BEP 52). */
   isCancelled: boolean;
@@ -41,7 +39,7 @@ export class ReceivedRequests {
   }
 
   add(
-    asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'wireLength' | 'respond'>,
+    asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'wireLength'>,
   ): ReceivedRequest {
     const request: ReceivedRequest = {
       ...asked,
