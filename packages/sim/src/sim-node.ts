@@ -71,6 +71,8 @@ export class SimNode implements GuestDisk {
   readonly #cpu = new Cpu();
   readonly #wires = new Map<number, Wire>();
   readonly #waiters = new Map<number, Waiter[]>();
+  /** Of an origin: pieces it has read and verified before. */
+  readonly #verified: Bitfield;
   /** Verified and readable, not yet recorded as had. */
   readonly #storing = new Set<number>();
   readonly #shapeBytes: number;
@@ -90,6 +92,7 @@ export class SimNode implements GuestDisk {
     this.host = options.host;
     this.engine = new SwarmEngine({ shape, node: name, isOrigin, have, random, limits });
     this.touched = new Bitfield(shape.pieceCount);
+    this.#verified = new Bitfield(isOrigin ? shape.pieceCount : 0);
     this.#shapeBytes = Bitfield.byteLength(shape.pieceCount);
     options.network.listen(options.host, (stream) => this.#accept(stream));
   }
@@ -233,11 +236,14 @@ export class SimNode implements GuestDisk {
   // --- pieces ----------------------------------------------------------------------------------------------------------
 
   #upload(effect: Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>): void {
-    const { costs, checker, isPoisoner } = this.#options;
+    const { costs, checker, isPoisoner, isOrigin } = this.#options;
     const { peer, pieceIndex, offset, length, pieceClass } = effect;
     const isHeld = this.engine.snapshot().have.has(pieceIndex) || this.#storing.has(pieceIndex);
     checker.onUpload(this, pieceIndex, isHeld);
-    this.#afterCpu(costs.messageMs + length * costs.sendMsPerByte, () => {
+    const isFirstRead = isOrigin && this.#verified.set(pieceIndex);
+    const firstReadMs = costs.firstReadPieceMs + length * costs.firstReadMsPerByte;
+    const sendMs = costs.messageMs + length * costs.sendMsPerByte;
+    this.#afterCpu(isFirstRead ? firstReadMs + sendMs : sendMs, () => {
       const payload: SimPayload = isPoisoner ? 'bad' : 'good';
       const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
       this.#send(peer, message, pieceClass === 'demand');
@@ -275,8 +281,8 @@ export class SimNode implements GuestDisk {
 
   #costOf(message: WireMessage): number {
     const { costs } = this.#options;
-    const bytes = message.type === 'piece' ? message.length : 0;
-    return costs.messageMs + bytes * costs.receiveMsPerByte;
+    if (message.type !== 'piece') return costs.messageMs;
+    return costs.messageMs + costs.receivePieceMs + message.length * costs.receiveMsPerByte;
   }
 
   #afterCpu(costMs: number, act: () => void): void {
