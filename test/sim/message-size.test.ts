@@ -1,13 +1,14 @@
 /** The simulator's model of what a message weighs, beside what peer-wire really sends. */
 import {
   dialPeer,
+  makeFrameBuffers,
   PeerListener,
   type PeerWire,
   type WireMessage,
   type WireSwarm,
 } from '@bootswarm/peer-wire';
 import { bytesOfHandshake, bytesOfMessage } from '@bootswarm/sim';
-import { Bitfield } from '@bootswarm/stdx';
+import { Bitfield, BufferPool } from '@bootswarm/stdx';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
@@ -116,6 +117,8 @@ function swarmOf(self: Self): WireSwarm {
     self,
     foreignPeersAllowed: false,
     hashes: () => undefined,
+    pieceBuffers: new BufferPool(PIECE_LENGTH, 1),
+    frameBuffers: makeFrameBuffers(PIECE_LENGTH),
   };
 }
 

@@ -9,13 +9,6 @@ declare module 'bittorrent-protocol' {
     have: [pieceIndex: number];
     'have-all': [];
     'have-none': [];
-    request: [
-      pieceIndex: number,
-      offset: number,
-      length: number,
-      respond: (error: Error | null, payload: Uint8Array) => void,
-    ];
-    piece: [pieceIndex: number, offset: number, payload: Uint8Array];
     cancel: [pieceIndex: number, offset: number, length: number];
     reject: [pieceIndex: number, offset: number, length: number];
   }
@@ -45,7 +38,6 @@ declare module 'bittorrent-protocol' {
     haveAll(): void;
     haveNone(): void;
     request(pieceIndex: number, offset: number, length: number): void;
-    piece(pieceIndex: number, offset: number, payload: Uint8Array): void;
     cancel(pieceIndex: number, offset: number, length: number): void;
     reject(pieceIndex: number, offset: number, length: number): void;
     extended(extensionId: number, payload: Uint8Array): void;

@@ -2,6 +2,7 @@
  * Our requests on one wire and the peer's answers: whole pieces upward, and on the wire whole pieces towards ours,
  * blocks towards foreign peers. Each request ends in one piece or one reject, unless it is cancelled.
  */
+import type { BufferPool } from '@bootswarm/stdx';
 import type { PieceClass } from '@bootswarm/swarm-proto';
 import type { ChatterBudget } from './chatter-budget.ts';
 import type { OurExtensions } from './extended-handshake.ts';
@@ -20,6 +21,8 @@ export interface DownloadsOptions {
   readonly wire: FramedWire;
   readonly chatter: ChatterBudget;
   readonly pieceLength: number;
+  /** Whole pieces are received into these. */
+  readonly pieceBuffers: BufferPool;
   /** Blocks to keep asked for, towards a foreign peer. */
   readonly foreignBlocksMax: number;
   readonly deliver: (message: WireMessage) => void;
@@ -79,9 +82,12 @@ export class Downloads {
     else this.#cancel(pieceIndex, 0, length);
   }
 
-  /** Throws `piece-unrequested`. */
-  admitPiece(pieceIndex: number, offset: number, length: number): void {
+  /** Throws `piece-unrequested`; otherwise returns a buffer for the payload. */
+  admitPiece(pieceIndex: number, offset: number, length: number): Uint8Array {
     this.#sent.admitPiece(pieceIndex, offset, length);
+    const { pieceBuffers } = this.#options;
+    // Never a slice of Node's shared pool: the receiver may keep a piece, and then keeps only it.
+    return length === pieceBuffers.length ? pieceBuffers.take() : Buffer.allocUnsafeSlow(length);
   }
 
   /** Also of a piece that was cancelled when it was on its way: the bytes are here, so the owner may have them. */

@@ -3,6 +3,7 @@
  * only when it is its turn, so until then it can be dropped or moved, and nothing is ever put between the bytes of a
  * message. Hands the socket one batch at a time. Knows neither messages nor sockets.
  */
+import type { BufferPool } from '@bootswarm/stdx';
 import { PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
 import type { WireLimits } from './wire-limits.ts';
 
@@ -39,6 +40,11 @@ export class Egress {
   /** Handed to the socket; 0 when none is. */
   #batchBytes = 0;
   #bytesWritten = 0;
+  /** Chunks of pools whose last bytes the socket has been handed. */
+  readonly #lent: Chunk[] = [];
+  readonly #onTaken = (chunk: Chunk): void => {
+    if (chunk.pool !== undefined) this.#lent.push(chunk);
+  };
   #isCongested = false;
   #isFlushDeferred = false;
   #isEncodingPiece = false;
@@ -72,8 +78,9 @@ export class Egress {
     return this.#bytesWritten;
   }
 
-  push(chunk: Uint8Array): void {
-    this.#encoded.push(chunk);
+  /** `pool` gets the chunk back once it is sent. */
+  push(bytes: Uint8Array, pool?: BufferPool): void {
+    this.#encoded.push({ bytes, pool });
     // A piece was counted when it was queued, and is on its way.
     if (!this.#isEncodingPiece) this.#afterGrowth();
   }
@@ -117,7 +124,7 @@ export class Egress {
     let bytes = 0;
     while (bytes < this.#limits.writeBatchBytes) {
       if (this.#encoded.byteLength === 0 && !this.#encodeNextPiece()) break;
-      const chunk = this.#encoded.shift(this.#limits.writeBatchBytes - bytes);
+      const chunk = this.#encoded.shift(this.#limits.writeBatchBytes - bytes, this.#onTaken);
       batch.push(chunk);
       bytes += chunk.length;
     }
@@ -141,6 +148,7 @@ export class Egress {
   }
 
   #onWritten(): void {
+    for (const { bytes, pool } of this.#lent.splice(0)) pool?.give(bytes);
     this.#bytesWritten += this.#batchBytes;
     this.#batchBytes = 0;
     this.#flush();
@@ -153,32 +161,46 @@ export class Egress {
   }
 }
 
+interface Chunk {
+  readonly bytes: Uint8Array;
+  /** Gets `bytes` back once they are sent. */
+  readonly pool: BufferPool | undefined;
+}
+
 /** First in, first out, shifted in O(1), with the front chunk taken apart where a batch is full. */
 class ChunkQueue {
-  #chunks: Uint8Array[] = [];
+  #chunks: Chunk[] = [];
   #at = 0;
+  /** Bytes of the front chunk that are taken. */
+  #taken = 0;
   byteLength = 0;
 
-  push(chunk: Uint8Array): void {
+  push(chunk: Chunk): void {
     this.#chunks.push(chunk);
-    this.byteLength += chunk.length;
+    this.byteLength += chunk.bytes.length;
   }
 
-  /** The front chunk, or its first `bytesMax`. The queue is not empty. */
-  shift(bytesMax: number): Uint8Array {
-    const front = this.#chunks[this.#at];
-    const chunk = front.length <= bytesMax ? front : front.subarray(0, bytesMax);
-    this.byteLength -= chunk.length;
-    if (chunk !== front) {
-      this.#chunks[this.#at] = front.subarray(bytesMax);
-      return chunk;
+  /** The rest of the front chunk, or its next `bytesMax`. The queue is not empty. Tells when nothing of a chunk is left. */
+  shift(bytesMax: number, onTaken: (chunk: Chunk) => void): Uint8Array {
+    const chunk = this.#chunks[this.#at];
+    const { bytes } = chunk;
+    const from = this.#taken;
+    const end = Math.min(bytes.length, from + bytesMax);
+    this.byteLength -= end - from;
+    this.#taken = end;
+    if (end === bytes.length) {
+      this.#drop();
+      onTaken(chunk);
     }
+    return end - from === bytes.length ? bytes : bytes.subarray(from, end);
+  }
+
+  #drop(): void {
+    this.#taken = 0;
     this.#at += 1;
     // Sent chunks are let go once they are half of the array: amortised, each chunk moves once.
-    if (this.#at * 2 >= this.#chunks.length) {
-      this.#chunks.splice(0, this.#at);
-      this.#at = 0;
-    }
-    return chunk;
+    if (this.#at * 2 < this.#chunks.length) return;
+    this.#chunks.splice(0, this.#at);
+    this.#at = 0;
   }
 }

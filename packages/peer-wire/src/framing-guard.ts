@@ -3,6 +3,7 @@
  * of everything before it takes memory for it; holds at most one message. What a message means, and whether it may
  * come now, is message-rules.ts. Knows no sockets and no clock.
  */
+import { assert } from '@bootswarm/stdx';
 import { FrameLengths } from './frame-lengths.ts';
 import {
   checkHandshakePrefix,
@@ -10,25 +11,28 @@ import {
   type Handshake,
   parseHandshake,
 } from './handshake.ts';
-import { LENGTH_BYTES, MESSAGE_ID, readUint32 } from './message-ids.ts';
+import { LENGTH_BYTES, MESSAGE_ID, PIECE_HEAD_BYTES, readUint32 } from './message-ids.ts';
 
 export interface FramingGuardSink {
   /** The far end's handshake. Returns the shape of the swarm it named, or throws. */
   onHandshake(handshake: Handshake): { readonly pieceCount: number; readonly pieceLength: number };
   onKeepAlive(): void;
-  /** A `piece` message begins. Throws unless these `length` bytes were asked for, so an unasked one takes no memory. */
-  admitPiece(pieceIndex: number, offset: number, length: number): void;
   /**
-   * One whole message with its four length bytes, of a length that its id allows. A `piece` is on a buffer of its own;
-   * any other may be a view on the chunk: copy what you keep.
+   * A `piece` message begins. Throws unless these `length` bytes were asked for, so an unasked one takes no memory. Returns
+   * where they shall go, `length` bytes that are the message's alone until onPiece().
+   */
+  admitPiece(pieceIndex: number, offset: number, length: number): Uint8Array;
+  /** The whole of an admitted `piece`, in the buffer that it was given. */
+  onPiece(pieceIndex: number, offset: number, payload: Uint8Array): void;
+  /**
+   * Any other whole message with its four length bytes, of a length that its id allows. May be a view on the chunk:
+   * copy what you keep.
    */
   onFrame(frame: Uint8Array): void;
 }
 
 /** Length and id: enough to check the length of any message. */
 const HEAD_BYTES = LENGTH_BYTES + 1;
-/** Length, id, index and offset: enough to look up the request that a piece answers. */
-const PIECE_HEAD_BYTES = HEAD_BYTES + 8;
 
 export class FramingGuard {
   readonly #sink: FramingGuardSink;
@@ -38,8 +42,13 @@ export class FramingGuard {
   #head = new Uint8Array(HANDSHAKE_BYTES);
   #headHave = 0;
   #headNeed = HANDSHAKE_BYTES;
+  /** What is being filled: a whole message, or the payload of a piece. */
   #frame: Uint8Array | undefined;
   #frameHave = 0;
+  /** Set while `#frame` is the payload of a piece. */
+  #isPiece = false;
+  #pieceIndex = 0;
+  #pieceOffset = 0;
   #framesDone = 0;
   #isStopped = false;
 
@@ -110,12 +119,21 @@ export class FramingGuard {
       at = this.#fillHead(chunk, at);
     }
     if (this.#headHave === PIECE_HEAD_BYTES) {
-      const head = this.#head;
-      const length = readUint32(head, 0) - (PIECE_HEAD_BYTES - LENGTH_BYTES);
-      this.#sink.admitPiece(readUint32(head, HEAD_BYTES), readUint32(head, HEAD_BYTES + 4), length);
-      this.#allocateFrame();
+      this.#beginPiece();
     }
     return at;
+  }
+
+  #beginPiece(): void {
+    const length = readUint32(this.#head, 0) - (PIECE_HEAD_BYTES - LENGTH_BYTES);
+    this.#pieceIndex = readUint32(this.#head, HEAD_BYTES);
+    this.#pieceOffset = readUint32(this.#head, HEAD_BYTES + 4);
+    const payload = this.#sink.admitPiece(this.#pieceIndex, this.#pieceOffset, length);
+    assert(payload.length === length, `${payload.length} bytes for a payload of ${length}`);
+    this.#frame = payload;
+    this.#frameHave = 0;
+    this.#isPiece = true;
+    this.#expectHead();
   }
 
   /** `at` is behind the head. A message that lies whole in the chunk is a view on it. */
@@ -134,8 +152,7 @@ export class FramingGuard {
   }
 
   #allocateFrame(): Uint8Array {
-    // Never a slice of Node's shared pool: the receiver may keep a piece, and then keeps only it.
-    const frame = Buffer.allocUnsafeSlow(LENGTH_BYTES + readUint32(this.#head, 0));
+    const frame = Buffer.allocUnsafe(LENGTH_BYTES + readUint32(this.#head, 0));
     frame.set(this.#head.subarray(0, this.#headHave));
     this.#frame = frame;
     this.#frameHave = this.#headHave;
@@ -153,7 +170,13 @@ export class FramingGuard {
 
   #finishFrame(frame: Uint8Array): void {
     this.#frame = undefined;
-    this.#emit(frame);
+    if (!this.#isPiece) {
+      this.#emit(frame);
+      return;
+    }
+    this.#isPiece = false;
+    this.#framesDone += 1;
+    this.#sink.onPiece(this.#pieceIndex, this.#pieceOffset, frame);
   }
 
   #emit(frame: Uint8Array): void {

@@ -24,6 +24,8 @@ export const MESSAGE_ID = {
 
 /** A frame is a message with its four length bytes in front, so the id is its fifth byte. */
 export const LENGTH_BYTES = 4;
+/** Length, id, index and offset: what comes before the payload of a piece. */
+export const PIECE_HEAD_BYTES = LENGTH_BYTES + 1 + 8;
 
 /** Big-endian and unsigned: a length of 2^31 is not a negative number here. */
 export function readUint32(bytes: Uint8Array, at: number): number {

@@ -55,6 +55,11 @@ export class MessageRules {
     this.#checkRest(id, frame, nowMs);
   }
 
+  /** A piece came, whose request was looked up. */
+  onPiece(): void {
+    this.#mayTellPieces = false;
+  }
+
   /** Counts pieces the peer says it has, in a `have` or in a batch. */
   countHaves(count: number): void {
     this.#mayTellPieces = false;
@@ -86,8 +91,6 @@ export class MessageRules {
       case MESSAGE_ID.have:
         this.#checkIndex(frame);
         this.countHaves(1);
-        return;
-      case MESSAGE_ID.piece:
         return;
       case MESSAGE_ID.request:
         this.#checkRequest(frame);

@@ -118,6 +118,20 @@ export class PeerListener {
     const gone = Promise.withResolvers<void>();
     this.#connections.set(connection, gone);
     this.#unidentified.add(connection);
+    // `onread`, as in dial-peer.ts, can only be given to a socket that connects.
+    socket.on('data', (chunk) => {
+      connection.receive(chunk);
+      free(chunk);
+    });
     connection.start();
   }
+}
+
+/**
+ * Frees the memory of a chunk now: left to the garbage collector, 64 KiB outside the heap for each piece received make it
+ * collect everything fifty times for a GiB (measured: 0.07 ms of CPU per piece).
+ */
+function free(chunk: Buffer): void {
+  // Of a chunk that shares its memory the rest is somebody else's.
+  if (chunk.byteLength === chunk.buffer.byteLength) (chunk.buffer as ArrayBuffer).transfer(0);
 }

@@ -8,8 +8,9 @@ export interface PeerWireHandlers {
   /** Both handshakes done, the far end identified and acceptable. Once, before any message. */
   onReady(identity: PeerIdentity): void;
   /**
-   * A message that passed every check against the swarm's shape. The payload of a `piece` is a view on a buffer that
-   * is this message's alone: the receiver may keep it. A `piece` answers a request, which may have been cancelled since.
+   * A message that passed every check against the swarm's shape. The payload of a `piece` is a buffer that is the
+   * receiver's from now on: it may keep it, or give it back to the swarm's pieceBuffers. A `piece` answers a request, which may
+   * have been cancelled since.
    */
   onMessage(message: WireMessage): void;
   /** Queued egress fell below the low mark after having been above the high mark. */
@@ -22,6 +23,12 @@ export interface PeerWireHandlers {
   onClose(code: string, cause?: unknown): void;
 }
 
+/** Where the bytes of pieces are, as a store has them. */
+export interface PieceSource {
+  /** Copies bytes [offset, offset + target.length) of a verified piece into `target`; false when they are not at hand. */
+  readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean;
+}
+
 export interface PeerWire {
   /** host:port of the far end. */
   readonly address: string;
@@ -32,10 +39,15 @@ export interface PeerWire {
   readonly bytesReceived: number;
   readonly bytesSent: number;
   /**
-   * Only after onReady(); ignored after the end. Calls no handler within the call. A payload must not change until
-   * it is sent. Answers to requests that are not open any more (choked, cancelled) are dropped.
+   * Only after onReady(); ignored after the end. Calls no handler within the call. A payload is copied. Answers to requests
+   * that are not open any more (choked, cancelled) are dropped.
    */
   send(message: WireMessage): void;
+  /**
+   * As send() of a `piece`, with its bytes read from `source` straight into the message. False when the source does not
+   * have them at hand: then nothing was sent.
+   */
+  sendPiece(source: PieceSource, pieceIndex: number, offset: number, length: number): boolean;
   /** Drops what is queued. onClose(code) follows in a later turn. */
   close(code: string): void;
 }

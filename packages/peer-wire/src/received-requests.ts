@@ -13,8 +13,6 @@ export interface ReceivedRequest {
   readonly length: number;
   /** What the peer asked for: more than `length` when it wants the end of the image zero-padded. */
   readonly wireLength: number;
-  /** Answers it through the wire, which has it in its own list. */
-  readonly respond: (payload: Uint8Array) => void;
   pieceClass: PieceClass;
   /** To the origin: the lease whose holder has failed the peer. */
   readonly failedLease: number | undefined;
@@ -44,7 +42,7 @@ export class ReceivedRequests {
   }
 
   add(
-    asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'wireLength' | 'respond'>,
+    asked: Pick<ReceivedRequest, 'pieceIndex' | 'offset' | 'length' | 'wireLength'>,
   ): ReceivedRequest {
     const announced = this.#takeAnnounced(asked.pieceIndex);
     const request: ReceivedRequest = {

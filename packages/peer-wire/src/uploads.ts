@@ -8,11 +8,11 @@ import type { ChatterBudget } from './chatter-budget.ts';
 import type { Egress } from './egress.ts';
 import { encodeRedirect, type Priority, type Redirect } from './extension-messages.ts';
 import type { FramedWire } from './framed-wire.ts';
-import type { WireMessage } from './peer-wire.ts';
+import { LENGTH_BYTES, MESSAGE_ID, PIECE_HEAD_BYTES, writeUint32 } from './message-ids.ts';
+import type { PieceSource, WireMessage } from './peer-wire.ts';
 import { type ReceivedRequest, ReceivedRequests } from './received-requests.ts';
+import type { WireSwarm } from './wire-swarm.ts';
 
-/** Length, id, index and offset before the payload of a piece message. */
-const PIECE_HEAD_BYTES = 13;
 /** What a request costs, and gives back with more when its piece leaves: a bs_prio, one to raise it, a crossing cancel. */
 const CHATTER_PER_REQUEST = 1;
 const CHATTER_PER_PIECE = CHATTER_PER_REQUEST + 3;
@@ -23,7 +23,7 @@ export interface UploadsOptions {
   readonly wire: FramedWire;
   readonly egress: Egress;
   readonly chatter: ChatterBudget;
-  readonly image: { readonly pieceLength: number; readonly length: number };
+  readonly swarm: Pick<WireSwarm, 'pieceLength' | 'length' | 'frameBuffers'>;
   readonly requestsMax: number;
   /** Redirects that give back what their requests cost. Beyond, a peer asks in vain at its own expense. */
   readonly redirectsMax: number;
@@ -40,29 +40,15 @@ export class Uploads {
   constructor(options: UploadsOptions) {
     this.#options = options;
     this.#redirectsLeft = options.redirectsMax;
-    this.#received = new ReceivedRequests(options.image.pieceLength);
+    this.#received = new ReceivedRequests(options.swarm.pieceLength);
   }
 
-  /** Whether the wire may have this request. While we choke, the wire rejects it. */
-  admit(pieceIndex: number, offset: number, length: number, nowMs: number): boolean {
-    const { wire, chatter, requestsMax, isStrict } = this.#options;
-    chatter.spend(CHATTER_PER_REQUEST, nowMs);
-    if (this.#received.get(pieceIndex, offset) !== undefined) return false;
-    if (wire.amChoking || this.#received.size < requestsMax) return true;
-    if (isStrict || !wire.hasFast) throw new ProtocolError('too-many-requests', { requestsMax });
-    wire.reject(pieceIndex, offset, length);
-    return false;
-  }
-
-  onRequest(
-    pieceIndex: number,
-    offset: number,
-    wireLength: number,
-    respond: (payload: Uint8Array) => void,
-  ): void {
-    const pieceLength = pieceLengthAt(this.#options.image, pieceIndex);
+  /** Throws `too-many-requests`. */
+  onRequest(pieceIndex: number, offset: number, wireLength: number, nowMs: number): void {
+    if (!this.#admit(pieceIndex, offset, wireLength, nowMs)) return;
+    const pieceLength = pieceLengthAt(this.#options.swarm, pieceIndex);
     const length = Math.min(wireLength, pieceLength - offset);
-    const request = this.#received.add({ pieceIndex, offset, length, wireLength, respond });
+    const request = this.#received.add({ pieceIndex, offset, length, wireLength });
     const { pieceClass, failedLease } = request;
     this.#options.deliver({ type: 'request', pieceIndex, offset, length, pieceClass, failedLease });
   }
@@ -101,15 +87,23 @@ export class Uploads {
 
   /** An answer to nothing that is open is dropped: the request was answered by a choke or a cancel. */
   sendPiece(pieceIndex: number, offset: number, payload: Uint8Array): void {
-    const request = this.#received.get(pieceIndex, offset);
-    if (request === undefined || request.length !== payload.length) return;
-    if (request.piece !== undefined) return;
-    request.piece = {
-      byteLength: PIECE_HEAD_BYTES + request.wireLength,
-      pieceClass: request.pieceClass,
-      encode: () => this.#encodePiece(request, payload),
-    };
-    this.#options.egress.pushPiece(request.piece);
+    const request = this.#answerable(pieceIndex, offset, payload.length);
+    if (request === undefined) return;
+    const frame = this.#makeFrame(request);
+    frame.set(payload, PIECE_HEAD_BYTES);
+    this.#queue(request, frame);
+  }
+
+  /** As sendPiece(), with bytes that are read straight into the message. False when they are not at hand. */
+  sendFrom(source: PieceSource, pieceIndex: number, offset: number, length: number): boolean {
+    const request = this.#answerable(pieceIndex, offset, length);
+    if (request === undefined) return true;
+    const frame = this.#makeFrame(request);
+    const target = frame.subarray(PIECE_HEAD_BYTES, PIECE_HEAD_BYTES + length);
+    const isAtHand = source.readNow(pieceIndex, offset, target);
+    if (isAtHand) this.#queue(request, frame);
+    else this.#options.swarm.frameBuffers.give(frame);
+    return isAtHand;
   }
 
   /** Tells one of ours whom to ask instead; the reject follows. Dropped, as an answer is, when the request is not open. */
@@ -123,33 +117,65 @@ export class Uploads {
 
   /** As sendPiece(). A peer without BEP 6 has no reject, and is told nothing. */
   sendReject(pieceIndex: number, offset: number, length: number): void {
-    const request = this.#received.get(pieceIndex, offset);
-    if (request === undefined || request.length !== length) return;
-    if (request.piece !== undefined) return;
-    this.#reject(request);
+    const request = this.#answerable(pieceIndex, offset, length);
+    if (request !== undefined) this.#reject(request);
   }
 
   /** Chokes the peer. No piece follows: all that is open is rejected, as BEP 6 has it, queued answers included. */
   choke(): void {
     const { wire, egress } = this.#options;
-    const requests = this.#received.takeAll();
-    for (const { piece } of requests) if (piece !== undefined) egress.removePiece(piece);
-    // Rejects what is in its list, from which a cancel removes.
     wire.choke();
-    if (!wire.hasFast) return;
-    for (const { isCancelled, pieceIndex, offset, wireLength } of requests) {
-      if (isCancelled) wire.reject(pieceIndex, offset, wireLength);
+    for (const { piece, pieceIndex, offset, wireLength } of this.#received.takeAll()) {
+      if (piece !== undefined) egress.removePiece(piece);
+      if (wire.hasFast) wire.reject(pieceIndex, offset, wireLength);
     }
   }
 
-  #encodePiece(request: ReceivedRequest, payload: Uint8Array): void {
-    this.#received.delete(request);
-    this.#options.chatter.earn(CHATTER_PER_PIECE);
-    const { pieceIndex, offset, wireLength } = request;
-    const padded = payload.length === wireLength ? payload : Buffer.concat([payload], wireLength);
-    // The wire forgets a cancelled request, and would drop a response to it.
-    if (request.isCancelled) this.#options.wire.piece(pieceIndex, offset, padded);
-    else request.respond(padded);
+  #admit(pieceIndex: number, offset: number, wireLength: number, nowMs: number): boolean {
+    const { wire, chatter, requestsMax, isStrict } = this.#options;
+    chatter.spend(CHATTER_PER_REQUEST, nowMs);
+    if (this.#received.get(pieceIndex, offset) !== undefined) return false;
+    if (!wire.amChoking && this.#received.size < requestsMax) return true;
+    if (!wire.amChoking && (isStrict || !wire.hasFast)) {
+      throw new ProtocolError('too-many-requests', { requestsMax });
+    }
+    if (wire.hasFast) wire.reject(pieceIndex, offset, wireLength);
+    return false;
+  }
+
+  /** The open request for exactly this, which is not answered yet. */
+  #answerable(pieceIndex: number, offset: number, length: number): ReceivedRequest | undefined {
+    const request = this.#received.get(pieceIndex, offset);
+    const isAnswerable = request?.length === length && request.piece === undefined;
+    return isAnswerable ? request : undefined;
+  }
+
+  /** The message with everything but the bytes of the piece. */
+  #makeFrame(request: ReceivedRequest): Uint8Array {
+    const { frameBuffers } = this.#options.swarm;
+    const { pieceIndex, offset, length, wireLength } = request;
+    const frameLength = PIECE_HEAD_BYTES + wireLength;
+    const frame =
+      frameLength === frameBuffers.length ? frameBuffers.take() : Buffer.allocUnsafe(frameLength);
+    writeUint32(frame, 0, frameLength - LENGTH_BYTES);
+    frame[LENGTH_BYTES] = MESSAGE_ID.piece;
+    writeUint32(frame, LENGTH_BYTES + 1, pieceIndex);
+    writeUint32(frame, LENGTH_BYTES + 5, offset);
+    if (wireLength > length) frame.fill(0, PIECE_HEAD_BYTES + length);
+    return frame;
+  }
+
+  #queue(request: ReceivedRequest, frame: Uint8Array): void {
+    request.piece = {
+      byteLength: frame.length,
+      pieceClass: request.pieceClass,
+      encode: () => {
+        this.#received.delete(request);
+        this.#options.chatter.earn(CHATTER_PER_PIECE);
+        this.#options.egress.push(frame, this.#options.swarm.frameBuffers);
+      },
+    };
+    this.#options.egress.pushPiece(request.piece);
   }
 
   #reject(request: ReceivedRequest): void {

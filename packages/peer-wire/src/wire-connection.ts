@@ -5,11 +5,11 @@
  * nothing of them is queued and the socket is never paused.
  */
 import type { Socket } from 'node:net';
-import { errnoOf, ProtocolError } from '@bootswarm/stdx';
+import { assert, errnoOf, ProtocolError } from '@bootswarm/stdx';
 import { Egress } from './egress.ts';
 import { FramingGuard } from './framing-guard.ts';
 import type { Handshake } from './handshake.ts';
-import type { PeerWire, PeerWireHandlers, WireMessage } from './peer-wire.ts';
+import type { PeerWire, PeerWireHandlers, PieceSource, WireMessage } from './peer-wire.ts';
 import { WireDeadlines } from './wire-deadlines.ts';
 import type { WireLimits } from './wire-limits.ts';
 import { WireSession } from './wire-session.ts';
@@ -62,7 +62,11 @@ export class WireConnection implements PeerWire {
     this.#guard = new FramingGuard({
       onHandshake: (handshake) => this.#onHandshake(handshake),
       onKeepAlive: () => this.#session?.onKeepAlive(this.#nowMs),
-      admitPiece: (...range) => this.#session?.admitPiece(...range),
+      admitPiece: (pieceIndex, offset, length) => {
+        assert(this.#session !== undefined, 'a message after the handshake');
+        return this.#session.admitPiece(pieceIndex, offset, length);
+      },
+      onPiece: (pieceIndex, offset, payload) => this.#session?.onPiece(pieceIndex, offset, payload),
       onFrame: (frame) => this.#session?.onFrame(frame, this.#nowMs),
     });
     this.#egress = new Egress(options.limits, {
@@ -110,8 +114,18 @@ export class WireConnection implements PeerWire {
     if (this.#closed === undefined) this.#session?.send(message);
   }
 
+  sendPiece(source: PieceSource, pieceIndex: number, offset: number, length: number): boolean {
+    if (this.#closed !== undefined || this.#session === undefined) return true;
+    return this.#session.sendPiece(source, pieceIndex, offset, length);
+  }
+
   close(code: string): void {
     this.#close(code, undefined);
+  }
+
+  /** Bytes of the socket: the chunk is its owner's again when this returns. */
+  receive(chunk: Uint8Array): void {
+    this.#guarded(() => this.#onData(chunk));
   }
 
   /** Handlers hear of it when the socket is gone, never within the call. */
@@ -137,13 +151,12 @@ export class WireConnection implements PeerWire {
   #listen(): void {
     this.#socket.setNoDelay(true);
     this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-    this.#socket.on('data', (chunk: Buffer) => this.#guarded(() => this.#onData(chunk)));
     this.#socket.on('end', () => this.close('peer-closed'));
     this.#socket.on('error', (error) => this.#close(socketCode(error), error));
     this.#socket.on('close', () => this.#onGone());
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(chunk: Uint8Array): void {
     this.#nowMs = performance.now();
     this.#bytesReceived += chunk.length;
     this.#guard.push(chunk);

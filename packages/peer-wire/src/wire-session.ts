@@ -31,7 +31,7 @@ import type { Handshake } from './handshake.ts';
 import { encodeHashAnswer, parseHashRequest } from './hash-request.ts';
 import { LENGTH_BYTES, MESSAGE_ID, readUint32 } from './message-ids.ts';
 import { MessageRules } from './message-rules.ts';
-import type { WireMessage } from './peer-wire.ts';
+import type { PieceSource, WireMessage } from './peer-wire.ts';
 import { Uploads } from './uploads.ts';
 import type { WireLimits } from './wire-limits.ts';
 import type { WireSwarm } from './wire-swarm.ts';
@@ -125,9 +125,16 @@ export class WireSession {
   }
 
   /** Before memory is taken for a piece message. */
-  admitPiece(pieceIndex: number, offset: number, length: number): void {
+  admitPiece(pieceIndex: number, offset: number, length: number): Uint8Array {
     if (this.#peer === undefined) throw new ProtocolError('piece-unrequested', { pieceIndex });
-    this.#peer.downloads.admitPiece(pieceIndex, offset, length);
+    return this.#peer.downloads.admitPiece(pieceIndex, offset, length);
+  }
+
+  /** Whole and admitted: pieces go past the wire's decoder, which has nothing to add to them. */
+  onPiece(pieceIndex: number, offset: number, payload: Uint8Array): void {
+    assert(this.#peer !== undefined, 'a piece that was admitted');
+    this.#peer.rules.onPiece();
+    this.#peer.downloads.onPiece(pieceIndex, offset, payload);
   }
 
   onKeepAlive(nowMs: number): void {
@@ -203,6 +210,12 @@ export class WireSession {
     }
   }
 
+  /** False when the source cannot answer at once. */
+  sendPiece(source: PieceSource, pieceIndex: number, offset: number, length: number): boolean {
+    assert(this.#peer !== undefined, 'a piece for a peer that is ready');
+    return this.#peer.uploads.sendFrom(source, pieceIndex, offset, length);
+  }
+
   /** Decides who the peer is; then what it said before that is heard. */
   #identify(handshake: ExtendedHandshake, nowMs: number): void {
     const { client, reqq, ours } = handshake;
@@ -236,7 +249,7 @@ export class WireSession {
       uploads: new Uploads({
         ...shared,
         egress: this.#egress,
-        image: this.swarm,
+        swarm: this.swarm,
         isStrict: isOurs,
         requestsMax: isOurs ? this.#limits.receivedRequestsMax : this.#limits.foreignRequestsMax,
         redirectsMax: this.swarm.pieceCount * REDIRECTS_PER_PIECE,
@@ -244,6 +257,7 @@ export class WireSession {
       downloads: new Downloads(ours, {
         ...shared,
         pieceLength: this.swarm.pieceLength,
+        pieceBuffers: this.swarm.pieceBuffers,
         foreignBlocksMax,
         deliverLater: (message) => this.#sink.defer(() => this.#sink.onMessage(message)),
       }),
@@ -262,16 +276,18 @@ export class WireSession {
       case MESSAGE_ID.request: {
         const range = [BODY, BODY + 4, BODY + 8].map((at) => readUint32(frame, at));
         const [pieceIndex, offset, length] = range;
-        if (peer.uploads.admit(pieceIndex, offset, length, nowMs)) this.#wire.receive(frame);
+        peer.uploads.onRequest(pieceIndex, offset, length, nowMs);
         return;
       }
+      case MESSAGE_ID.bitfield:
+        // The wire keeps it, and the frame may be a view on the chunk.
+        this.#wire.receive(new Uint8Array(frame));
+        return;
       case MESSAGE_ID.choke:
       case MESSAGE_ID.unchoke:
       case MESSAGE_ID.interested:
       case MESSAGE_ID.notInterested:
       case MESSAGE_ID.have:
-      case MESSAGE_ID.bitfield:
-      case MESSAGE_ID.piece:
       case MESSAGE_ID.cancel:
       case MESSAGE_ID.haveAll:
       case MESSAGE_ID.haveNone:
@@ -373,13 +389,7 @@ export class WireSession {
   }
 
   #listenToRequests(): void {
-    this.#wire.on('request', (pieceIndex, offset, length, respond) =>
-      this.#peer?.uploads.onRequest(pieceIndex, offset, length, (payload) =>
-        respond(null, payload),
-      ),
-    );
     this.#wire.on('cancel', (...range) => this.#peer?.uploads.onCancel(...range));
-    this.#wire.on('piece', (...block) => this.#peer?.downloads.onPiece(...block));
     this.#wire.on('reject', (...range) => this.#peer?.downloads.onReject(...range));
   }
 }

@@ -1,6 +1,11 @@
 /** What a wire must know of the swarm it belongs to: identity for the handshake, shape for checking every message. */
 import type { HashRequest } from '@bootswarm/metainfo';
+import { BufferPool } from '@bootswarm/stdx';
 import type { PeerIdentity } from '@bootswarm/swarm-proto';
+import { PIECE_HEAD_BYTES } from './message-ids.ts';
+
+/** Bytes of frames kept that no wire uses: the queues of two wires at their high mark. */
+const SPARE_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface WireSwarm {
   /** First 20 bytes of the SHA-256 infohash (BEP 52). */
@@ -14,6 +19,10 @@ export interface WireSwarm {
   readonly length: number;
   /** What we tell peers of ours about ourselves. */
   readonly self: Extract<PeerIdentity, { kind: 'ours' }>;
+  /** Received pieces of full length are on these; whoever is done with one gives it back. */
+  readonly pieceBuffers: BufferPool;
+  /** From makeFrameBuffers(): pieces on their way to peers are on these. */
+  readonly frameBuffers: BufferPool;
   /** Whether BitTorrent clients that do not speak our extensions may join. */
   readonly foreignPeersAllowed: boolean;
   /**
@@ -21,4 +30,9 @@ export interface WireSwarm {
    * reject it. `root` is the pieces root the peer named.
    */
   readonly hashes: (request: HashRequest) => Uint8Array | undefined;
+}
+
+/** Buffers for the `piece` messages that all wires of a swarm send. */
+export function makeFrameBuffers(pieceLength: number): BufferPool {
+  return new BufferPool(PIECE_HEAD_BYTES + pieceLength, Math.ceil(SPARE_BYTES_MAX / pieceLength));
 }

@@ -1,3 +1,4 @@
+import { BufferPool } from '@bootswarm/stdx';
 import { PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -150,6 +151,20 @@ describe('Egress', () => {
     expect(rig.drains).toBe(0);
     rig.turn();
     expect(rig.drains).toBe(1);
+  });
+
+  it('gives a buffer back when the kernel has all of it, and not before', () => {
+    const rig = new Rig();
+    const pool = new BufferPool(50, 2);
+    const message = pool.take().fill(0x6d);
+    rig.egress.push(message, pool);
+    rig.push('c');
+    rig.turn();
+    rig.take();
+    expect(pool.spareCount).toBe(0);
+    rig.take();
+    expect(pool.take()).toBe(message);
+    expect(rig.drainAll()).toBe(`${'m'.repeat(50)}c`);
   });
 
   it('overflows beyond the high mark, the slack and one piece', () => {

@@ -9,23 +9,28 @@ const SHAPE = { pieceCount: 10, pieceLength: 64 * 1024 };
 /** What came through the guard, in order. */
 class Record {
   readonly events: string[] = [];
-  readonly frames: Uint8Array[] = [];
+  /** The buffers that pieces came in. */
+  readonly payloads: Uint8Array[] = [];
   closeCode: string | undefined;
   bufferedBytesMax = 0;
   readonly guard: FramingGuard;
 
-  constructor(admitPiece: (pieceIndex: number, offset: number, length: number) => void = () => {}) {
+  constructor(admit: (pieceIndex: number, offset: number, length: number) => void = () => {}) {
     this.guard = new FramingGuard({
       onHandshake: ({ peerId }) => {
         this.events.push(`handshake ${toHex(peerId)}`);
         return SHAPE;
       },
       onKeepAlive: () => this.events.push('keep-alive'),
-      admitPiece,
-      onFrame: (bytes) => {
-        this.events.push(toHex(bytes));
-        this.frames.push(bytes);
+      admitPiece: (pieceIndex, offset, length) => {
+        admit(pieceIndex, offset, length);
+        return new Uint8Array(length);
       },
+      onPiece: (pieceIndex, offset, payload) => {
+        this.events.push(toHex(frame(7, u32(pieceIndex, offset), payload)));
+        this.payloads.push(payload);
+      },
+      onFrame: (bytes) => this.events.push(toHex(bytes)),
     });
   }
 
@@ -98,10 +103,21 @@ describe('FramingGuard', () => {
     }
   });
 
-  it('gives each piece a buffer that is its own, of its exact length', () => {
+  it('puts each payload where it was told when the piece was admitted', () => {
     const record = new Record().push(Buffer.concat([handshake(), ...MESSAGES]));
-    const pieces = record.frames.filter((bytes) => bytes[4] === 7);
-    expect(pieces.map((bytes) => bytes.buffer.byteLength)).toEqual([65_549, 1_013]);
+    expect(record.payloads.map((bytes) => bytes.buffer.byteLength)).toEqual([65_536, 1_000]);
+  });
+
+  it('keeps nothing of a chunk that is written over after each push', () => {
+    const chunk = new Uint8Array(1_000);
+    const record = new Record();
+    for (let at = 0; at < STREAM.length; at += chunk.length) {
+      const bytes = STREAM.subarray(at, at + chunk.length);
+      chunk.set(bytes);
+      record.push(chunk.subarray(0, bytes.length));
+      chunk.fill(0xee);
+    }
+    expect(record.events).toEqual(EVENTS);
   });
 
   it('takes no memory for a piece that is not admitted', () => {
@@ -125,7 +141,8 @@ describe('FramingGuard', () => {
     const guard = new FramingGuard({
       onHandshake: () => SHAPE,
       onKeepAlive: () => {},
-      admitPiece: () => {},
+      admitPiece: (_, __, length) => new Uint8Array(length),
+      onPiece: () => {},
       onFrame: (bytes) => {
         record.events.push(toHex(bytes));
         guard.stop();

@@ -1,5 +1,6 @@
 /** Bytes of the wire, written without the code under test: what a stranger would send. */
-import type { WireSwarm } from '../src/index.ts';
+import { BufferPool } from '@bootswarm/stdx';
+import { makeFrameBuffers, type WireSwarm } from '../src/index.ts';
 
 export function hex(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'));
@@ -70,6 +71,8 @@ export function makeSwarm(fields: Partial<WireSwarm> & { readonly node?: string 
     pieceLength: PIECE_LENGTH,
     length: 9 * PIECE_LENGTH + 1_000,
     self: { kind: 'ours', node, zone: 'z1', rack: 'r1', isOrigin: false },
+    pieceBuffers: new BufferPool(PIECE_LENGTH, 4),
+    frameBuffers: makeFrameBuffers(PIECE_LENGTH),
     foreignPeersAllowed: true,
     hashes: () => undefined,
     ...rest,

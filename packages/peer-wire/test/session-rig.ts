@@ -54,6 +54,7 @@ export class SessionRig {
       },
       onKeepAlive: () => this.session.onKeepAlive(this.nowMs),
       admitPiece: (...range) => this.session.admitPiece(...range),
+      onPiece: (...piece) => this.session.onPiece(...piece),
       onFrame: (frame) => this.session.onFrame(frame, this.nowMs),
     });
   }
@@ -62,12 +63,15 @@ export class SessionRig {
   receive(...chunks: readonly Uint8Array[]): this {
     for (const chunk of chunks) {
       if (this.closeCode !== undefined) return this;
+      const borrowed = new Uint8Array(chunk);
       try {
-        this.guard.push(chunk);
+        this.guard.push(borrowed);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.closeCode = error.code;
       }
+      // As a socket's buffer is, which the next bytes are read into.
+      borrowed.fill(0xee);
     }
     return this;
   }

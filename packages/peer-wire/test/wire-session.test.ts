@@ -195,6 +195,51 @@ describe('a session with one of ours', () => {
     expect(rig.takeSent()).toBe(toHex(frame(16, u32(0, 0, PIECE_LENGTH))));
   });
 
+  it('hears every piece that a peer gets after its bitfield', () => {
+    const rig = new SessionRig().receive(handshake(), OURS_HELLO, frame(5, hex('0000')));
+    rig.takeMessages();
+    for (let pieceIndex = 0; pieceIndex < 10; pieceIndex += 1) {
+      rig.receive(frame(4, u32(pieceIndex)));
+      expect(rig.takeMessages()).toEqual([{ type: 'have', pieceIndexes: [pieceIndex] }]);
+    }
+  });
+
+  it('reads a piece straight into its message, and sends nothing when it is not at hand', () => {
+    const rig = readyRig(OURS_HELLO).receive(requestFrame(3));
+    let isAtHand = false;
+    const source = {
+      readNow: (pieceIndex: number, offset: number, target: Uint8Array) => {
+        target.fill(pieceIndex + offset + 1);
+        return isAtHand;
+      },
+    };
+    expect(rig.session.sendPiece(source, 3, 0, PIECE_LENGTH)).toBe(false);
+    expect(rig.takeSent()).toBe('');
+    isAtHand = true;
+    expect(rig.session.sendPiece(source, 3, 0, PIECE_LENGTH)).toBe(true);
+    expect(rig.takeSent()).toBe(toHex(pieceFrame(3)));
+    // Answered: nothing is open that could be answered once more.
+    expect(rig.session.sendPiece(source, 3, 0, PIECE_LENGTH)).toBe(true);
+    expect(rig.takeSent()).toBe('');
+  });
+
+  it('receives whole pieces into buffers of the swarm, which may be given back', () => {
+    const swarm = makeSwarm();
+    const rig = new SessionRig({ swarm }).receive(handshake(), OURS_HELLO, frame(1));
+    const spare = swarm.pieceBuffers.take();
+    swarm.pieceBuffers.give(spare);
+    rig.takeMessages();
+    for (const pieceIndex of [1, 2]) {
+      rig.session.send(requestMessage(pieceIndex));
+      rig.receive(pieceFrame(pieceIndex));
+      const [message] = rig.takeMessages();
+      const payload = message.type === 'piece' ? message.payload : undefined;
+      expect(payload).toBe(spare);
+      expect(spare.every((byte) => byte === pieceIndex + 1)).toBe(true);
+      swarm.pieceBuffers.give(spare);
+    }
+  });
+
   it('sends the piece when the owner answers a cancel with it', () => {
     const rig = readyRig(OURS_HELLO).receive(requestFrame(0));
     rig.receive(frame(8, u32(0, 0, PIECE_LENGTH)));
@@ -218,7 +263,7 @@ describe('a session with one of ours', () => {
     rig.receive(frame(8, u32(1, 0, PIECE_LENGTH)));
     rig.session.send({ type: 'choke' });
     rig.session.send({ ...REJECT_0, pieceIndex: 2 });
-    const rejects = [0, 2, 1].map((pieceIndex) => frame(16, u32(pieceIndex, 0, PIECE_LENGTH)));
+    const rejects = [0, 1, 2].map((pieceIndex) => frame(16, u32(pieceIndex, 0, PIECE_LENGTH)));
     expect(rig.takeSent()).toBe(toHex(frame(0), ...rejects));
   });
 

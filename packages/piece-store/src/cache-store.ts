@@ -5,10 +5,18 @@
  */
 import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { assert, Bitfield, errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
+import {
+  assert,
+  Bitfield,
+  type BufferPool,
+  errnoOf,
+  messageOf,
+  OperatorError,
+} from '@bootswarm/stdx';
 import { CacheFiles } from './cache-files.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { nodeDisk } from './node-disk.ts';
+import { makePieceBuffers } from './piece-buffers.ts';
 import { PieceLedger } from './piece-ledger.ts';
 import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
@@ -57,6 +65,7 @@ const MIB = 1024 * 1024;
 export class CachePieceStore implements PieceStore {
   readonly pieceCount: number;
   readonly have: Bitfield;
+  readonly buffers: BufferPool;
   readonly #options: CacheStoreOptions;
   readonly #onEvent: OnStoreEvent;
   readonly #disk: StoreDisk;
@@ -108,11 +117,17 @@ export class CachePieceStore implements PieceStore {
     this.#shape = new PieceShape(metainfo);
     this.#files = files;
     this.#ledger = new PieceLedger(zeroPieces(layer));
-    this.#hot = new HotPieces(options.hotBytesMax ?? 64 * MIB);
+    this.buffers = makePieceBuffers(metainfo.pieceLength);
+    this.#hot = new HotPieces(options.hotBytesMax ?? 64 * MIB, (pieceIndex, piece) => {
+      if (!this.#writer.uses(pieceIndex, piece)) this.buffers.give(piece);
+    });
     this.#verifier = new PieceVerifier(files.data, this.#shape, layer);
     this.#writer = new PieceWriter(files.data, files.log, this.#shape, {
       generation: () => this.#ledger.nextGeneration,
       onWritten: (pieceIndexes) => this.#recordWritten(pieceIndexes),
+      onDone: (pieceIndex, bytes) => {
+        if (!this.#hot.holds(pieceIndex, bytes)) this.buffers.give(bytes);
+      },
       onFailed: (pieceIndexes, error) => this.#writeFailed(pieceIndexes, error),
     });
     this.pieceCount = metainfo.pieceCount;

@@ -4,7 +4,7 @@
  * commit g + 1 already collects its pieces in the other. Never flushed: after a power cut it may hold anything, and an
  * entry is therefore only a claim. Format: docs/protocol/cache-file.md.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readWhole, type StoreFile, writeWhole } from './store-file.ts';
 
 export interface LoggedPieces {
@@ -112,6 +112,11 @@ function decodeEntry(infoHash: Uint8Array, bytes: Uint8Array, committed: number)
 
 /** Keyed by the image, so that an entry of another image does not check. */
 function checksum(infoHash: Uint8Array, entry: Uint8Array): Buffer {
-  const hash = createHash('sha256').update(infoHash).update(entry.subarray(0, CHECKSUM_AT));
-  return hash.digest().subarray(0, ENTRY_BYTES - CHECKSUM_AT);
+  // In one call: a hash object for each entry costs as much as a tenth of a piece.
+  const digest = hash(
+    'sha256',
+    Buffer.concat([infoHash, entry.subarray(0, CHECKSUM_AT)]),
+    'buffer',
+  );
+  return digest.subarray(0, ENTRY_BYTES - CHECKSUM_AT);
 }

@@ -6,18 +6,24 @@ import { LRUCache } from 'lru-cache';
 
 export class HotPieces {
   readonly #bytesMax: number;
+  readonly #onEvicted: (pieceIndex: number, piece: Uint8Array) => void;
   readonly #asked: LRUCache<number, Uint8Array>;
   /** In order of arrival. */
   readonly #prefetched = new Map<number, Uint8Array>();
   #prefetchedBytes = 0;
 
-  /** `bytesMax` of 0 keeps nothing. */
-  constructor(bytesMax: number) {
+  /** `bytesMax` of 0 keeps nothing. `onEvicted` hears of pieces that were kept and no longer are. */
+  constructor(
+    bytesMax: number,
+    onEvicted: (pieceIndex: number, piece: Uint8Array) => void = () => {},
+  ) {
     this.#bytesMax = bytesMax;
+    this.#onEvicted = onEvicted;
     // lru-cache takes no maxSize of 0 as a bound: 1 byte holds no piece either.
     this.#asked = new LRUCache({
       maxSize: Math.max(1, bytesMax),
       sizeCalculation: (piece) => piece.byteLength,
+      dispose: (piece, pieceIndex) => onEvicted(pieceIndex, piece),
     });
   }
 
@@ -27,6 +33,11 @@ export class HotPieces {
 
   get(pieceIndex: number): Uint8Array | undefined {
     return this.#asked.get(pieceIndex) ?? this.#prefetched.get(pieceIndex);
+  }
+
+  /** Whether this very buffer is kept. */
+  holds(pieceIndex: number, piece: Uint8Array): boolean {
+    return this.#asked.peek(pieceIndex) === piece || this.#prefetched.get(pieceIndex) === piece;
   }
 
   insert(pieceIndex: number, piece: Uint8Array, isPrefetch: boolean): void {
@@ -42,13 +53,14 @@ export class HotPieces {
   }
 
   #insertAsked(pieceIndex: number, piece: Uint8Array): void {
-    this.#removePrefetched(pieceIndex);
+    const replaced = this.#removePrefetched(pieceIndex);
     if (this.#asked.has(pieceIndex)) {
       this.#asked.get(pieceIndex);
       return;
     }
     this.#evictPrefetched(this.#bytesMax - piece.byteLength);
     this.#asked.set(pieceIndex, ownBytes(piece));
+    if (replaced !== undefined && replaced !== piece) this.#onEvicted(pieceIndex, replaced);
   }
 
   #insertPrefetched(pieceIndex: number, piece: Uint8Array): void {
@@ -63,15 +75,17 @@ export class HotPieces {
   #evictPrefetched(bytesMax: number): void {
     for (const oldest of this.#prefetched.keys()) {
       if (this.bytes <= bytesMax) return;
-      this.#removePrefetched(oldest);
+      const piece = this.#removePrefetched(oldest);
+      if (piece !== undefined) this.#onEvicted(oldest, piece);
     }
   }
 
-  #removePrefetched(pieceIndex: number): void {
+  #removePrefetched(pieceIndex: number): Uint8Array | undefined {
     const piece = this.#prefetched.get(pieceIndex);
-    if (piece === undefined) return;
+    if (piece === undefined) return undefined;
     this.#prefetched.delete(pieceIndex);
     this.#prefetchedBytes -= piece.byteLength;
+    return piece;
   }
 }
 

@@ -3,8 +3,9 @@
  * verified the first time it is read. For the origin, which must not give bytes to a swarm that are not the published ones.
  */
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { assert, Bitfield, messageOf, OperatorError } from '@bootswarm/stdx';
+import { assert, Bitfield, type BufferPool, messageOf, OperatorError } from '@bootswarm/stdx';
 import { nodeDisk } from './node-disk.ts';
+import { makePieceBuffers } from './piece-buffers.ts';
 import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
 import { PieceVerifier } from './piece-verifier.ts';
@@ -24,6 +25,7 @@ export interface OriginalStoreOptions {
 export class OriginalPieceStore implements PieceStore {
   readonly pieceCount: number;
   readonly have: Bitfield;
+  readonly buffers: BufferPool;
   readonly #path: string;
   readonly #layer: PieceLayer;
   readonly #onEvent: OnStoreEvent;
@@ -67,7 +69,8 @@ export class OriginalPieceStore implements PieceStore {
     this.#shape = new PieceShape(metainfo);
     this.#file = file;
     this.#identity = identity;
-    this.#verifier = new PieceVerifier(file, this.#shape, layer);
+    this.buffers = makePieceBuffers(metainfo.pieceLength);
+    this.#verifier = new PieceVerifier(file, this.#shape, layer, this.buffers);
     this.#verified = new Bitfield(metainfo.pieceCount);
     this.pieceCount = metainfo.pieceCount;
     this.have = Bitfield.full(metainfo.pieceCount);
@@ -97,6 +100,7 @@ export class OriginalPieceStore implements PieceStore {
     if (result.type === 'verified') {
       // The next readNow() sees a change made during this read; one seen already makes the file suspect now.
       if (this.#identity === identity) this.#verified.set(pieceIndex);
+      // At once: the bytes are only lent.
       target.set(result.bytes.subarray(offset, offset + target.length));
       return true;
     }

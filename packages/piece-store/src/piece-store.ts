@@ -1,10 +1,12 @@
 /** The interface of a store of verified pieces; cache-store.ts keeps them in a cache file. */
-import type { Bitfield } from '@bootswarm/stdx';
+import type { Bitfield, BufferPool } from '@bootswarm/stdx';
 
 export interface PieceStore {
   readonly pieceCount: number;
   /** Pieces held, zero pieces included. A live view: do not change it. */
   readonly have: Bitfield;
+  /** Of the length of a piece: whoever fetches pieces for this store takes them, and the store gives them back. */
+  readonly buffers: BufferPool;
   /**
    * Copies bytes [offset, offset + target.length) of one piece into `target`, synchronously, when the piece is in memory, or
    * in the file and needs no more verification. Returns false otherwise: then use read().

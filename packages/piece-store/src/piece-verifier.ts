@@ -1,5 +1,6 @@
 /** Reads whole pieces from a file and checks their hash; one reading serves all who wait for the same piece. */
 import type { PieceLayer } from '@bootswarm/metainfo';
+import type { BufferPool } from '@bootswarm/stdx';
 import type { PieceShape } from './piece-shape.ts';
 import { readWhole, type StoreFile } from './store-file.ts';
 
@@ -19,10 +20,13 @@ export class PieceVerifier {
   readonly #shape: PieceShape;
   readonly #layer: PieceLayer;
   readonly #verifications = new Map<number, Promise<Verification>>();
+  readonly #lends: BufferPool | undefined;
   readonly #waiting: (() => void)[] = [];
   #readsInFlight = 0;
 
-  constructor(file: StoreFile, shape: PieceShape, layer: PieceLayer) {
+  /** With `lends`, verified bytes are its buffers', and only lent to those who wait: they copy them in the same turn. */
+  constructor(file: StoreFile, shape: PieceShape, layer: PieceLayer, lends?: BufferPool) {
+    this.#lends = lends;
     this.#file = file;
     this.#shape = shape;
     this.#layer = layer;
@@ -34,7 +38,11 @@ export class PieceVerifier {
     if (verification === undefined) {
       verification = this.#verify(pieceIndex);
       this.#verifications.set(pieceIndex, verification);
-      void verification.then(() => this.#verifications.delete(pieceIndex));
+      void verification.then((result) => {
+        this.#verifications.delete(pieceIndex);
+        // All who wait have had their turn before the next immediate.
+        if (result.type === 'verified') setImmediate(() => this.#lends?.give(result.bytes));
+      });
     }
     return verification;
   }
@@ -50,8 +58,7 @@ export class PieceVerifier {
     } else {
       this.#readsInFlight += 1;
     }
-    // Not from Node's buffer pool: hot pieces keep this memory.
-    const bytes = Buffer.allocUnsafeSlow(this.#shape.bytesOf(pieceIndex));
+    const bytes = this.#takeBuffer(this.#shape.bytesOf(pieceIndex));
     try {
       if (!(await readWhole(this.#file, bytes, this.#shape.offsetOf(pieceIndex)))) {
         return { type: 'unusable', reason: 'short-file' };
@@ -66,5 +73,12 @@ export class PieceVerifier {
     }
     if (!this.#layer.verify(pieceIndex, bytes)) return { type: 'unusable', reason: 'wrong-hash' };
     return { type: 'verified', bytes };
+  }
+
+  #takeBuffer(length: number): Uint8Array {
+    const lends = this.#lends;
+    // Not from Node's buffer pool: hot pieces keep this memory.
+    if (lends === undefined || lends.length !== length) return Buffer.allocUnsafeSlow(length);
+    return lends.take();
   }
 }

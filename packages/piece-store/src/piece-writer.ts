@@ -11,6 +11,8 @@ export interface PieceWriterOwner {
   generation(): number;
   /** Called between the end of a batch and the promises of its pieces. */
   onWritten(pieceIndexes: readonly number[]): void;
+  /** The queue is done with these bytes, which are in the file. */
+  onDone(pieceIndex: number, bytes: Uint8Array): void;
   /** These could not be written or logged; their promises resolve to false afterwards. */
   onFailed(pieceIndexes: readonly number[], error: unknown): void;
 }
@@ -32,6 +34,7 @@ export class PieceWriter {
   readonly #owner: PieceWriterOwner;
   /** In order of arrival, the batch being written included. */
   readonly #queue = new Map<number, QueuedPiece>();
+  #batch: readonly QueuedPiece[] = [];
   #queueBytes = 0;
   #isPaused = false;
   #running: Promise<void> | undefined;
@@ -50,6 +53,13 @@ export class PieceWriter {
   /** The bytes of a piece that is still in the queue. */
   peek(pieceIndex: number): Uint8Array | undefined {
     return this.#queue.get(pieceIndex)?.bytes;
+  }
+
+  /** Whether these bytes are still to be written, or are being written. */
+  uses(pieceIndex: number, bytes: Uint8Array): boolean {
+    const isQueued = this.#queue.get(pieceIndex)?.bytes === bytes;
+    // A piece that was abandoned is still in the batch that the kernel may be writing.
+    return isQueued || this.#batch.some((piece) => piece.bytes === bytes);
   }
 
   /** Resolves to whether the piece was written and logged. Never rejects. */
@@ -98,7 +108,10 @@ export class PieceWriter {
 
   async #run(): Promise<void> {
     while (this.#queue.size > 0 && !this.#isPaused) {
-      await this.#writeBatch(this.#nextBatch());
+      this.#batch = this.#nextBatch();
+      const written = await this.#writeBatch(this.#batch);
+      this.#batch = [];
+      for (const piece of written) this.#owner.onDone(piece.pieceIndex, piece.bytes);
     }
   }
 
@@ -111,7 +124,8 @@ export class PieceWriter {
     return batch;
   }
 
-  async #writeBatch(batch: readonly QueuedPiece[]): Promise<void> {
+  /** Resolves to what was written and reported as such. */
+  async #writeBatch(batch: readonly QueuedPiece[]): Promise<readonly QueuedPiece[]> {
     const written: QueuedPiece[] = [];
     let failed: QueuedPiece[] = [];
     let failure: unknown;
@@ -139,6 +153,7 @@ export class PieceWriter {
     failed = failed.filter((piece) => this.#isQueued(piece));
     if (failed.length > 0) this.#owner.onFailed(indexesOf(failed), failure);
     for (const piece of failed) this.#finish(piece, false);
+    return kept;
   }
 
   #isQueued(piece: QueuedPiece): boolean {

@@ -69,20 +69,25 @@ describe('HotPieces', () => {
     expect(small.get(1)).toBeUndefined();
   });
 
-  test('never exceeds its bytes and counts them right', () => {
+  test('never exceeds its bytes, counts them right, and says of each piece when it goes', () => {
     const insert = fc.tuple(fc.nat(9), fc.integer({ min: 1, max: 120 }), fc.boolean());
     fc.assert(
       fc.property(fc.array(insert, { maxLength: 60 }), (inserts) => {
-        const hot = new HotPieces(300);
+        const kept = new Set<Uint8Array>();
+        const hot = new HotPieces(300, (_, evicted) => expect(kept.delete(evicted)).toBe(true));
         const lengths = new Map<number, number>();
         for (const [index, length, isPrefetch] of inserts) {
           if (!lengths.has(index)) lengths.set(index, length);
-          hot.insert(index, piece(lengths.get(index)), isPrefetch);
+          const inserted = piece(lengths.get(index));
+          kept.add(inserted);
+          hot.insert(index, inserted, isPrefetch);
+          if (!hot.holds(index, inserted)) kept.delete(inserted);
           let held = 0;
           for (let other = 0; other < 10; other += 1) held += hot.get(other)?.byteLength ?? 0;
           expect(hot.bytes).toBe(held);
           expect(held).toBeLessThanOrEqual(300);
           if (!isPrefetch) expect(hot.get(index)).toBeDefined();
+          expect([...kept].reduce((sum, each) => sum + each.byteLength, 0)).toBe(held);
         }
       }),
     );

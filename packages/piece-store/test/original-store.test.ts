@@ -45,6 +45,20 @@ async function overwrite(position: number, bytes: Uint8Array): Promise<void> {
 }
 
 describe('OriginalPieceStore', () => {
+  test('verifies into buffers that it uses again, and all who wait for a piece get its bytes', async () => {
+    const store = await openStore();
+    for (const pieceIndex of [0, 2, 3]) {
+      const reads = [1, 2, 3].map(() => readPiece(store, pieceIndex));
+      expect(await Promise.all(reads)).toEqual([true, true, true]);
+      const again = new Uint8Array(100);
+      expect(store.readNow(pieceIndex, 0, again)).toBe(true);
+      expect(again).toEqual(IMAGE.piece(pieceIndex).subarray(0, 100));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(store.buffers.spareCount).toBe(1);
+    await store.close();
+  });
+
   test('holds every piece from the start and verifies each on its first read', async () => {
     const store = await openStore();
     expect(store.have.isFull).toBe(true);

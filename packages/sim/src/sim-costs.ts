@@ -2,10 +2,15 @@
 export interface SimCosts {
   /** CPU of one process per message handled or sent, whatever its size. */
   readonly messageMs: number;
+  /** CPU per piece received beside its message: asking for it, storing it. */
+  readonly receivePieceMs: number;
   /** CPU per byte of a piece received: copying, hashing and writing. */
   readonly receiveMsPerByte: number;
   /** CPU per byte of a piece sent. */
   readonly sendMsPerByte: number;
+  /** CPU of an origin per piece, and per byte of it, that it reads and verifies before it sends it for the first time. */
+  readonly firstReadPieceMs: number;
+  readonly firstReadMsPerByte: number;
   /** From a verified piece to its being recorded in the store. */
   readonly storeMs: number;
   /** A guest's read that is at hand. */
@@ -13,13 +18,19 @@ export interface SimCosts {
 }
 
 /**
- * Of an agent that fills 1 GiB in pieces of 64 KiB (bench fill, under a profiler): 0.3 ms of CPU per piece received, 0.28 ms
- * per piece sent by the origin, of which some 0.02 ms are per message.
+ * CPU (user and system, all threads of a process) per piece on loopback, by `npm run bench -- fill`: medians of 6 runs and more at
+ * 64 KiB and 1 MiB, on two cores that other work kept busy; quiet, they are a fifth to a quarter less. The lines through them:
+ * 0.025 ms + 0.184 per 64 KiB received; 0.019 + 0.041 sent, half of the former for the request and half for the answer; 0.049 +
+ * 0.077 more for an origin that reads and verifies the piece. Not measured anew: `storeMs`, `readMs`. About a third of what
+ * receiving costs is the write to the cache, on another thread: here it is all on one.
  */
 export const MEASURED_COSTS: SimCosts = {
-  messageMs: 0.02,
-  receiveMsPerByte: 0.28 / 65_536,
-  sendMsPerByte: 0.26 / 65_536,
+  messageMs: 0.01,
+  receivePieceMs: 0.015,
+  receiveMsPerByte: 0.184 / 65_536,
+  sendMsPerByte: 0.041 / 65_536,
+  firstReadPieceMs: 0.049,
+  firstReadMsPerByte: 0.077 / 65_536,
   storeMs: 0.3,
   readMs: 0.05,
 };

@@ -75,6 +75,8 @@ export class SimNode {
   /** By peer, numbered from 1 on; undefined before its handshake and after its end. */
   readonly #wires: (Wire | undefined)[] = [undefined];
   readonly #waiters = new Map<number, Waiter[]>();
+  /** Of an origin: pieces it has read and verified before. */
+  readonly #read: Bitfield;
   /** Verified and readable, not yet recorded as had. */
   readonly #storing = new Set<number>();
   readonly #verified: Extract<Input, { type: 'verified' }>[] = [];
@@ -94,6 +96,7 @@ export class SimNode {
     this.host = options.host;
     this.ledger = options.ledger;
     this.engine = new SwarmEngine({ shape, node: name, isOrigin, have, random, limits });
+    this.#read = new Bitfield(isOrigin ? shape.pieceCount : 0);
     this.#shapeBytes = Bitfield.byteLength(shape.pieceCount);
     options.network.listen(options.host, (stream) => this.#accept(stream));
   }
@@ -265,10 +268,13 @@ export class SimNode {
   // --- pieces ----------------------------------------------------------------------------------------------------------
 
   #upload(upload: Upload): void {
-    const { costs } = this.#options;
+    const { costs, isOrigin } = this.#options;
     const { peer, pieceIndex, length } = upload;
     this.ledger.onUpload(peer, pieceIndex);
-    const costMs = costs.messageMs + length * costs.sendMsPerByte;
+    let costMs = costs.messageMs + length * costs.sendMsPerByte;
+    if (isOrigin && this.#read.set(pieceIndex)) {
+      costMs += costs.firstReadPieceMs + length * costs.firstReadMsPerByte;
+    }
     this.#afterCpu(costMs, { wire: undefined, upload, next: undefined });
   }
 
@@ -314,8 +320,8 @@ export class SimNode {
 
   #costOf(message: WireMessage): number {
     const { costs } = this.#options;
-    const bytes = message.type === 'piece' ? message.length : 0;
-    return costs.messageMs + bytes * costs.receiveMsPerByte;
+    if (message.type !== 'piece') return costs.messageMs;
+    return costs.messageMs + costs.receivePieceMs + message.length * costs.receiveMsPerByte;
   }
 
   #afterCpu(costMs: number, task: Task): void {

@@ -22,9 +22,9 @@ import {
 } from '@bootswarm/swarm-proto';
 import { ByteRate } from './byte-rate.ts';
 import { PendingReads } from './pending-reads.ts';
+import { type Upload, WireUploads } from './wire-uploads.ts';
 
 type Input = SwarmInput<Uint8Array>;
-type Upload = Extract<Input, { type: 'uploaded' }>;
 
 export interface SwarmDriverOptions {
   readonly metainfo: Metainfo;
@@ -38,6 +38,11 @@ export interface SwarmDriverOptions {
   readonly randomSeed: number;
   /** Anything worth a log line: wires that came and went, pieces refuted, members suspected. */
   readonly onEvent: (event: SwarmEvent) => void;
+}
+
+interface ReadyWire {
+  readonly wire: PeerWire;
+  readonly uploads: WireUploads;
 }
 
 export type SwarmEvent =
@@ -57,7 +62,7 @@ export class SwarmDriver {
   readonly pending = new PendingReads();
   readonly #engine: SwarmEngine<Uint8Array>;
   readonly #options: SwarmDriverOptions;
-  readonly #wires = new Map<number, PeerWire>();
+  readonly #wires = new Map<number, ReadyWire>();
   /** Wires whose handshakes are not done. */
   readonly #unready = new Set<PeerWire>();
   readonly #inputs: Input[] = [];
@@ -142,7 +147,7 @@ export class SwarmDriver {
         if (this.#isClosed) return wire.close('swarm-closed');
         peer = this.#nextPeer;
         this.#nextPeer += 1;
-        this.#wires.set(peer, wire);
+        this.#wires.set(peer, { wire, uploads: this.#uploadsOf(peer, wire) });
         this.#options.onEvent({ type: 'peer-connected', address: wire.address, identity });
         this.handle({ type: 'peer-connected', peer, identity, dialled });
       },
@@ -152,7 +157,9 @@ export class SwarmDriver {
         this.handle({ type: 'message', peer, message });
       },
       onDrain: () => {
-        if (peer !== undefined) this.handle({ type: 'peer-drained', peer });
+        if (peer === undefined) return;
+        this.#wires.get(peer)?.uploads.onDrain();
+        this.handle({ type: 'peer-drained', peer });
       },
       onClose: (code) => {
         const wire = wireOf();
@@ -173,17 +180,18 @@ export class SwarmDriver {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    for (const wire of [...this.#wires.values(), ...this.#unready]) wire.close('swarm-closed');
+    for (const { wire } of this.#wires.values()) wire.close('swarm-closed');
+    for (const wire of this.#unready) wire.close('swarm-closed');
   }
 
   #drain(): void {
     for (let effect = this.#engine.poll(); effect !== undefined; effect = this.#engine.poll()) {
       switch (effect.type) {
         case 'send':
-          this.#wires.get(effect.peer)?.send(effect.message);
+          this.#wires.get(effect.peer)?.wire.send(effect.message);
           break;
         case 'upload':
-          this.#upload({ ...effect, type: 'uploaded', isSent: true });
+          this.#upload(effect);
           break;
         case 'verify':
           this.#verify(effect.pieceIndex, effect.peer, effect.payload);
@@ -195,7 +203,7 @@ export class SwarmDriver {
           this.#dial(effect.key, effect.host, effect.port);
           break;
         case 'disconnect':
-          this.#wires.get(effect.peer)?.close(effect.code);
+          this.#wires.get(effect.peer)?.wire.close(effect.code);
           break;
         case 'suspect':
           this.#options.onEvent({ type: 'members-suspected', nodes: effect.nodes });
@@ -204,36 +212,27 @@ export class SwarmDriver {
     }
   }
 
-  #upload(done: Upload): void {
-    const wire = this.#wires.get(done.peer);
-    if (wire === undefined) return;
-    const payload = Buffer.allocUnsafeSlow(done.length);
-    if (this.store.readNow(done.pieceIndex, done.offset, payload)) {
-      this.#sendPiece(wire, payload, done);
-      return;
-    }
-    this.store.read(done.pieceIndex, done.offset, payload).then(
-      (isHeld) => {
-        if (isHeld) return this.#sendPiece(wire, payload, done);
-        this.handle({ type: 'lost', pieceIndex: done.pieceIndex });
-        this.handle({ ...done, isSent: false });
-      },
-      () => this.handle({ ...done, isSent: false }),
-    );
+  #upload(effect: Omit<Upload, 'type' | 'isSent'>): void {
+    const { peer, pieceIndex, offset, length } = effect;
+    const upload: Upload = { type: 'uploaded', peer, pieceIndex, offset, length, isSent: true };
+    this.#wires.get(peer)?.uploads.add(upload);
   }
 
-  #sendPiece(wire: PeerWire, payload: Uint8Array, done: Upload): void {
-    const { peer, pieceIndex, offset, length } = done;
-    wire.send({ type: 'piece', pieceIndex, offset, length, payload });
-    this.#rateOut.add(length, performance.now());
-    if (wire.isCongested) this.handle({ type: 'peer-congested', peer });
-    this.handle(done);
+  #uploadsOf(peer: number, wire: PeerWire): WireUploads {
+    return new WireUploads(wire, this.store, {
+      onUploaded: (upload) => {
+        if (upload.isSent) this.#rateOut.add(upload.length, performance.now());
+        this.handle(upload);
+      },
+      onCongested: () => this.handle({ type: 'peer-congested', peer }),
+      onLost: (pieceIndex) => this.handle({ type: 'lost', pieceIndex }),
+    });
   }
 
   #verify(pieceIndex: number, peer: number, payload: Uint8Array): void {
     const isGood = this.layer.verify(pieceIndex, payload);
     if (!isGood) {
-      const address = this.#wires.get(peer)?.address ?? 'a closed wire';
+      const address = this.#wires.get(peer)?.wire.address ?? 'a closed wire';
       this.#options.onEvent({ type: 'piece-refuted', pieceIndex, address });
     }
     this.handle({ type: 'verified', pieceIndex, peer, isGood });

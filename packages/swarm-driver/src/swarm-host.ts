@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hashesFor, type Metainfo, type PieceLayer } from '@bootswarm/metainfo';
 import {
+  makeFrameBuffers,
   makePeerId,
   PEER_ID_RANDOM_BYTES,
   PeerListener,
@@ -81,6 +82,8 @@ export class SwarmHost {
         pieceLength: metainfo.pieceLength,
         length: metainfo.length,
         self: this.#options.self,
+        pieceBuffers: store.buffers,
+        frameBuffers: makeFrameBuffers(metainfo.pieceLength),
         foreignPeersAllowed: this.#options.foreignPeersAllowed,
         hashes: (request) => hashesFor(layer, metainfo, request),
       },

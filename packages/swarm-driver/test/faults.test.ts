@@ -1,7 +1,7 @@
 import { openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeDisk, type PieceStore, type StoreDisk } from '@bootswarm/piece-store';
-import { Bitfield } from '@bootswarm/stdx';
+import { Bitfield, BufferPool } from '@bootswarm/stdx';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { LENGTH, PIECE_LENGTH, read, TestSwarm } from './test-swarm.ts';
 
@@ -17,6 +17,7 @@ afterEach(() => swarm.end());
 class LyingStore implements PieceStore {
   readonly pieceCount = swarm.metainfo.pieceCount;
   readonly have = Bitfield.full(this.pieceCount);
+  readonly buffers = new BufferPool(PIECE_LENGTH, 4);
 
   readNow(_pieceIndex: number, _offset: number, target: Uint8Array): boolean {
     target.fill(0xee);

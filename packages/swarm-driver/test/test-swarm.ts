@@ -42,18 +42,18 @@ export interface TestNode {
 
 export class TestSwarm {
   readonly directory = mkdtempSync(join(tmpdir(), 'swarm-host-'));
-  readonly image = testImage();
+  readonly image: Buffer;
   readonly metainfo: Metainfo;
   readonly layer: PieceLayer;
   readonly #open = new Set<() => Promise<void>>();
   #nextPlace = 0;
 
-  constructor() {
-    const hasher = new PieceHasher({ length: LENGTH, pieceLength: PIECE_LENGTH });
+  constructor(shape = { length: LENGTH, pieceLength: PIECE_LENGTH }) {
+    this.image = testImage(shape.length);
+    const hasher = new PieceHasher(shape);
     hasher.push(this.image);
     const { piecesRoot, pieceLayer } = hasher.finish();
-    const shape = { length: LENGTH, pieceLength: PIECE_LENGTH, piecesRoot };
-    this.metainfo = createInfo({ name: 'test.raw', ...shape });
+    this.metainfo = createInfo({ name: 'test.raw', ...shape, piecesRoot });
     this.layer = makePieceLayer(this.metainfo, pieceLayer);
   }
 
@@ -129,10 +129,10 @@ export function read(
   return new Promise((resolve) => guest.read(offset, target, () => resolve(target)));
 }
 
-function testImage(): Buffer {
+function testImage(length: number): Buffer {
   const random = new Random(1);
-  const image = Buffer.alloc(LENGTH);
-  for (let at = 0; at + 4 <= LENGTH; at += 4) {
+  const image = Buffer.alloc(length);
+  for (let at = 0; at + 4 <= length; at += 4) {
     const isHole = at >= 10 * PIECE_LENGTH && at < 20 * PIECE_LENGTH;
     if (!isHole) image.writeUInt32LE(random.uint32(), at);
   }
