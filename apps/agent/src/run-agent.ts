@@ -101,9 +101,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
-  const swarms = await openSwarms(parts, (session) => {
-    signal?.join(session.id, session.piecesHad);
-  });
+  const swarms = await openSwarms(parts, () => signal);
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
@@ -116,10 +114,10 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** Whatever image is opened, now or later, is given to `onOpened`, to be joined to its swarm. */
+/** Whatever image is opened, now or later, is joined to its swarm once `signal` is there. */
 async function openSwarms(
   { options, log, opened }: Start,
-  onOpened: (session: ImageSession) => void,
+  signal: () => SignalClient | undefined,
 ): Promise<Swarms> {
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
@@ -143,9 +141,10 @@ async function openSwarms(
     hotBytesMax: options.hotBytes,
     fill: options.fill,
     log,
+    onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      onOpened(session);
+      signal()?.join(session.id, session.piecesHad);
     },
   });
   opened.push(() => library.close());
@@ -207,6 +206,9 @@ function startSignalling(
       isWarned = true;
       log.warn('the tracker sees this node on loopback: others cannot dial it without --advertise');
     },
+    onJoining: (image) => library.get(image)?.reader.boots.rejoin(),
+    onBootOrder: (image, { revision, isFull, kinds }) =>
+      library.get(image)?.reader.boots.applyOrder(revision, isFull, kinds) ?? true,
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
       if (state === 'connected') void openPromised(agent, log);

@@ -51,6 +51,12 @@ export interface NodeChecker {
   onBan(node: SimNode, peerNode: string): void;
 }
 
+/** Learns from what happens on the node. */
+export interface NodeWatcher {
+  onRead(guest: Guest, pieces: readonly number[]): void;
+  onStored(): void;
+}
+
 interface Wire {
   stream: Stream<SimMessage> | undefined;
   peerNode: string;
@@ -79,6 +85,8 @@ export class SimNode implements GuestDisk {
   isStopped = false;
   /** Distinct pieces guests touched. */
   readonly touched: Bitfield;
+  /** Told of guests' reads, and of pieces that are now had. */
+  watcher: NodeWatcher | undefined;
   /** Reads by where the last missing piece came from. */
   readonly stalls = { peers: 0, origin: 0 };
 
@@ -108,7 +116,7 @@ export class SimNode implements GuestDisk {
     this.#waiters.clear();
   }
 
-  read(_guest: Guest, pieces: readonly number[], _read: TraceRead, done: () => void): void {
+  read(guest: Guest, pieces: readonly number[], _read: TraceRead, done: () => void): void {
     const waiter: Waiter = { missing: 0, done };
     const { have } = this.engine.snapshot();
     for (const pieceIndex of pieces) {
@@ -119,10 +127,11 @@ export class SimNode implements GuestDisk {
       if (others) others.push(waiter);
       else this.#waiters.set(pieceIndex, [waiter]);
     }
-    if (waiter.missing === 0) return done();
     for (const pieceIndex of pieces) {
       if (this.#waiters.has(pieceIndex)) this.input({ type: 'demand', pieceIndex });
     }
+    this.watcher?.onRead(guest, pieces);
+    if (waiter.missing === 0) done();
   }
 
   input(input: Input): void {
@@ -259,6 +268,7 @@ export class SimNode implements GuestDisk {
     this.#clock.after(costs.storeMs, () => {
       this.#storing.delete(pieceIndex);
       this.input({ type: 'stored', pieceIndex, isKept: true });
+      this.watcher?.onStored();
     });
     const waiters = this.#waiters.get(pieceIndex);
     if (waiters === undefined) return;

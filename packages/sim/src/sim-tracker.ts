@@ -4,20 +4,23 @@
  */
 import {
   type AgentMessage,
+  encodeAgentMessage,
   encodeTrackerMessage,
+  type KindRecord,
   MemberOrder,
   SIGNALLING_VERSION,
   SwarmRegistry,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
 import type { Host, Network, Stream } from './network.ts';
+import { SimBoots } from './sim-boots.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
 import type { SimNode } from './sim-node.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** A hello or a join with its WebSocket and TCP headers. */
-const AGENT_MESSAGE_BYTES = 160;
+/** WebSocket, TCP, IP and Ethernet headers of a message. */
+const HEADER_BYTES = 80;
 const CONTROL = 0;
 
 export interface SimTrackerOptions {
@@ -26,6 +29,9 @@ export interface SimTrackerOptions {
   readonly host: Host;
   /** 40 hex digits. */
   readonly image: string;
+  readonly pieceCount: number;
+  /** What earlier boots of the image taught. */
+  readonly kinds: readonly KindRecord[];
   /** Host names of the origins. */
   readonly origins: readonly string[];
   readonly costs: SimCosts;
@@ -46,7 +52,8 @@ export class SimTracker {
     this.host = options.host;
     const origins = options.origins.map((host) => ({ host, port: 1 }));
     this.#registry.handle({ type: 'origins-changed', origins }, 0);
-    this.#registry.handle({ type: 'image-published', image: options.image }, 0);
+    const { image, pieceCount, kinds } = options;
+    this.#registry.handle({ type: 'image-published', image, pieceCount, kinds }, 0);
     options.network.listen(options.host, (stream, remote) => {
       const connection = this.#nextConnection;
       this.#nextConnection += 1;
@@ -86,8 +93,10 @@ export class SimTracker {
         this.#streams.get(effect.connection)?.close(effect.code);
         continue;
       }
+      // Nothing is kept: a run is over before its tracker restarts.
+      if (effect.type === 'learned') continue;
       const { connections, message } = effect;
-      const bytes = encodeTrackerMessage(message).length;
+      const bytes = encodeTrackerMessage(message).length + HEADER_BYTES;
       for (const connection of connections) {
         const stream = this.#streams.get(connection);
         clock.at(this.#cpu.spend(clock.now, costs.messageMs), () =>
@@ -112,14 +121,17 @@ export class SimTracker {
   }
 }
 
-/** The agent's end: says hello, joins, and gives every new member order to its node. */
+/** The agent's end: says hello, joins, gives every new member order to its node, and learns boot orders with the tracker. */
 export class SimSignal {
   readonly #node: SimNode;
   readonly #order = new MemberOrder();
+  readonly #boots: SimBoots;
   #stream: Stream<SimMessage> | undefined;
+  #isJoining = false;
 
   constructor(
     options: {
+      clock: VirtualClock;
       network: Network<SimMessage>;
       host: Host;
       image: string;
@@ -130,7 +142,8 @@ export class SimSignal {
     node: SimNode,
   ) {
     this.#node = node;
-    const { network, host, image, zone, rack } = options;
+    const { clock, network, host, image, zone, rack } = options;
+    this.#boots = new SimBoots(clock, node, image, (message) => this.#send(message));
     const join = { type: 'join', image, piecesHad: node.engine.snapshot().have.count } as const;
     network.dial(host, tracker.name, {
       onOpen: (stream) => {
@@ -138,8 +151,8 @@ export class SimSignal {
         const address = { host: host.name, port: 1 };
         const version = SIGNALLING_VERSION;
         const hello = { type: 'hello', version, node: node.name, zone, rack, address } as const;
-        stream.send(hello, AGENT_MESSAGE_BYTES, CONTROL);
-        stream.send(join, AGENT_MESSAGE_BYTES, CONTROL);
+        this.#send(hello);
+        this.#join(join);
       },
       onMessage: (message) => this.#onMessage(message as TrackerMessage, join),
       onDrain: () => {},
@@ -150,15 +163,31 @@ export class SimSignal {
   }
 
   #onMessage(message: TrackerMessage, join: AgentMessage): void {
-    if (message.type !== 'members') return;
-    if (!this.#order.apply(message)) {
-      this.#stream?.send(join, AGENT_MESSAGE_BYTES, CONTROL);
+    if (message.type === 'boot-order') {
+      // What was said before our join was heard follows on nothing.
+      if (!this.#boots.apply(message) && !this.#isJoining) this.#join(join);
       return;
     }
+    if (message.type !== 'members') return;
+    if (!this.#order.apply(message)) {
+      if (!this.#isJoining) this.#join(join);
+      return;
+    }
+    this.#isJoining = false;
     const members = this.#order.members.map(({ address, ...names }) => ({
       ...names,
       ...address,
     }));
     this.#node.setMembers(members, this.#order.origins);
+  }
+
+  #join(join: AgentMessage): void {
+    this.#isJoining = true;
+    this.#boots.rejoin();
+    this.#send(join);
+  }
+
+  #send(message: AgentMessage): void {
+    this.#stream?.send(message, encodeAgentMessage(message).length + HEADER_BYTES, CONTROL);
   }
 }

@@ -6,6 +6,7 @@ import { Guest } from './guest.ts';
 import { type BytesPerMs, Network } from './network.ts';
 import { percentile } from './percentile.ts';
 import { RunChecker } from './run-checker.ts';
+import { kindsLearned } from './sim-boots.ts';
 import { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
 import { SimNode } from './sim-node.ts';
@@ -25,7 +26,7 @@ export interface StormOptions {
   readonly zones: number;
   readonly betweenZones: BytesPerMs;
   readonly pieceLength: number;
-  /** Whether the nodes have the boot order from an earlier storm. */
+  /** Whether the tracker knows the boot order from an earlier boot; otherwise it learns it while the storm runs. */
   readonly isLearned: boolean;
   /** Whether agents are in the swarm before the first guest arrives; otherwise each joins with its first guest. */
   readonly isKnownBefore: boolean;
@@ -113,6 +114,8 @@ class Storm {
       network: this.#network,
       host: this.#addHost('tracker', 0, options.originNic),
       image: IMAGE,
+      pieceCount: this.#pieces.pieceCount,
+      kinds: options.isLearned ? kindsLearned(this.#pieces.pieceCount, [this.#pieces.touched]) : [],
       origins: ['origin'],
       costs: options.costs ?? MEASURED_COSTS,
     });
@@ -132,12 +135,7 @@ class Storm {
     for (const [rank, index] of arrivals.entries()) {
       const node = this.#nodes[index % nodes];
       const startAt = PREPARATION_MS + (arrivalMs * rank) / arrivals.length;
-      this.#clock.at(startAt, () => {
-        this.#join(node, joined);
-        if (this.#options.isLearned) {
-          node.input({ type: 'prefetch', pieceIndexes: this.#pieces.touched });
-        }
-      });
+      this.#clock.at(startAt, () => this.#join(node, joined));
       this.#guests.push(this.#addGuest(node, startAt));
     }
     this.#clock.run(untilMs, () => this.#booting === 0);
@@ -181,7 +179,7 @@ class Storm {
     const { host } = node;
     const { zone, rack } = host;
     new SimSignal(
-      { network: this.#network, host, image: IMAGE, zone, rack },
+      { clock: this.#clock, network: this.#network, host, image: IMAGE, zone, rack },
       this.#tracker.host,
       node,
     );
