@@ -10,7 +10,7 @@ import {
 } from '@bootswarm/metainfo';
 import type { CacheDirectory, StoreEvent } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
-import type { SwarmHost } from '@bootswarm/swarm-driver';
+import type { BootTouches, SwarmHost } from '@bootswarm/swarm-driver';
 import type { Logger } from 'pino';
 import type { CatalogueClient } from './catalogue-client.ts';
 import type { FillMode } from './fill-policy.ts';
@@ -32,6 +32,8 @@ export interface ImageLibraryOptions {
   readonly hotBytesMax: number;
   readonly fill: FillMode;
   readonly log: Logger;
+  /** The tracker is to be told what a VM touched while it booted. */
+  readonly onTouched: (imageId: string, touches: BootTouches) => void;
   /** A session was opened: it is to be joined to its swarm. */
   readonly onOpened: (session: ImageSession) => void;
 }
@@ -200,7 +202,7 @@ export class ImageLibrary {
     if (this.#isClosed) {
       throw new OperatorError('agent-stopping', 'The agent is stopping', 'Start it again first.');
     }
-    const { host, hotBytesMax, fill } = this.#options;
+    const { host, hotBytesMax, fill, onTouched } = this.#options;
     const onStoreEvent = (image: string, event: StoreEvent): void =>
       this.#options.log.warn({ image, ...event }, 'cache');
     const session = await ImageSession.open({
@@ -211,6 +213,7 @@ export class ImageLibrary {
       hotBytesMax,
       fill,
       onStoreEvent,
+      onTouched,
     });
     this.#sessions.set(session.id, session);
     this.#options.onOpened(session);

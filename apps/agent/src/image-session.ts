@@ -4,7 +4,13 @@
  */
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import { CachePieceStore, type StoreEvent } from '@bootswarm/piece-store';
-import { ImageReader, noReadBytes, type ReadBytes, type SwarmHost } from '@bootswarm/swarm-driver';
+import {
+  type BootTouches,
+  ImageReader,
+  noReadBytes,
+  type ReadBytes,
+  type SwarmHost,
+} from '@bootswarm/swarm-driver';
 import type { SwarmMember } from '@bootswarm/swarm-proto';
 import type { ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
@@ -19,6 +25,8 @@ export interface ImageSessionOptions {
   readonly hotBytesMax: number;
   readonly fill: FillMode;
   readonly onStoreEvent: (imageId: string, event: StoreEvent) => void;
+  /** The tracker is to be told what a VM touched while it booted. */
+  readonly onTouched: (imageId: string, touches: BootTouches) => void;
 }
 
 export class ImageSession {
@@ -57,7 +65,7 @@ export class ImageSession {
     this.#host = options.host;
     this.#store = store;
     const driver = options.host.open({ metainfo: options.metainfo, layer: options.layer, store });
-    this.reader = new ImageReader(driver);
+    this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
   }
 
@@ -132,6 +140,7 @@ export class ImageSession {
 
   /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */
   async close(): Promise<void> {
+    this.reader.boots.close();
     this.#host.shut(this.id);
     await this.#store.close();
   }

@@ -101,10 +101,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
-  const swarms = await openSwarms(parts, {
-    onOpened: (session) => signal?.join(session.id, session.piecesHad),
-    onSuspected: (image, nodes) => signal?.suspect(image, nodes),
-  });
+  const swarms = await openSwarms(parts, () => signal);
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
@@ -117,14 +114,11 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** What swarms have for the tracker to hear. */
-interface SwarmNews {
-  /** Whatever image is opened, now or later, to be joined to its swarm. */
-  onOpened(session: ImageSession): void;
-  onSuspected(image: string, nodes: readonly string[]): void;
-}
-
-async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Promise<Swarms> {
+/** Whatever image is opened, now or later, is joined to its swarm once `signal` is there. */
+async function openSwarms(
+  { options, log, opened }: Start,
+  signal: () => SignalClient | undefined,
+): Promise<Swarms> {
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
   opened.push(() => cache.close());
@@ -135,7 +129,7 @@ async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Pro
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => {
       logSwarmEvent(log, image, event);
-      if (event.type === 'members-suspected') news.onSuspected(image, event.nodes);
+      if (event.type === 'members-suspected') signal()?.suspect(image, event.nodes);
     },
   });
   const listening = await host.listen();
@@ -150,9 +144,10 @@ async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Pro
     hotBytesMax: options.hotBytes,
     fill: options.fill,
     log,
+    onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      news.onOpened(session);
+      signal()?.join(session.id, session.piecesHad);
     },
   });
   opened.push(() => library.close());
@@ -214,6 +209,9 @@ function startSignalling(
       isWarned = true;
       log.warn('the tracker sees this node on loopback: others cannot dial it without --advertise');
     },
+    onJoining: (image) => library.get(image)?.reader.boots.rejoin(),
+    onBootOrder: (image, { revision, isFull, kinds }) =>
+      library.get(image)?.reader.boots.applyOrder(revision, isFull, kinds) ?? true,
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
       if (state === 'connected') void openPromised(agent, log);

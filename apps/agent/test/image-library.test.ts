@@ -58,6 +58,7 @@ async function start(): Promise<Running> {
     catalogue: new CatalogueClient(server.url),
     pin: new PublisherPin(cache.path, undefined),
     log: pino(new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(line))) })),
+    onTouched: () => {},
     onOpened: ({ id }) => opened.push(id),
   });
   const started = {

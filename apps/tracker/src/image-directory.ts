@@ -1,7 +1,7 @@
 /**
  * The files of one published image, in DATA/images/<id>, and how they are read back: image.json (below), `metainfo` (signed,
  * without layers), `image.torrent` (with them), `piece-layer` and its compressed forms, and disk.raw unless the original is
- * served where it lies. They are written once, by Publisher, and never change.
+ * served where it lies. They are written once, by Publisher, and never change; boot-order.json beside them does.
  */
 import { open, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';

@@ -43,6 +43,12 @@ export interface SimNodeOptions {
 
 type Upload = Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>;
 
+/** Learns from what happens on the node. */
+export interface NodeWatcher {
+  onRead(guest: object, pieces: readonly number[]): void;
+  onStored(): void;
+}
+
 interface Wire {
   readonly peer: number;
   /** The key of our dial, if we dialled. */
@@ -85,6 +91,8 @@ export class SimNode {
   isStopped = false;
   /** For whoever speaks to the tracker. */
   onSuspect: (nodes: readonly string[]) => void = () => {};
+  /** Told of guests' reads, and of pieces that are now had. */
+  watcher: NodeWatcher | undefined;
   /** Reads by where the last missing piece came from. */
   readonly stalls = { peers: 0, origin: 0 };
 
@@ -116,7 +124,8 @@ export class SimNode {
   }
 
   /** Calls `done` when every piece of the list is here; at once, within the call, when all are. */
-  read(pieces: readonly number[], done: () => void): void {
+  read(pieces: readonly number[], guest: object, done: () => void): void {
+    this.watcher?.onRead(guest, pieces);
     const waiter: Waiter = { missing: 0, done };
     const { have } = this.engine.snapshot();
     for (const pieceIndex of pieces) {
@@ -126,10 +135,11 @@ export class SimNode {
       if (others) others.push(waiter);
       else this.#waiters.set(pieceIndex, [waiter]);
     }
-    if (waiter.missing === 0) return done();
     for (const pieceIndex of pieces) {
       if (this.#waiters.has(pieceIndex)) this.input({ type: 'demand', pieceIndex });
     }
+    this.watcher?.onRead(guest, pieces);
+    if (waiter.missing === 0) done();
   }
 
   input(input: Input): void {
@@ -312,7 +322,9 @@ export class SimNode {
   readonly #onStored = (): void => {
     for (const pieceIndex of this.#storing) {
       this.#storing.delete(pieceIndex);
-      return this.input({ type: 'stored', pieceIndex, isKept: true });
+      this.input({ type: 'stored', pieceIndex, isKept: true });
+      this.watcher?.onStored();
+      return;
     }
   };
 

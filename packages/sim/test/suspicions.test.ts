@@ -28,7 +28,7 @@ class Cloud {
   });
   readonly #tracker = new SimTracker({
     ...{ clock: this.clock, network: this.network, host: this.#host('tracker', 'z') },
-    ...{ image: IMAGE, origins: [], costs: MEASURED_COSTS },
+    ...{ image: IMAGE, pieceCount: PIECES, kinds: [], origins: [], costs: MEASURED_COSTS },
   });
 
   #host(name: string, zone: string): Host {

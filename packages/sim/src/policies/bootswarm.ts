@@ -1,4 +1,6 @@
 /** bootswarm: agents known to a tracker, which gives all of them the member order that their relay trees are computed from. */
+
+import { kindsLearned } from '../sim-boots.ts';
 import type { SimNode } from '../sim-node.ts';
 import { SimSignal, SimTracker } from '../sim-tracker.ts';
 import type { StormWorld } from '../storm-world.ts';
@@ -37,11 +39,8 @@ export class BootswarmPolicy extends SwarmPolicy {
     this.#signals.delete(node);
   }
 
-  protected prefetch(agent: SimNode): void {
-    const { options, pieces } = this.world;
-    if (!options.isLearned || options.fullImageBytes !== undefined) return;
-    agent.input({ type: 'prefetch', pieceIndexes: pieces.touched });
-  }
+  /** The tracker tells what to fetch, and SimBoots when. */
+  protected prefetch(): void {}
 
   onTrackerStopped(): void {
     this.#tracker.stop();
@@ -52,8 +51,17 @@ export class BootswarmPolicy extends SwarmPolicy {
   }
 
   #startTracker(): SimTracker {
-    const { clock, network, costs, tracker } = this.world;
-    const origins = ['origin'];
-    return new SimTracker({ clock, network, host: tracker, image: IMAGE, origins, costs });
+    const { clock, network, costs, tracker, options, pieces } = this.world;
+    return new SimTracker({
+      clock,
+      network,
+      host: tracker,
+      image: IMAGE,
+      pieceCount: pieces.pieceCount,
+      // It keeps them with the image: a tracker that has restarted knows them too.
+      kinds: options.isLearned ? kindsLearned(pieces.pieceCount, [pieces.touched]) : [],
+      origins: ['origin'],
+      costs,
+    });
   }
 }
