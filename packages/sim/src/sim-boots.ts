@@ -45,12 +45,10 @@ export class SimBoots implements NodeWatcher {
     let isNew = false;
     for (const pieceIndex of pieces) {
       if (!boot.isNew(pieceIndex)) continue;
-      boot.touch(pieceIndex, this.#clock.now);
+      this.#watch.touch(boot, pieceIndex, this.#clock.now);
       isNew = true;
     }
-    if (!isNew) return;
-    this.#watch.touched();
-    this.#drain();
+    if (isNew) this.#drain();
   }
 
   onStored(): void {
@@ -73,8 +71,8 @@ export class SimBoots implements NodeWatcher {
     if (this.#node.isStopped) return;
     const { now } = this.#clock;
     for (let effect = this.#watch.poll(now); effect; effect = this.#watch.poll(now)) {
-      if (effect.type === 'prefetch') this.#node.input(effect);
-      else this.#send({ image: this.#image, ...effect });
+      if (effect.type === 'touched') this.#send({ image: this.#image, ...effect });
+      else this.#node.input(effect);
     }
     const at = this.#watch.timeout();
     if (at >= this.#armedAt) return;

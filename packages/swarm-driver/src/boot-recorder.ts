@@ -38,15 +38,14 @@ export class BootRecorder {
 
   /** On the path of every read that is new to its guest: what follows from it waits until the read is answered. */
   touch(boot: FirstTouches, pieceIndex: number): void {
-    boot.touch(pieceIndex, performance.now());
-    this.#watch.touched();
+    this.#watch.touch(boot, pieceIndex, performance.now());
     this.#drainSoon();
   }
 
   /** A guest is gone. */
   end(boot: FirstTouches): void {
     boot.end();
-    this.#watch.touched();
+    this.#watch.ended();
     this.#drainSoon();
   }
 
@@ -81,8 +80,8 @@ export class BootRecorder {
     if (this.#isClosed) return;
     const now = performance.now();
     for (let effect = this.#watch.poll(now); effect; effect = this.#watch.poll(now)) {
-      if (effect.type === 'prefetch') this.#driver.handle(effect);
-      else this.#onTouched(effect);
+      if (effect.type === 'touched') this.#onTouched(effect);
+      else this.#driver.handle(effect);
     }
     const at = this.#watch.timeout();
     if (at >= this.#timerAt) return;

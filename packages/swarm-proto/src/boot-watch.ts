@@ -5,6 +5,7 @@
 import type { Bitfield } from '@bootswarm/stdx';
 import { BootOrderFollower, type KindChange } from './boot-order-follower.ts';
 import { FirstTouches } from './first-touches.ts';
+import { ReadAhead } from './read-ahead.ts';
 
 /** So that an agent with many VMs, and many images, keeps well within what the tracker takes from one: 160 a second. */
 const MESSAGES_PER_INTERVAL = 8;
@@ -17,12 +18,20 @@ export type BootEffect =
       readonly pieceIndexes: Uint32Array;
       readonly isOver: boolean;
     }
-  | { readonly type: 'prefetch'; readonly pieceIndexes: readonly number[] };
+  | { readonly type: 'prefetch'; readonly pieceIndexes: readonly number[] }
+  | {
+      readonly type: 'read-ahead';
+      readonly behind: number;
+      readonly pieceIndexes: readonly number[];
+    };
 
 export class BootWatch {
   readonly #pieceCount: number;
   readonly #follower: BootOrderFollower;
   readonly #boots = new Map<number, FirstTouches>();
+  readonly #readAheads = new WeakMap<FirstTouches, ReadAhead>();
+  /** Yielded by the next poll(). */
+  readonly #ahead: Extract<BootEffect, { type: 'read-ahead' }>[] = [];
   #nextBoot = 1;
   #mayFetch = false;
   #intervalEnds = 0;
@@ -39,17 +48,29 @@ export class BootWatch {
     return this.#follower.kinds;
   }
 
-  /** A guest connects: what it touches first is its boot. Call poll() after its touches and after its end(). */
+  /** A guest connects: what it touches first is its boot. Call poll() after touch(), and ended() and poll() after its end(). */
   open(): FirstTouches {
     const touches = new FirstTouches(this.#pieceCount, (index) => this.#follower.isKnown(index));
     this.#boots.set(this.#nextBoot, touches);
     this.#nextBoot += 1;
     this.#follower.add(touches);
+    this.#readAheads.set(touches, new ReadAhead(this.#pieceCount));
     return touches;
   }
 
-  /** A guest touched something new, or is gone. */
-  touched(): void {
+  /** A guest touches a piece for the first time. Where no order knows the piece, it is read ahead of. */
+  touch(boot: FirstTouches, pieceIndex: number, now: number): void {
+    boot.touch(pieceIndex, now);
+    this.#mayFetch = true;
+    if (this.#follower.isKnown(pieceIndex)) return;
+    const pieceIndexes = this.#readAheads.get(boot)?.touch(pieceIndex) ?? [];
+    if (pieceIndexes.length > 0) {
+      this.#ahead.push({ type: 'read-ahead', behind: pieceIndex, pieceIndexes });
+    }
+  }
+
+  /** A guest is gone. */
+  ended(): void {
     this.#mayFetch = true;
   }
 
@@ -72,6 +93,8 @@ export class BootWatch {
   }
 
   poll(now: number): BootEffect | undefined {
+    const ahead = this.#ahead.shift();
+    if (ahead !== undefined) return ahead;
     if (this.#mayFetch) {
       this.#mayFetch = false;
       const pieceIndexes = this.#follower.next();

@@ -23,7 +23,7 @@ test('boots are numbered, and told of by number', () => {
   const [one, two] = [watch.open(), watch.open()];
   two.touch(7, 0);
   one.touch(5, 0);
-  watch.touched();
+  watch.ended();
   const told = { type: 'touched', isOver: false };
   expect(effects(50)).toEqual([
     { ...told, boot: 1, pieceIndexes: Uint32Array.of(5) },
@@ -47,7 +47,7 @@ test('a guest that touches what an order begins with makes the node fetch on, as
     boot.touch(pieceIndex, 0);
     have.set(pieceIndex);
   }
-  watch.touched();
+  watch.ended();
   const [first] = effects(0);
   expect(first).toEqual({ type: 'prefetch', pieceIndexes: [...ORDER.slice(200, 456)] });
   have.set(200);
@@ -70,7 +70,7 @@ test('a boot that is over and told of is forgotten', () => {
   const boot = watch.open();
   boot.touch(1, 0);
   boot.end();
-  watch.touched();
+  watch.ended();
   expect(effects(0)).toMatchObject([{ isOver: true }]);
   expect([watch.timeout(), effects(10_000)]).toEqual([Infinity, []]);
 });
