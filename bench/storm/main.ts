@@ -1,13 +1,16 @@
 /**
  * A boot storm in the simulator: the real engine and the real registry of swarms on a simulated network, replaying a recorded
  * boot on every node. Prints what guests saw and what the origin sent. Virtual time: the same commit, options and seed give
- * the same figures on any machine.
+ * the same figures on any machine. With --real the same storm of real programs on this machine, to hold the simulator against.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseBootTrace, runStorm, type StormResult } from '@bootswarm/sim';
+import { parseBootTrace, runStorm, type StormOptions, type StormResult } from '@bootswarm/sim';
+import { labObstacle, runInLab } from './real/lab-process.ts';
+import type { RealStormResult } from './real/real-result.ts';
+import type { RealStormOptions } from './real/real-storm.ts';
 
 const USAGE = `usage: npm run bench -- storm [options]
   --nodes N           compute nodes (100)
@@ -20,13 +23,16 @@ const USAGE = `usage: npm run bench -- storm [options]
   --zones Z           nodes are spread over so many (1)
   --zone-mbit CAP     between each two zones (unlimited)
   --piece BYTES       piece length (65536)
-  --learned yes|no    nodes have the boot order from an earlier storm (yes)
+  --learned yes|no    nodes have the boot order from an earlier storm (yes; with --real no)
   --known yes|no      agents are in the swarm before the first guest arrives (yes)
   --poisoners N       nodes that send wrong bytes (0)
   --seed S            (1)
   --json FILE         write the result there
+  --real              real tracker, origin, agents and players of the trace, each node in a network namespace
+                      of its own with a NIC of --mbit; needs root
 
   npm run bench -- storm --nodes 1000 --think 0 --known no
+  npm run bench -- storm --real --nodes 16 --mbit 50 --origin-mbit 50
 `;
 const { values } = parseArgs({
   options: {
@@ -44,11 +50,12 @@ const { values } = parseArgs({
     zones: { type: 'string', default: '1' },
     'zone-mbit': { type: 'string' },
     piece: { type: 'string', default: '65536' },
-    learned: { type: 'string', default: 'yes' },
+    learned: { type: 'string' },
     known: { type: 'string', default: 'yes' },
     poisoners: { type: 'string', default: '0' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
+    real: { type: 'boolean', default: false },
   },
 });
 if (values.help) {
@@ -58,28 +65,61 @@ if (values.help) {
 
 /** Bytes per millisecond in a Mbit/s. */
 const MBIT = 125;
-const startedAt = performance.now();
-const result = runStorm({
-  trace: parseBootTrace(JSON.parse(readFileSync(values.trace, 'utf8'))),
+const learned = values.learned ?? (values.real ? 'no' : 'yes');
+const workload = {
   nodes: number('nodes', 1),
   vmsPerNode: number('vms-per-node', 1),
   thinkScale: number('think', 0),
   arrivalMs: number('arrival', 0) * 1_000,
-  nic: number('mbit', 1) * MBIT,
-  originNic: number('origin-mbit', 1) * MBIT,
-  zones: number('zones', 1),
-  betweenZones: values['zone-mbit'] === undefined ? Infinity : number('zone-mbit', 1) * MBIT,
   pieceLength: number('piece', 16_384),
-  isLearned: yesOrNo('learned'),
-  isKnownBefore: yesOrNo('known'),
-  poisoners: number('poisoners', 0),
+  isKnownBefore: yesOrNo('known', values.known),
   seed: number('seed', 0),
-});
+};
+const startedAt = performance.now();
+const result = values.real ? await runReal() : runSimulated();
 const wallSeconds = (performance.now() - startedAt) / 1_000;
 print(result);
 if (values.json !== undefined) write(values.json, result);
 
-function print(storm: StormResult): void {
+function runSimulated(): StormResult {
+  const options: StormOptions = {
+    ...workload,
+    trace: parseBootTrace(JSON.parse(readFileSync(values.trace, 'utf8'))),
+    nic: number('mbit', 1) * MBIT,
+    originNic: number('origin-mbit', 1) * MBIT,
+    zones: number('zones', 1),
+    betweenZones: values['zone-mbit'] === undefined ? Infinity : number('zone-mbit', 1) * MBIT,
+    isLearned: yesOrNo('learned', learned),
+    poisoners: number('poisoners', 0),
+  };
+  return runStorm(options);
+}
+
+async function runReal(): Promise<RealStormResult> {
+  if (values.zones !== '1' || values['zone-mbit'] !== undefined || values.poisoners !== '0') {
+    fail('--zones, --zone-mbit and --poisoners are for the simulator; leave them out with --real');
+  }
+  if (yesOrNo('learned', learned)) {
+    fail('--learned yes is for the simulator: a real tracker keeps no boot order yet');
+  }
+  const obstacle = labObstacle();
+  if (obstacle !== undefined) {
+    process.stderr.write(`storm --real: ${obstacle}\n`);
+    process.exit(1);
+  }
+  const options: RealStormOptions = {
+    ...workload,
+    traceFile: resolve(values.trace),
+    mbit: number('mbit', 1),
+    originMbit: number('origin-mbit', 1),
+  };
+  const main = new URL('./real/main.ts', import.meta.url).pathname;
+  return runInLab(main, JSON.stringify(options), (directory) =>
+    JSON.parse(readFileSync(join(directory, 'result.json'), 'utf8')),
+  );
+}
+
+function print(storm: StormResult | RealStormResult): void {
   const { readStallMsP50, readStallMsP99, readStallMsP999 } = storm;
   const stalls = [readStallMsP50, readStallMsP99, readStallMsP999]
     .map((ms) => ms.toFixed(1))
@@ -97,23 +137,51 @@ function print(storm: StormResult): void {
       `${mib(storm.originBytes)} MiB, ${storm.originRatio.toFixed(3)} x the bytes needed`,
     ],
     ['reads that stalled', `${stalls} ms (p50 / p99 / p99.9)`],
-    ['  ended by', `peers ${storm.stallsBySource.peers}, origin ${storm.stallsBySource.origin}`],
-    ['wires left as wrong', String(storm.bans)],
     ['brought and not used', `${storm.prefetchedUnusedRatio.toFixed(2)} x what was used`],
-    [
-      'simulated',
-      `${storm.events} events in ${wallSeconds.toFixed(1)} s, event log ${storm.eventLogHash}`,
-    ],
+    ...('real' in storm ? realRows(storm) : simulatedRows(storm)),
   ];
   for (const [name, text] of rows) console.log(`${name.padEnd(22)} ${text}`);
 }
 
-function write(path: string, storm: StormResult): void {
+function simulatedRows(storm: StormResult): [string, string][] {
+  const { stallsBySource, bans, events, eventLogHash } = storm;
+  return [
+    ['stalls ended by', `peers ${stallsBySource.peers}, origin ${stallsBySource.origin}`],
+    ['wires left as wrong', String(bans)],
+    ['simulated', `${events} events in ${wallSeconds.toFixed(1)} s, event log ${eventLogHash}`],
+  ];
+}
+
+function realRows({ real }: RealStormResult): [string, string][] {
+  const reasons = Object.entries(real.originRequests).filter(([, count]) => count > 0);
+  return [
+    ['asked of the origin', reasons.map(([reason, count]) => `${reason} ${count}`).join(', ')],
+    ['received for nothing', `${mib(real.bytesWasted)} MiB`],
+    ['frames of the origin', `${real.originWireRatio.toFixed(3)} x the bytes of its pieces`],
+    ['packets dropped', `${real.packetsDropped}; sent again ${real.segmentsRetransmitted}`],
+    [
+      'processors idle',
+      `${percent(real.cpuIdle)}, in the busiest half second ${percent(real.cpuIdleMin)}`,
+    ],
+    [
+      'processor time',
+      `agents ${real.agentCpuSeconds.toFixed(1)} s, tracker and origin ` +
+        `${real.storeCpuSeconds.toFixed(1)} s, players ${real.playerCpuSeconds.toFixed(1)} s, ` +
+        `others ${real.otherCpuSeconds.toFixed(1)} s`,
+    ],
+  ];
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
+}
+
+function write(path: string, storm: StormResult | RealStormResult): void {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   const { vmSeconds, ...figures } = storm;
   const policies = [{ policy: 'bootswarm', ...figures, wallSeconds }];
   const { json, help, ...given } = values;
-  const options = { ...given, trace: basename(given.trace) };
+  const options = { ...given, learned, trace: basename(given.trace) };
   writeFileSync(
     path,
     `${JSON.stringify({ bench: 'storm', commit, options, policies }, undefined, 2)}\n`,
@@ -130,8 +198,7 @@ function number(name: keyof typeof values, min: number): number {
   return fail(`--${name} ${values[name]} is not a number from ${min} on`);
 }
 
-function yesOrNo(name: 'learned' | 'known'): boolean {
-  const value = values[name];
+function yesOrNo(name: 'learned' | 'known', value: string): boolean {
   return value === 'yes' || (value !== 'no' && fail(`--${name} is yes or no`));
 }
 
