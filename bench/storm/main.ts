@@ -165,7 +165,7 @@ function realRows({ real }: RealStormResult): [string, string][] {
     ],
     [
       'processor time',
-      `agents ${real.agentCpuSeconds.toFixed(1)} s, tracker and origin ` +
+      `agents ${real.agentCpuSeconds.toFixed(1)} s (waited ${real.agentCpuWaitSeconds.toFixed(1)} s), tracker and origin ` +
         `${real.storeCpuSeconds.toFixed(1)} s, players ${real.playerCpuSeconds.toFixed(1)} s, ` +
         `others ${real.otherCpuSeconds.toFixed(1)} s`,
     ],

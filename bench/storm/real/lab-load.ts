@@ -20,6 +20,8 @@ export interface LabLoadReport {
   /** In the busiest half second. */
   readonly cpuIdleMin: number;
   readonly agentCpuSeconds: number;
+  /** How long agents that could run waited for a processor: what the machine adds to the network's latency, over all of them. */
+  readonly agentCpuWaitSeconds: number;
   readonly storeCpuSeconds: number;
   readonly playerCpuSeconds: number;
   /** Used by nobody we started, and by the kernel's network outside of their time. */
@@ -31,6 +33,7 @@ export class LabLoad {
   readonly #storePids: readonly number[];
   readonly #start = cpuTicks();
   readonly #agentsBefore: number;
+  readonly #waitBefore: number;
   readonly #storeBefore: number;
   readonly #playersBefore = process.cpuUsage();
   readonly #sampling = new AbortController();
@@ -40,6 +43,7 @@ export class LabLoad {
     this.#agentPids = agentPids;
     this.#storePids = storePids;
     this.#agentsBefore = cpuMsOf(agentPids);
+    this.#waitBefore = cpuWaitMsOf(agentPids);
     this.#storeBefore = cpuMsOf(storePids);
     void this.#sample();
   }
@@ -58,6 +62,7 @@ export class LabLoad {
       cpuIdle,
       cpuIdleMin: Math.min(cpuIdle, this.#idleMin),
       agentCpuSeconds,
+      agentCpuWaitSeconds: (cpuWaitMsOf(this.#agentPids) - this.#waitBefore) / 1_000,
       storeCpuSeconds,
       playerCpuSeconds,
       otherCpuSeconds: Math.max(0, busy - ours),
@@ -92,6 +97,13 @@ function cpuMsOf(pids: readonly number[]): number {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return sum + (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  }, 0);
+}
+
+/** Of their main threads, from /proc/PID/schedstat: nanoseconds run, nanoseconds ready and waiting, turns. */
+function cpuWaitMsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    return sum + Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
   }, 0);
 }
 

@@ -83,7 +83,7 @@ function realFigures({ before, after, load }: RealStormParts, originBytes: numbe
   const since = (figure: Counter) => countOf(after, figure) - countOf(before, figure);
   return {
     ...load,
-    originRequests: originRequests(after),
+    originRequests: originRequests(before, after),
     bytesFromPeers: since('bytesFromPeers'),
     bytesFromOrigin: since('bytesFromOrigin'),
     bytesWasted: since('bytesWasted'),
@@ -99,11 +99,16 @@ function countOf({ images }: Traffic, counter: Counter): number {
   return sumOf(images.map((image) => image?.[counter] ?? 0));
 }
 
-function originRequests({ images }: Traffic): Record<string, number> {
+function originRequests(before: Traffic, after: Traffic): Record<string, number> {
   const sum: Record<string, number> = {};
-  for (const image of images) {
-    for (const [reason, count] of Object.entries(image?.originRequests ?? {})) {
-      sum[reason] = (sum[reason] ?? 0) + count;
+  for (const [sign, { images }] of [
+    [-1, before],
+    [1, after],
+  ] as const) {
+    for (const [reason, count] of images.flatMap((image) =>
+      Object.entries(image?.originRequests ?? {}),
+    )) {
+      sum[reason] = (sum[reason] ?? 0) + sign * count;
     }
   }
   return sum;

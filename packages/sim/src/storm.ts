@@ -69,6 +69,8 @@ const IMAGE = 'ab'.repeat(20);
 const UNTIL_MS = 3_600_000;
 /** Guests do not start before the swarm they need is known, if it is to be known. */
 const PREPARATION_MS = 5_000;
+/** Of the bytes that an Ethernet carries: a segment of 1,448 with its headers, preamble, checksum and gap takes 1,538. */
+const PAYLOAD_SHARE = 1_448 / 1_538;
 const LATENCY_MS = { rack: 0.1, zone: 0.1, elsewhere: 0.5 };
 /** What Linux's default socket buffers let be under way: 1 MiB. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -149,8 +151,8 @@ class Storm {
       name,
       zone: `zone${zone}`,
       rack: `zone${zone}`,
-      uplink: nic,
-      downlink: nic,
+      uplink: nic * PAYLOAD_SHARE,
+      downlink: nic * PAYLOAD_SHARE,
     });
   }
 
