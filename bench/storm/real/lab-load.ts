@@ -1,5 +1,5 @@
 /**
- * What a run costs the machine that plays all its nodes: whether the processor was the limit, and what the programs used per piece,
+ * What a run costs the machine that plays it: whether the processor was the limit, and what the programs used per piece,
  * which is what packages/sim's costs are measured with.
  */
 import { readFileSync } from 'node:fs';

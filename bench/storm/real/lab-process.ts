@@ -5,12 +5,9 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-/** Where `ip netns` keeps names; a lab mounts its own over it, so that they collide with nobody's. */
-export const NETNS_DIRECTORY = '/run/netns';
 
 /** --kill-child: the first process dies with unshare, and all others of its process namespace with that one. */
 const UNSHARE = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
@@ -49,7 +46,6 @@ export async function runInLab<T>(
   take: (directory: string) => T,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'bsl-'));
-  const made = mkdirSync(NETNS_DIRECTORY, { recursive: true });
   let child: ChildProcess | undefined;
   let signalled: NodeJS.Signals | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -70,7 +66,6 @@ export async function runInLab<T>(
     throw new Error(`the lab was ended by ${signalled ?? `itself, with code ${code}`}`);
   } finally {
     removeAll(directory);
-    if (made !== undefined) removeIfEmpty(NETNS_DIRECTORY);
     for (const signal of ENDING_SIGNALS) process.off(signal, onSignal);
   }
 }
@@ -78,12 +73,4 @@ export async function runInLab<T>(
 /** Processes of the lab that were killed a moment ago may hold files open, not make new ones. */
 function removeAll(directory: string): void {
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-}
-
-function removeIfEmpty(directory: string): void {
-  try {
-    rmdirSync(directory);
-  } catch {
-    // Somebody else has put a name there meanwhile.
-  }
 }

@@ -3,7 +3,7 @@
  * Works inside a lab process only (lab-process.ts), whose own network is the switch, and which needs no tearing down.
  */
 import { spawnSync } from 'node:child_process';
-import { NETNS_DIRECTORY } from './lab-process.ts';
+import { existsSync, mkdirSync } from 'node:fs';
 
 export interface LabHost {
   readonly name: string;
@@ -35,13 +35,15 @@ const QUEUE_BYTES = 1024 * 1024;
 
 const NETWORK = '10.77';
 
+/** Where `ip netns` keeps names. */
+const NETNS_DIRECTORY = '/run/netns';
+
 export class NetworkLab {
   readonly #hosts: LabHost[] = [];
 
   constructor() {
+    mountNames();
     runAll([
-      // Names of our own, over whatever names the machine has.
-      ['mount', '-t', 'tmpfs', 'bootswarm-lab', NETNS_DIRECTORY],
       ['ip', 'link', 'set', 'lo', 'up'],
       ['ip', 'link', 'add', 'switch', 'type', 'bridge'],
       ['ip', 'address', 'add', `${NETWORK}.255.254/16`, 'dev', 'switch'],
@@ -78,6 +80,13 @@ export class NetworkLab {
     const down = bucketOf([], port);
     return { bytesSent: up.bytes, bytesReceived: down.bytes, drops: up.drops + down.drops };
   }
+}
+
+/** Names of our own, over whatever names the machine has; where it has had none, not even the directory is left behind. */
+function mountNames(): void {
+  const place = existsSync(NETNS_DIRECTORY) ? NETNS_DIRECTORY : '/run';
+  runOne(['mount', '-t', 'tmpfs', 'bootswarm-lab', place]);
+  mkdirSync(NETNS_DIRECTORY, { recursive: true });
 }
 
 /** 50 µs of the rate where that is more, so that a fast NIC is not held up by the kernel's timers. */

@@ -1,5 +1,5 @@
 /**
- * A boot storm of the real programs: a tracker with its origin, an agent per node, a network of namespaces, and a player per guest.
+ * A boot storm of the real programs: a tracker with its origin, an agent per node, a network of namespaces, a player per guest.
  * Decides who starts when and what is measured when; the figures are made in real-result.ts.
  */
 import { openSync, readFileSync } from 'node:fs';
