@@ -5,6 +5,8 @@ export interface SwarmLimits {
   readonly peersMax: number;
   /** Places among them that are kept for wires we dial. */
   readonly peersDialledMin: number;
+  /** When all places are taken, a wire that has been silent for this long makes room for one that is needed. */
+  readonly idleMinMs: number;
   /** Wires we dial for the sake of rarest-first, beyond the relay tree's own. */
   readonly neighboursWanted: number;
   /**
@@ -86,6 +88,7 @@ export interface SwarmLimits {
 export const DEFAULT_LIMITS: SwarmLimits = {
   peersMax: 64,
   peersDialledMin: 16,
+  idleMinMs: 500,
   neighboursWanted: 12,
   prefetchInFlightMax: 64,
   prefetchBytesMax: 16 * 1024 * 1024,

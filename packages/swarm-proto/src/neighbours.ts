@@ -166,6 +166,20 @@ export class Neighbours<Payload> {
     this.#bannedUntil.set(peer.node, this.#state.now + this.#state.limits.banMs);
   }
 
+  /** The wire to give up for a better one: used by nobody for longest, and not one that we keep for the trees. */
+  idlest(): Peer | undefined {
+    const { peers, now, limits } = this.#state;
+    let idlest: Peer | undefined;
+    for (const peer of peers.values()) {
+      const isInUse = peer.requests.size > 0 || peer.uploads.size > 0 || peer.uploads.inHand > 0;
+      const contact = peer.node === undefined ? undefined : this.#contacts.get(nodeKey(peer.node));
+      if (peer.isOrigin || isInUse || contact?.isWanted === true) continue;
+      if (now - peer.heardAt < limits.idleMinMs) continue;
+      if (idlest === undefined || peer.heardAt < idlest.heardAt) idlest = peer;
+    }
+    return idlest;
+  }
+
   /** Dials every wanted node whose pause is over. */
   dialDue(): void {
     this.#nextDialAt = Infinity;
@@ -186,8 +200,8 @@ export class Neighbours<Payload> {
       contact.retryAt = bannedUntil;
       return false;
     }
-    if (peers.size >= limits.peersMax) {
-      contact.retryAt = now + limits.redialMaxMs;
+    if (peers.size >= limits.peersMax && this.idlest() === undefined) {
+      contact.retryAt = now + limits.redialMinMs;
       return false;
     }
     contact.state = 'dialling';

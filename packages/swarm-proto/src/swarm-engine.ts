@@ -149,16 +149,15 @@ export class SwarmEngine<Payload> {
     // The last places are for those we dial ourselves: a parent matters more than one more child.
     const reserved = input.dialled === undefined ? limits.peersDialledMin : 0;
     const isFull = peers.size >= limits.peersMax - reserved;
-    const code = refuse ?? (isFull ? 'too-many-peers' : undefined);
+    const idlest = isFull ? this.#neighbours.idlest() : undefined;
+    const code = refuse ?? (isFull && !idlest ? 'too-many-peers' : undefined);
     if (code !== undefined) {
       this.#state.emit({ type: 'disconnect', peer: peer.id, code });
       this.#neighbours.onGone(peer);
       return;
     }
-    if (other) {
-      this.#state.emit({ type: 'disconnect', peer: other.id, code: 'duplicate-wire' });
-      this.#onPeerGone(other);
-    }
+    if (other) this.#drop(other, 'duplicate-wire');
+    else if (idlest) this.#drop(idlest, 'making-room');
     peers.set(peer.id, peer);
     this.#downloader.availability.join(peer.have);
     if (peer.isOrigin) peer.isSeeder = true;
@@ -168,6 +167,11 @@ export class SwarmEngine<Payload> {
     if (!peer.isOurs && this.#rechokeAt === Infinity) {
       this.#rechokeAt = this.#state.now + limits.rechokeMs;
     }
+  }
+
+  #drop(peer: Peer, code: string): void {
+    this.#state.emit({ type: 'disconnect', peer: peer.id, code });
+    this.#onPeerGone(peer);
   }
 
   /** First of all messages on a wire (BEP 3). */
@@ -289,8 +293,7 @@ export class SwarmEngine<Payload> {
     // The whole piece came from this one peer: one wrong hash is proof, even if its wire is gone by now.
     this.#neighbours.ban(peer);
     if (!this.#state.peers.has(peer.id)) return;
-    this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'piece-refuted' });
-    this.#onPeerGone(peer);
+    this.#drop(peer, 'piece-refuted');
   }
 
   #onStored(pieceIndex: number, isKept: boolean): void {
