@@ -14,19 +14,17 @@ export type JobResult =
   | { readonly type: 'report'; readonly report: StormReport }
   | { readonly type: 'failed'; readonly what: string };
 
-/** By command line. `onDone` is told of each as it ends. */
+/** `onDone` is told of each as it ends. */
 export async function runJobs(
   commandLines: readonly string[],
   onDone: (commandLine: string, result: JobResult, seconds: number) => void,
-): Promise<Map<string, JobResult>> {
-  const results = new Map<string, JobResult>();
+): Promise<void> {
   const waiting = [...new Set(commandLines)];
   const directory = mkdtempSync(join(tmpdir(), 'storms-'));
   const work = async (worker: number): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const startedAt = performance.now();
       const result = await runJob(next, join(directory, `${worker}.json`));
-      results.set(next, result);
       onDone(next, result, (performance.now() - startedAt) / 1_000);
     }
   };
@@ -35,7 +33,6 @@ export async function runJobs(
   } finally {
     rmSync(directory, { recursive: true });
   }
-  return results;
 }
 
 function runJob(commandLine: string, jsonPath: string): Promise<JobResult> {

@@ -2,7 +2,7 @@
 import { median } from '../bench-report.ts';
 import type { JobResult } from './storm-jobs.ts';
 import type { MeasuredStorm } from './storm-report.ts';
-import type { TableRow } from './table.ts';
+import { TABLE, type TableRow } from './table.ts';
 
 export interface TableLine {
   readonly name: string;
@@ -20,6 +20,10 @@ export interface TableLine {
   readonly breaches: readonly string[];
   /** Of the first seed. */
   readonly commandLine: string;
+  /** Seeds 1 to this. */
+  readonly seeds: number;
+  /** What it was measured on. */
+  readonly commit: string;
 }
 
 /** The command line of a row's storm with one seed; every number of nodes times `nodesScale`, 4 at least. */
@@ -47,8 +51,7 @@ export function commandLinesOf(
 export function lineOf(
   row: TableRow,
   results: ReadonlyMap<string, JobResult>,
-  seeds: number,
-  nodesScale: number,
+  { seeds, nodesScale, commit }: { seeds: number; nodesScale: number; commit: string },
 ): TableLine {
   const { flags, calmFlags = flags, measure, name, scenario, figure, unit, target, mark } = row;
   const breaches: string[] = [];
@@ -78,6 +81,8 @@ export function lineOf(
     isMet: breaches.length === 0 && middle <= target,
     breaches,
     commandLine: commandLineOf(flags, 1, nodesScale),
+    seeds,
+    commit,
   };
 }
 
@@ -87,15 +92,27 @@ function stormOf({ report }: Extract<JobResult, { type: 'report' }>): MeasuredSt
   return JSON.parse(JSON.stringify(report.policies[0]), restore);
 }
 
+/** The lines of an earlier run with those of this one in their place, in the order of the table. */
+export function mergedLines(
+  earlier: readonly TableLine[],
+  lines: readonly TableLine[],
+): TableLine[] {
+  const byKey = new Map([...earlier, ...lines].map((line) => [keyOf(line), line]));
+  return TABLE.flatMap((row) => byKey.get(keyOf(row)) ?? []);
+}
+
+function keyOf({ name, figure }: { name: string; figure: string }): string {
+  return `${name}: ${figure}`;
+}
+
 function seedsUpTo(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index + 1);
 }
 
-export function markdownOf(lines: readonly TableLine[], seeds: number, nodesScale: number): string {
-  const nodes = nodesScale === 1 ? '' : `, nodes × ${nodesScale}`;
-  const head = `| scenario | figure | target | median of ${seeds}${nodes} | min – max | | mark |`;
+export function markdownOf(lines: readonly TableLine[]): string {
+  const head = '| scenario | figure | target | median | min – max | seeds | | mark |';
   const body = lines.map((line, index) => {
-    const { scenario, figure, unit, target, mark, isMet, breaches } = line;
+    const { scenario, figure, unit, target, mark, isMet, breaches, seeds } = line;
     const same = lines[index - 1]?.scenario === scenario;
     const verdict = isMet ? 'met' : breaches.length > 0 ? 'breach' : 'missed';
     const cells = [
@@ -104,12 +121,13 @@ export function markdownOf(lines: readonly TableLine[], seeds: number, nodesScal
       `≤ ${format(target)} ${unit}`,
       breaches.length === seeds ? '–' : `**${format(line.median)}** ${unit}`,
       breaches.length === seeds ? '–' : `${format(line.min)} – ${format(line.max)}`,
+      seeds,
       verdict,
       mark,
     ];
     return `| ${cells.join(' | ')} |`;
   });
-  return `${[head, '|---|---|---|---|---|---|---|', ...body].join('\n')}\n`;
+  return `${[head, '|---|---|---|---|---|---|---|---|', ...body].join('\n')}\n`;
 }
 
 export function printLines(lines: readonly TableLine[]): void {

@@ -100,6 +100,20 @@ function traceRows(trace?: string): TableRow[] {
       },
     ]),
     ...rows(
+      `pure-at-once${suffix}`,
+      `the same, all VMs at one moment${on}`,
+      `${flags} --think 0 --arrival 0`,
+      [
+        {
+          figure: 'last VM ÷ fluid limit',
+          measure: OVER_FLUID,
+          unit: '×',
+          target: 1.15,
+          mark: 'the limit itself (sketch: 1.07)',
+        },
+      ],
+    ),
+    ...rows(
       `pure-joining${suffix}`,
       `think 0, agents join within the second${on}`,
       `${flags} --think 0 --known no`,
