@@ -12,7 +12,7 @@ import { Attachments } from './attachments.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
-import { ImageLibrary } from './image-library.ts';
+import { ImageLibrary, type ImageLibraryOptions } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import { NbdListener } from './nbd/nbd-listener.ts';
 import { PublisherPin } from './publisher-pin.ts';
@@ -101,8 +101,9 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
-  const swarms = await openSwarms(parts, (session) => {
-    signal?.join(session.id, session.piecesHad);
+  const swarms = await openSwarms(parts, {
+    onJoining: (imageId) => signal?.join(imageId, swarms.library.get(imageId)?.piecesHad ?? 0),
+    onGivenUp: (imageId) => signal?.leave(imageId),
   });
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
   signal = startSignalling(parts, swarms, agent);
@@ -116,10 +117,10 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** Whatever image is opened, now or later, is given to `onOpened`, to be joined to its swarm. */
+/** Whatever image is joined or given up, now or later, is told. */
 async function openSwarms(
   { options, log, opened }: Start,
-  onOpened: (session: ImageSession) => void,
+  memberships: Pick<ImageLibraryOptions, 'onJoining' | 'onGivenUp'>,
 ): Promise<Swarms> {
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
@@ -143,9 +144,9 @@ async function openSwarms(
     hotBytesMax: options.hotBytes,
     fill: options.fill,
     log,
+    ...memberships,
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      onOpened(session);
     },
   });
   opened.push(() => library.close());
@@ -219,7 +220,7 @@ function startSignalling(
     },
     onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
   });
-  for (const session of library.sessions) signal.join(session.id, session.piecesHad);
+  for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Sends the metainfo, .torrent and piece layer of an image. All are files that never change under their id, so caches may
- * keep them for ever; the piece layer, which hundreds of agents fetch in the same second, goes out compressed as it lies on
- * disk.
+ * keep them for ever; the piece layer, which tools fetch, and agents that cannot get it from its swarm, goes out compressed as
+ * it lies on disk.
  */
 import { open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';

@@ -81,8 +81,7 @@ export function parseTorrent(bytes: Uint8Array): Torrent {
   const ours = dictOf(entries, 'bootswarm');
   const signature = signatureOf(ours);
   const carried = ours?.get('layer');
-  const carriedLayer =
-    carried === undefined ? undefined : parseCarriedLayer(metainfo, carried);
+  const carriedLayer = carried === undefined ? undefined : parseCarriedLayer(metainfo, carried);
   const pieceLayer = pieceLayerOf(metainfo, dictOf(entries, 'piece layers'));
   return {
     metainfo,
