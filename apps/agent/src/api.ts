@@ -67,6 +67,8 @@ export interface LayerStatus {
   readonly bytesFromPeers: number;
   readonly bytesFromOrigin: number;
   readonly bytesSent: number;
+  /** As of the image's own pieces. */
+  readonly originRequests: Readonly<Record<string, number>>;
 }
 
 export interface VmStatus {

@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import { type CatalogueClient, METAINFO_BYTES_MAX } from './catalogue-client.ts';
 import type { FillMode } from './fill-policy.ts';
 import { ImageSession, type SessionLayer } from './image-session.ts';
-import { fetchLayer, unpackedLayer } from './layer-fetch.ts';
+import { fetchLayer, layerRefused, unpackedLayer } from './layer-fetch.ts';
 import { LayerSwarm } from './layer-swarm.ts';
 import type { PublisherPin } from './publisher-pin.ts';
 import { decodeSwarmView, encodeSwarmView, type SwarmView } from './swarm-view.ts';
@@ -236,6 +236,7 @@ export class ImageLibrary {
   async #fetchMetainfo(imageId: string): Promise<SignedMetainfo> {
     const { catalogue, cache, pin } = this.#options;
     const { bytes, signed } = await catalogue.fetchMetainfo(imageId, pin.keyHex);
+    if (this.#isClosed) throw stopping();
     pin.keep(signed.publicKeyHex);
     // Before the layer: an agent that is restarted now finds the image, and its swarm without a tracker.
     await cache.writeFile(imageId, 'metainfo', bytes);
@@ -267,7 +268,7 @@ export class ImageLibrary {
   async #layerAtHand(signed: SignedMetainfo): Promise<SessionLayer | undefined> {
     const { metainfo, pieceLayer, layerTorrent } = signed;
     if (pieceLayer) return { pieceLayer, from: 'metainfo' };
-    if (layerTorrent === undefined) throw new Error('its metainfo does not say where its layer is');
+    if (layerTorrent === undefined) throw layerRefused(metainfo, 'the metainfo names none');
     const { cache, host, log } = this.#options;
     const { length } = layerTorrent.metainfo;
     const packed = await cache.readFile(metainfo.imageId, PACKED_LAYER_FILE, length);

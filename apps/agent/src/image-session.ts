@@ -33,6 +33,8 @@ export interface ImageSessionOptions {
   readonly onStoreEvent: (imageId: string, event: StoreEvent) => void;
 }
 
+const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, originRequests: {} };
+
 export class ImageSession {
   readonly metainfo: Metainfo;
   readonly reader: ImageReader;
@@ -141,7 +143,7 @@ export class ImageSession {
       layer: {
         from,
         ...(fallback && { fallback }),
-        ...(swarm?.moved ?? { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0 }),
+        ...(swarm?.moved ?? NOTHING_MOVED),
       },
       bytesPerSecondIn,
       bytesPerSecondOut,

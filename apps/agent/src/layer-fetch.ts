@@ -53,7 +53,7 @@ export async function fetchLayer(options: LayerFetchOptions): Promise<FetchedLay
   const late = swarm.whole.then((packed) => ({ packed, layer: unpackedLayer(metainfo, packed) }));
   late.catch(() => {});
   const fetched: FetchedLayer = await Promise.race([asked, late]);
-  if (!swarm.adopt(fetched.packed)) throw refused(metainfo, 'its swarm carries another');
+  if (!swarm.adopt(fetched.packed)) throw layerRefused(metainfo, 'its swarm carries another');
   return fetched;
 }
 
@@ -62,11 +62,11 @@ export function unpackedLayer(metainfo: Metainfo, packed: Uint8Array): PieceLaye
   try {
     return unpackLayer(metainfo, packed);
   } catch (error) {
-    throw refused(metainfo, messageOf(error));
+    throw layerRefused(metainfo, messageOf(error));
   }
 }
 
-function refused({ name, imageId }: Metainfo, reason: string): OperatorError {
+export function layerRefused({ name, imageId }: Metainfo, reason: string): OperatorError {
   return new OperatorError(
     'layer-refused',
     `The piece layer that was signed for image ${name} (${imageId}) is not that of the image: ${reason}`,

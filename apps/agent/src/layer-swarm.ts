@@ -6,6 +6,7 @@ import type { LayerTorrent } from '@bootswarm/metainfo';
 import { MemoryPieceStore } from '@bootswarm/piece-store';
 import { OperatorError } from '@bootswarm/stdx';
 import type { SwarmDriver, SwarmHost } from '@bootswarm/swarm-driver';
+import type { LayerStatus } from './api.ts';
 import type { SwarmView } from './swarm-view.ts';
 
 /** The relay tree is dialled as pieces need it; what everybody wants at once has no rare pieces to look for. */
@@ -53,9 +54,13 @@ export class LayerSwarm {
     return this.#hasMembers;
   }
 
-  get moved(): { bytesFromPeers: number; bytesFromOrigin: number; bytesSent: number } {
-    const { bytesFromPeers, bytesFromOrigin, bytesSent } = this.#driver.snapshot().stats;
-    return { bytesFromPeers, bytesFromOrigin, bytesSent };
+  get moved(): Pick<
+    LayerStatus,
+    'bytesFromPeers' | 'bytesFromOrigin' | 'bytesSent' | 'originRequests'
+  > {
+    const { stats } = this.#driver.snapshot();
+    const { bytesFromPeers, bytesFromOrigin, bytesSent, originRequests } = stats;
+    return { bytesFromPeers, bytesFromOrigin, bytesSent, originRequests };
   }
 
   /** Asks for what is missing. */
