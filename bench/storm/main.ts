@@ -22,6 +22,7 @@ const USAGE = `usage: npm run bench -- storm [options]
   --piece BYTES       piece length (65536)
   --learned yes|no    nodes have the boot order from an earlier storm (yes)
   --known yes|no      agents are in the swarm before the first guest arrives (yes)
+  --layer swarm|tracker  where nodes get the piece layer (swarm)
   --poisoners N       nodes that send wrong bytes (0)
   --seed S            (1)
   --json FILE         write the result there
@@ -46,6 +47,7 @@ const { values } = parseArgs({
     piece: { type: 'string', default: '65536' },
     learned: { type: 'string', default: 'yes' },
     known: { type: 'string', default: 'yes' },
+    layer: { type: 'string', default: 'swarm' },
     poisoners: { type: 'string', default: '0' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
@@ -72,6 +74,7 @@ const result = runStorm({
   pieceLength: number('piece', 16_384),
   isLearned: yesOrNo('learned'),
   isKnownBefore: yesOrNo('known'),
+  layerFrom: layerFrom(),
   poisoners: number('poisoners', 0),
   seed: number('seed', 0),
 });
@@ -95,6 +98,14 @@ function print(storm: StormResult): void {
     [
       'origin sent',
       `${mib(storm.originBytes)} MiB, ${storm.originRatio.toFixed(3)} x the bytes needed`,
+    ],
+    [
+      'joined',
+      `in ${storm.joinMsP50.toFixed(0)} ms (p50), ${storm.joinMsMax.toFixed(0)} ms (last)`,
+    ],
+    [
+      'sent for that',
+      `tracker ${mib(storm.trackerBytes)} MiB, origin ${mib(storm.layerBytes)} MiB of piece layer`,
     ],
     ['reads that stalled', `${stalls} ms (p50 / p99 / p99.9)`],
     ['  ended by', `peers ${storm.stallsBySource.peers}, origin ${storm.stallsBySource.origin}`],
@@ -133,6 +144,11 @@ function number(name: keyof typeof values, min: number): number {
 function yesOrNo(name: 'learned' | 'known'): boolean {
   const value = values[name];
   return value === 'yes' || (value !== 'no' && fail(`--${name} is yes or no`));
+}
+
+function layerFrom(): 'swarm' | 'tracker' {
+  const { layer } = values;
+  return layer === 'swarm' || layer === 'tracker' ? layer : fail('--layer is swarm or tracker');
 }
 
 function fail(what: string): never {

@@ -16,8 +16,9 @@ import type { TraceRead } from './boot-trace.ts';
 import type { Guest, GuestDisk } from './guest.ts';
 import { bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
-import { Cpu, type SimCosts } from './sim-costs.ts';
-import type { SimMessage, SimPayload, WireMessage } from './sim-message.ts';
+import type { Cpu, SimCosts } from './sim-costs.ts';
+import type { SimMessage, SimPayload, SimSwarm, WireMessage } from './sim-message.ts';
+import type { SwarmPort } from './swarm-port.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 type Input = SwarmInput<SimPayload>;
@@ -29,6 +30,12 @@ export interface SimNodeOptions {
   readonly clock: VirtualClock;
   readonly network: Network<SimMessage>;
   readonly host: Host;
+  readonly port: SwarmPort;
+  /** Of the process, which may run another engine. */
+  readonly cpu: Cpu;
+  readonly swarm: SimSwarm;
+  /** False: peers may come and say what they like, and nothing is heard before open(). */
+  readonly isOpen: boolean;
   readonly name: string;
   readonly zone: string;
   readonly rack: string;
@@ -68,7 +75,6 @@ export class SimNode implements GuestDisk {
   readonly engine: SwarmEngine<SimPayload>;
   readonly #options: SimNodeOptions;
   readonly #clock: VirtualClock;
-  readonly #cpu = new Cpu();
   readonly #wires = new Map<number, Wire>();
   readonly #waiters = new Map<number, Waiter[]>();
   /** Verified and readable, not yet recorded as had. */
@@ -76,6 +82,9 @@ export class SimNode implements GuestDisk {
   readonly #shapeBytes: number;
   #nextPeer = 1;
   #armedAt = Infinity;
+  /** What came before open(). */
+  readonly #early: Input[] = [];
+  isOpen: boolean;
   isStopped = false;
   /** Distinct pieces guests touched. */
   readonly touched: Bitfield;
@@ -91,7 +100,14 @@ export class SimNode implements GuestDisk {
     this.engine = new SwarmEngine({ shape, node: name, isOrigin, have, random, limits });
     this.touched = new Bitfield(shape.pieceCount);
     this.#shapeBytes = Bitfield.byteLength(shape.pieceCount);
-    options.network.listen(options.host, (stream) => this.#accept(stream));
+    this.isOpen = options.isOpen;
+    options.port.add(options.swarm, (stream) => this.#accept(stream));
+  }
+
+  /** The piece layer is known. */
+  open(): void {
+    this.isOpen = true;
+    for (const input of this.#early.splice(0)) this.input(input);
   }
 
   setMembers(
@@ -127,6 +143,10 @@ export class SimNode implements GuestDisk {
 
   input(input: Input): void {
     if (this.isStopped) return;
+    if (!this.isOpen) {
+      this.#early.push(input);
+      return;
+    }
     this.engine.handle(input, this.#clock.now);
     for (let effect = this.engine.poll(); effect !== undefined; effect = this.engine.poll()) {
       switch (effect.type) {
@@ -174,7 +194,8 @@ export class SimNode implements GuestDisk {
       onOpen: (stream: Stream<SimMessage>): void => {
         if (this.isStopped) return stream.close('stopped');
         wire.stream = stream;
-        stream.send({ type: 'handshake', identity: this.#identity() }, HANDSHAKE_BYTES, 0);
+        const { swarm } = this.#options;
+        stream.send({ type: 'handshake', identity: this.#identity(), swarm }, HANDSHAKE_BYTES, 0);
       },
       onMessage: (message: SimMessage): void => {
         if (this.isStopped) return;
@@ -280,7 +301,7 @@ export class SimNode implements GuestDisk {
   }
 
   #afterCpu(costMs: number, act: () => void): void {
-    const doneAt = this.#cpu.spend(this.#clock.now, costMs);
+    const doneAt = this.#options.cpu.spend(this.#clock.now, costMs);
     this.#clock.at(doneAt, () => {
       if (!this.isStopped) act();
     });

@@ -1,6 +1,6 @@
 /**
- * The tracker in virtual time: the real registry of swarms, one stream per agent, and a CPU that every message costs.
- * Messages are encoded for their size and travel as objects.
+ * The tracker in virtual time: the real registry of swarms, one stream per agent, files over HTTP, and a CPU that every message
+ * and request costs. Messages are encoded for their size and travel as objects.
  */
 import {
   type AgentMessage,
@@ -50,15 +50,19 @@ export class SimTracker {
     options.network.listen(options.host, (stream, remote) => {
       const connection = this.#nextConnection;
       this.#nextConnection += 1;
-      this.#streams.set(connection, stream);
-      this.#handle({ type: 'agent-connected', connection, remoteHost: remote.name });
       return {
         onOpen: () => {},
-        onMessage: (message: SimMessage) =>
-          this.#handle({ type: 'message', connection, message: message as AgentMessage }),
+        onMessage: (message: SimMessage) => {
+          if (message.type === 'get') return this.#answer(stream, message.bytes);
+          if (!this.#streams.has(connection)) {
+            this.#streams.set(connection, stream);
+            this.#handle({ type: 'agent-connected', connection, remoteHost: remote.name });
+          }
+          this.#handle({ type: 'message', connection, message: message as AgentMessage });
+        },
         onDrain: () => {},
         onClose: () => {
-          this.#streams.delete(connection);
+          if (!this.#streams.delete(connection)) return;
           this.#handle({ type: 'agent-disconnected', connection });
         },
       };
@@ -68,6 +72,13 @@ export class SimTracker {
   stop(): void {
     this.isStopped = true;
     this.#streams.clear();
+  }
+
+  #answer(stream: Stream<SimMessage>, bytes: number): void {
+    const { clock, costs } = this.#options;
+    clock.at(this.#cpu.spend(clock.now, costs.httpMs + bytes * costs.httpMsPerByte), () => {
+      if (!this.isStopped) stream.send({ type: 'file' }, bytes, CONTROL);
+    });
   }
 
   #handle(input: Parameters<SwarmRegistry['handle']>[0]): void {
@@ -112,9 +123,12 @@ export class SimTracker {
   }
 }
 
+/** Who is told the member order. */
+export type SignalledNode = Pick<SimNode, 'name' | 'engine' | 'setMembers'>;
+
 /** The agent's end: says hello, joins, and gives every new member order to its node. */
 export class SimSignal {
-  readonly #node: SimNode;
+  readonly #node: SignalledNode;
   readonly #order = new MemberOrder();
   #stream: Stream<SimMessage> | undefined;
 
@@ -127,7 +141,7 @@ export class SimSignal {
       rack: string;
     },
     tracker: Host,
-    node: SimNode,
+    node: SignalledNode,
   ) {
     this.#node = node;
     const { network, host, image, zone, rack } = options;

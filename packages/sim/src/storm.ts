@@ -3,13 +3,14 @@ import { Bitfield, Random } from '@bootswarm/stdx';
 import type { SwarmLimits } from '@bootswarm/swarm-proto';
 import { type BootTrace, piecesOf, type TracePieces } from './boot-trace.ts';
 import { Guest } from './guest.ts';
+import { type ImageContent, imageContentOf } from './image-content.ts';
 import { type BytesPerMs, Network } from './network.ts';
 import { percentile } from './percentile.ts';
 import { RunChecker } from './run-checker.ts';
+import { SimAgent } from './sim-agent.ts';
 import { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
-import { SimNode } from './sim-node.ts';
-import { SimSignal, SimTracker } from './sim-tracker.ts';
+import { SimTracker } from './sim-tracker.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface StormOptions {
@@ -29,6 +30,8 @@ export interface StormOptions {
   readonly isLearned: boolean;
   /** Whether agents are in the swarm before the first guest arrives; otherwise each joins with its first guest. */
   readonly isKnownBefore: boolean;
+  /** Where nodes get the piece layer; default: from its swarm. */
+  readonly layerFrom?: 'swarm' | 'tracker';
   /** Nodes that send wrong bytes, spread over the member order. */
   readonly poisoners?: number;
   readonly seed: number;
@@ -49,6 +52,13 @@ export interface StormResult {
   /** Distinct pieces that guests touched, in bytes. */
   readonly neededBytes: number;
   readonly originRatio: number;
+  /** Of the piece layer, by the origin. */
+  readonly layerBytes: number;
+  /** Everything that left the tracker's NIC: metainfo, member orders, and layers if it sends them. */
+  readonly trackerBytes: number;
+  /** From a node's first request to the tracker until it could ask for pieces. */
+  readonly joinMsP50: number;
+  readonly joinMsMax: number;
   readonly readStallMsP50: number;
   readonly readStallMsP99: number;
   readonly readStallMsP999: number;
@@ -85,8 +95,9 @@ class Storm {
   readonly #random: Random;
   readonly #checker: RunChecker;
   readonly #poisoners: ReadonlySet<string>;
-  readonly #nodes: SimNode[] = [];
-  readonly #origin: SimNode;
+  readonly #content: ImageContent;
+  readonly #agents: SimAgent[] = [];
+  readonly #origin: SimAgent;
   readonly #tracker: SimTracker;
   readonly #guests: Guest[] = [];
   #booting = 0;
@@ -95,6 +106,7 @@ class Storm {
     this.#options = options;
     this.#random = new Random(options.seed);
     this.#pieces = piecesOf(options.trace, options.pieceLength);
+    this.#content = imageContentOf(this.#pieces);
     const { betweenZones, nodes, poisoners = 0 } = options;
     // Every n-th, so that some relay and some do not.
     const step = poisoners === 0 ? Infinity : Math.floor(nodes / poisoners);
@@ -107,7 +119,7 @@ class Storm {
       betweenZones,
       windowBytes: WINDOW_BYTES,
     });
-    this.#origin = this.#addNode('origin', 0, true);
+    this.#origin = this.#addAgent('origin', 0, true);
     this.#tracker = new SimTracker({
       clock: this.#clock,
       network: this.#network,
@@ -117,7 +129,7 @@ class Storm {
       costs: options.costs ?? MEASURED_COSTS,
     });
     for (let index = 0; index < options.nodes; index += 1) {
-      this.#nodes.push(this.#addNode(`node${index}`, index % options.zones, false));
+      this.#agents.push(this.#addAgent(`node${index}`, index % options.zones, false));
     }
   }
 
@@ -125,20 +137,19 @@ class Storm {
     const { nodes, vmsPerNode, arrivalMs, isKnownBefore, untilMs = UNTIL_MS } = this.#options;
     const arrivals = Array.from({ length: nodes * vmsPerNode }, (_, index) => index);
     this.#random.shuffle(arrivals);
-    const joined = new Set<SimNode>();
     if (isKnownBefore) {
-      for (const node of this.#nodes) this.#join(node, joined);
+      for (const agent of this.#agents) agent.join(this.#tracker.host);
     }
     for (const [rank, index] of arrivals.entries()) {
-      const node = this.#nodes[index % nodes];
+      const agent = this.#agents[index % nodes];
       const startAt = PREPARATION_MS + (arrivalMs * rank) / arrivals.length;
       this.#clock.at(startAt, () => {
-        this.#join(node, joined);
+        agent.join(this.#tracker.host);
         if (this.#options.isLearned) {
-          node.input({ type: 'prefetch', pieceIndexes: this.#pieces.touched });
+          agent.node.input({ type: 'prefetch', pieceIndexes: this.#pieces.touched });
         }
       });
-      this.#guests.push(this.#addGuest(node, startAt));
+      this.#guests.push(this.#addGuest(agent, startAt));
     }
     this.#clock.run(untilMs, () => this.#booting === 0);
     return this.#result();
@@ -154,17 +165,14 @@ class Storm {
     });
   }
 
-  #addNode(name: string, zone: number, isOrigin: boolean): SimNode {
-    const { nic, originNic, costs = MEASURED_COSTS, limits } = this.#options;
+  #addAgent(name: string, zone: number, isOrigin: boolean): SimAgent {
+    const { nic, originNic, costs = MEASURED_COSTS, limits, layerFrom = 'swarm' } = this.#options;
     const { pieceCount, pieceLength, length, zero } = this.#pieces;
-    return new SimNode({
+    return new SimAgent({
       clock: this.#clock,
       network: this.#network,
       host: this.#addHost(name, zone, isOrigin ? originNic : nic),
-      name,
-      zone: `zone${zone}`,
-      rack: `zone${zone}`,
-      isOrigin,
+      ...{ image: IMAGE, content: this.#content, layerFrom, isOrigin },
       shape: { pieceCount, pieceLength, length },
       have: isOrigin ? Bitfield.full(pieceCount) : zero.clone(),
       random: new Random(this.#random.uint32()),
@@ -175,24 +183,12 @@ class Storm {
     });
   }
 
-  #join(node: SimNode, joined: Set<SimNode>): void {
-    if (joined.has(node)) return;
-    joined.add(node);
-    const { host } = node;
-    const { zone, rack } = host;
-    new SimSignal(
-      { network: this.#network, host, image: IMAGE, zone, rack },
-      this.#tracker.host,
-      node,
-    );
-  }
-
-  #addGuest(node: SimNode, startAt: number): Guest {
+  #addGuest(agent: SimAgent, startAt: number): Guest {
     const { trace, thinkScale, costs = MEASURED_COSTS } = this.#options;
     this.#booting += 1;
     return new Guest({
       clock: this.#clock,
-      disk: node,
+      disk: agent,
       reads: trace.reads,
       pieces: this.#pieces,
       thinkScale,
@@ -215,9 +211,10 @@ class Storm {
     const warmMs = thinkMs + trace.reads.length * costs.readMs;
     const lastStart = Math.max(...this.#guests.map(({ startAt }) => startAt));
     const warmLastVmSeconds = (lastStart + warmMs - PREPARATION_MS) / 1_000;
-    const neededPieces = new Set(this.#nodes.flatMap((node) => bitsOf(node.touched)));
+    const neededPieces = new Set(this.#agents.flatMap(({ node }) => bitsOf(node.touched)));
     const neededBytes = this.#bytesOf([...neededPieces]);
     const originBytes = this.#origin.engine.snapshot().stats.bytesSent;
+    const joinsMs = this.#agents.map(({ joinMs }) => joinMs ?? Infinity).sort((a, b) => a - b);
     const stalls = this.#guests.flatMap(({ stallsMs }) => stallsMs).sort((a, b) => a - b);
     return {
       lastVmSeconds,
@@ -231,6 +228,10 @@ class Storm {
       originBytes,
       neededBytes,
       originRatio: originBytes / neededBytes,
+      layerBytes: this.#origin.layerNode?.engine.snapshot().stats.bytesSent ?? 0,
+      trackerBytes: this.#tracker.host.bytesSent,
+      joinMsP50: percentile(joinsMs, 0.5),
+      joinMsMax: percentile(joinsMs, 1),
       readStallMsP50: percentile(stalls, 0.5),
       readStallMsP99: percentile(stalls, 0.99),
       readStallMsP999: percentile(stalls, 0.999),
@@ -255,9 +256,9 @@ class Storm {
 
   #stallsBySource(): { peers: number; origin: number } {
     const sum = { peers: 0, origin: 0 };
-    for (const { stalls } of this.#nodes) {
-      sum.peers += stalls.peers;
-      sum.origin += stalls.origin;
+    for (const { node } of this.#agents) {
+      sum.peers += node.stalls.peers;
+      sum.origin += node.stalls.origin;
     }
     return sum;
   }
@@ -265,7 +266,7 @@ class Storm {
   #unusedRatio(): number {
     let brought = 0;
     let used = 0;
-    for (const node of this.#nodes) {
+    for (const { node } of this.#agents) {
       brought += node.engine.snapshot().have.count - this.#pieces.zero.count;
       used += node.touched.count;
     }
