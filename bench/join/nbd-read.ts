@@ -1,4 +1,7 @@
-/** One read of an NBD export on a unix socket (NBD protocol, fixed newstyle, simple replies): no program to start, so it can be timed. */
+/**
+ * One read of an NBD export on a unix socket (fixed newstyle, simple replies): there is no program to start, so it can be
+ * timed.
+ */
 import { connect, type Socket } from 'node:net';
 
 const CLIENT_FLAGS = 3;

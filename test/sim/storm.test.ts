@@ -39,6 +39,17 @@ describe('boot storm in the simulator', () => {
     expect(result.originRatio).toBeLessThanOrEqual(1.05);
   });
 
+  test('nodes that join with their guests get the layer from each other, not from the tracker', () => {
+    const { layerBytes, trackerBytes, joinMsMax } = runStorm({ ...storm, isKnownBefore: false });
+    const layerOf = { ...storm, isKnownBefore: false, layerFrom: 'tracker' } as const;
+    const central = runStorm(layerOf);
+    expect(joinMsMax).toBeLessThan(1_000);
+    expect(central.layerBytes).toBe(0);
+    // The second of the first two nodes is a root before the first has everything.
+    expect(layerBytes).toBeLessThanOrEqual(2 * (central.trackerBytes / storm.nodes));
+    expect(trackerBytes + layerBytes).toBeLessThan(central.trackerBytes / 5);
+  });
+
   test('with the boot order known guests boot about as fast as from a warm cache', () => {
     expect(runStorm(storm).coldWarmRatio).toBeLessThanOrEqual(1.03);
   });

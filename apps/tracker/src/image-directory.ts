@@ -1,7 +1,8 @@
 /**
  * The files of one published image, in DATA/images/<id>, and how they are read back: image.json (below), `metainfo` (signed,
- * without layers), `image.torrent` (with them), `piece-layer` and its compressed forms, `packed-layer` if
- * the metainfo names a swarm for it, and disk.raw unless the original is served where it lies. They are written once, by Publisher, and never change.
+ * without the whole layer), `image.torrent` (with it), `piece-layer` and its compressed forms, `packed-layer` if the metainfo
+ * names a swarm for it, and disk.raw unless the original is served where it lies. They are written once, by Publisher, and
+ * never change.
  */
 import { open, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
@@ -30,6 +31,8 @@ export interface ImageDirectory {
   readonly path: string;
   readonly image: Omit<ImageSummary, 'state'>;
   readonly metainfo: Metainfo;
+  /** As signed: what every node that joins asks for, so it is kept at hand. */
+  readonly metainfoBytes: Uint8Array;
   /** Undefined when the piece layer is in the metainfo itself. */
   readonly layerTorrent?: LayerTorrent;
   /** Absolute. */
@@ -44,9 +47,8 @@ export async function readImageDirectory(
   try {
     const record = JSON.parse(await readFile(join(path, RECORD_FILE), 'utf8')) as ImageRecord;
     if (record.version !== 1) throw new Error(`${RECORD_FILE} has version ${record.version}`);
-    const { metainfo, layerTorrent } = openSignedMetainfo(
-      await readFile(join(path, METAINFO_FILE)),
-    );
+    const metainfoBytes = await readFile(join(path, METAINFO_FILE));
+    const { metainfo, layerTorrent } = openSignedMetainfo(metainfoBytes);
     const { image, rawPath } = record;
     if (metainfo.imageId !== id || image.id !== metainfo.imageId) {
       throw new Error(`it holds the image ${metainfo.imageId}`);
@@ -55,7 +57,7 @@ export async function readImageDirectory(
       throw new Error(`${RECORD_FILE} and ${METAINFO_FILE} disagree`);
     }
     return {
-      ...{ path, image, metainfo, rawPath: resolve(path, rawPath) },
+      ...{ path, image, metainfo, metainfoBytes, rawPath: resolve(path, rawPath) },
       ...(layerTorrent && { layerTorrent }),
     };
   } catch (error) {

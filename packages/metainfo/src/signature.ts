@@ -1,6 +1,7 @@
 /**
- * The publisher's Ed25519 signature over an image's identity and over where its piece layer is found. An agent that pins the public key needs to trust nobody
- * else for content, the tracker least of all. Keeping keys, and their file modes, is the caller's.
+ * The publisher's Ed25519 signature over an image's identity and over where its piece layer is found. An agent that pins the
+ * public key needs to trust nobody else for content, the tracker least of all. Keeping keys, and their file modes, is the
+ * caller's.
  */
 import {
   createPrivateKey,

@@ -1,6 +1,6 @@
 /**
- * The origin: the first seeder of every published image and of its piece layer, reading the originals. Serves pieces to whoever joins; each piece is
- * verified before it is sent, so a changed original is noticed here and not by the nodes.
+ * The origin: the first seeder of every published image and of its piece layer, reading the originals. Serves pieces to whoever
+ * joins; each piece is verified before it is sent, so a changed original is noticed here and not by the nodes.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
