@@ -1,4 +1,4 @@
-/** An image whose piece layer travels in a swarm of its own, between real agents: who sends it how often, and who may die meanwhile. */
+/** A piece layer that travels in a swarm of its own, between real agents: who sends it how often, and who may die meanwhile. */
 import { closeSync, existsSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { packedLayerLength } from '@bootswarm/metainfo';
@@ -79,7 +79,7 @@ test('an agent that is killed while it waits for the layer opens the image when 
   await expectRightBytes(agent);
 });
 
-test('with tracker and origin dead, an agent that knows the members gets the layer from them, and another is told why not', async () => {
+test('with tracker and origin dead, who knows the members gets the layer from them, and others are told why not', async () => {
   const [first] = cluster.agents;
   const [second, stranger] = await addAgents('node2', 'stranger');
   await first.attach('image');

@@ -1,4 +1,4 @@
-/** The port of a host on which its swarms accept peers: the handshake, which the dialling end sends first, says which is meant. */
+/** The port of a host where its swarms accept peers: the handshake, which the dialling end sends first, says which is meant. */
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
 import type { SimMessage, SimSwarm } from './sim-message.ts';
 
