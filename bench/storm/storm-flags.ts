@@ -37,6 +37,7 @@ export const USAGE = `usage: npm run bench -- storm [options]
   --piece BYTES       piece length (65536)
   --learned yes|no    nodes have the boot order from an earlier storm (yes)
   --known yes|no      agents are in the swarm before the first guest arrives (yes)
+  --layer swarm|tracker  where agents that join get the piece layer (swarm)
   --fault F           KIND[:SHARE[@SECONDS[+SECONDS]]]: what, of how many nodes, when, for how long; repeatable
   --until SECONDS     virtual time after which guests that still boot are given up (86400)
   --seed S            (1)
@@ -124,6 +125,7 @@ function parse(args: readonly string[]) {
       piece: text('65536'),
       learned: text('yes'),
       known: text('yes'),
+      layer: text('swarm'),
       fault: { type: 'string', multiple: true, default: [] },
       until: text('86400'),
       seed: text('1'),
@@ -152,6 +154,7 @@ function stormOf(values: Values): StormOptions {
     pieceLength: wholeOf(values, 'piece', 16_384),
     isLearned: yesOrNo(values, 'learned'),
     isKnownBefore: yesOrNo(values, 'known'),
+    layerFrom: layerFrom(values),
     faults: values.fault.map((each) => parseFault(each)),
     untilMs: numberOf(values, 'until', 0) * 1_000,
     seed: wholeOf(values, 'seed', 0),
@@ -247,4 +250,9 @@ function yesOrNo(values: Values, name: 'learned' | 'known'): boolean {
   const value = values[name];
   if (value === 'yes' || value === 'no') return value === 'yes';
   throw new UsageError(`--${name} is yes or no`);
+}
+
+function layerFrom({ layer }: Values): 'swarm' | 'tracker' {
+  if (layer === 'swarm' || layer === 'tracker') return layer;
+  throw new UsageError('--layer is swarm or tracker');
 }

@@ -52,6 +52,7 @@ function rowsOf(storm: MeasuredStorm): [string, string][] {
   const { healthy, stallsBySource } = storm;
   const stalls = [storm.readStallMsP50, storm.readStallMsP99, storm.readStallMsP999];
   const isHit = healthy.vms < storm.vms || storm.guestsWaiting > 0;
+  const { join } = storm;
   const reasons = Object.entries(storm.originRequests)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${reason} ${count}`);
@@ -83,6 +84,7 @@ function rowsOf(storm: MeasuredStorm): [string, string][] {
       `${mib(storm.originBytes)} MiB, ${storm.originRatio.toFixed(3)} x the bytes needed`,
     ],
     ['  asked because', reasons.join(', ') || '-'],
+    ...(join === undefined ? [] : joinRows(join)),
     [
       'into one zone',
       `${mib(storm.zoneBytesMax)} MiB at most, ${(storm.zoneBytesMax / storm.neededBytes).toFixed(3)} x`,
@@ -99,6 +101,17 @@ function rowsOf(storm: MeasuredStorm): [string, string][] {
       `${storm.events} events in ${storm.wallSeconds.toFixed(1)} s, ${storm.rssMib.toFixed(0)} MiB`,
     ],
     ['event log', storm.eventLogHash],
+  ];
+}
+
+function joinRows(join: NonNullable<StormResult['join']>): [string, string][] {
+  const { joinMsP50, joinMsMax, trackerBytes, layerBytes } = join;
+  return [
+    ['joined', `in ${joinMsP50.toFixed(0)} ms (p50), ${joinMsMax.toFixed(0)} ms (last)`],
+    [
+      '  sent for that',
+      `tracker ${mib(trackerBytes)} MiB, origin ${mib(layerBytes)} MiB of piece layer`,
+    ],
   ];
 }
 

@@ -12,7 +12,7 @@ import { Attachments } from './attachments.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
-import { ImageLibrary } from './image-library.ts';
+import { ImageLibrary, type ImageLibraryOptions } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import { NbdListener } from './nbd/nbd-listener.ts';
 import { PublisherPin } from './publisher-pin.ts';
@@ -102,7 +102,8 @@ async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, {
-    onOpened: (session) => signal?.join(session.id, session.piecesHad),
+    onJoining: (imageId) => signal?.join(imageId, swarms.library.get(imageId)?.piecesHad ?? 0),
+    onGivenUp: (imageId) => signal?.leave(imageId),
     onSuspected: (image, nodes) => signal?.suspect(image, nodes),
   });
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
@@ -117,10 +118,8 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** What swarms have for the tracker to hear. */
-interface SwarmNews {
-  /** Whatever image is opened, now or later, to be joined to its swarm. */
-  onOpened(session: ImageSession): void;
+/** What swarms have for the tracker to hear: whatever image is joined or given up, now or later, and who does not answer. */
+interface SwarmNews extends Pick<ImageLibraryOptions, 'onJoining' | 'onGivenUp'> {
   onSuspected(image: string, nodes: readonly string[]): void;
 }
 
@@ -150,9 +149,10 @@ async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Pro
     hotBytesMax: options.hotBytes,
     fill: options.fill,
     log,
+    onJoining: news.onJoining,
+    onGivenUp: news.onGivenUp,
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      news.onOpened(session);
     },
   });
   opened.push(() => library.close());
@@ -226,7 +226,7 @@ function startSignalling(
     },
     onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
   });
-  for (const session of library.sessions) signal.join(session.id, session.piecesHad);
+  for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
 }
 

@@ -1,8 +1,9 @@
 /**
- * The tracker in virtual time: the real registry of swarms, one stream per agent, and a CPU that every message costs.
- * Messages are encoded for their size and travel as objects.
+ * The tracker in virtual time: the real registry of swarms, one stream per agent, files over HTTP, and a CPU that every message
+ * and request costs. Messages are encoded for their size and travel as objects.
  */
 import type { Random } from '@bootswarm/stdx';
+import type { MemberDirectory } from '@bootswarm/swarm-proto';
 import {
   type AgentMessage,
   encodeAgentMessage,
@@ -14,9 +15,9 @@ import {
 } from '@bootswarm/tracker-proto';
 import { applyMembers, type KnownOrder } from './known-order.ts';
 import type { Host, Network, Stream } from './network.ts';
+import { Redial } from './redial.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
-import type { SimNode } from './sim-node.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** A hello or a join with its WebSocket and TCP headers. */
@@ -53,15 +54,19 @@ export class SimTracker {
     options.network.listen(options.host, (stream, remote) => {
       const connection = this.#nextConnection;
       this.#nextConnection += 1;
-      this.#streams.set(connection, stream);
-      this.#handle({ type: 'agent-connected', connection, remoteHost: remote.name });
       return {
         onOpen: () => {},
-        onMessage: (message: SimMessage) =>
-          this.#handle({ type: 'message', connection, message: message as AgentMessage }),
+        onMessage: (message: SimMessage) => {
+          if (message.type === 'get') return this.#answer(stream, message.bytes);
+          if (!this.#streams.has(connection)) {
+            this.#streams.set(connection, stream);
+            this.#handle({ type: 'agent-connected', connection, remoteHost: remote.name });
+          }
+          this.#handle({ type: 'message', connection, message: message as AgentMessage });
+        },
         onDrain: () => {},
         onClose: () => {
-          this.#streams.delete(connection);
+          if (!this.#streams.delete(connection)) return;
           this.#handle({ type: 'agent-disconnected', connection });
         },
       };
@@ -85,6 +90,13 @@ export class SimTracker {
     this.#handle({ type: 'message', connection, message: hello });
     const join = { type: 'join', image, piecesHad: 0 } as const;
     this.#handle({ type: 'message', connection, message: join });
+  }
+
+  #answer(stream: Stream<SimMessage>, bytes: number): void {
+    const { clock, costs } = this.#options;
+    clock.at(this.#cpu.spend(clock.now, costs.httpMs + bytes * costs.httpMsPerByte), () => {
+      if (!this.isStopped) stream.send({ type: 'file' }, bytes, CONTROL);
+    });
   }
 
   #handle(input: Parameters<SwarmRegistry['handle']>[0]): void {
@@ -129,16 +141,23 @@ export class SimTracker {
   }
 }
 
-/** As apps/agent waits before it dials a tracker again: doubled each time, with up to half taken off at random. */
-const REDIAL_MIN_MS = 200;
-const REDIAL_MAX_MS = 10_000;
+/** Of whom the tracker knows, and who is told of the others. */
+export interface SignalledNode {
+  readonly name: string;
+  readonly host: Host;
+  readonly piecesHad: number;
+  onSuspect: (nodes: readonly string[]) => void;
+  setMembers(members: MemberDirectory, origins: Origins): void;
+}
+
+export type Origins = readonly { readonly host: string; readonly port: number }[];
 
 export interface SimSignalOptions {
   readonly clock: VirtualClock;
   readonly network: Network<SimMessage>;
   readonly tracker: Host;
   readonly image: string;
-  readonly node: SimNode;
+  readonly node: SignalledNode;
   readonly random: Random;
 }
 
@@ -147,12 +166,12 @@ export class SimSignal {
   readonly #options: SimSignalOptions;
   #known: KnownOrder | undefined;
   #stream: Stream<SimMessage> | undefined;
-  #failures = 0;
-  #openedAt = Infinity;
+  readonly #redial: Redial;
   #isStopped = false;
 
   constructor(options: SimSignalOptions) {
     this.#options = options;
+    this.#redial = new Redial(options.clock, options.random);
     options.node.onSuspect = (nodes) => this.#suspect(nodes);
     this.#connect();
   }
@@ -164,17 +183,17 @@ export class SimSignal {
 
   get #join(): AgentMessage {
     const { image, node } = this.#options;
-    return { type: 'join', image, piecesHad: node.engine.snapshot().have.count };
+    return { type: 'join', image, piecesHad: node.piecesHad };
   }
 
   #connect(): void {
-    const { clock, network, tracker, node } = this.#options;
+    const { network, tracker, node } = this.#options;
     const { name, zone, rack } = node.host;
     this.#known = undefined;
     network.dial(node.host, tracker.name, {
       onOpen: (stream) => {
         this.#stream = stream;
-        this.#openedAt = clock.now;
+        this.#redial.onOpen();
         stream.send(helloOf(node.name, zone, rack, name), AGENT_MESSAGE_BYTES, CONTROL);
         stream.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
       },
@@ -185,12 +204,9 @@ export class SimSignal {
   }
 
   #onClose(): void {
-    const { clock, node, random } = this.#options;
+    const { clock, node } = this.#options;
     this.#stream = undefined;
-    if (clock.now - this.#openedAt >= REDIAL_MAX_MS) this.#failures = 0;
-    const ceiling = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** this.#failures);
-    this.#failures += 1;
-    clock.after(ceiling * (0.5 + random.float() / 2), () =>
+    clock.after(this.#redial.nextMs(), () =>
       node.host.whenAwake(() => {
         if (!this.#isStopped) this.#connect();
       }),
