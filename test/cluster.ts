@@ -264,7 +264,8 @@ export class Cluster {
   }
 }
 
-function askJson<T>(
+/** Asks an HTTP API of ours; rejects unless the answer is a success. */
+export function askJson<T>(
   to: { socketPath?: string; host?: string; port?: number; path: string; method: string },
   body?: unknown,
 ): Promise<T> {

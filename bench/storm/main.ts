@@ -1,10 +1,16 @@
 /**
  * A boot storm in the simulator: the real engine and the real registry of swarms on a simulated network, replaying a recorded
  * boot on every node, beside what clouds do today. Prints what guests saw and what the origin sent. Virtual time: the same
- * commit, options and seed give the same figures on any machine.
+ * commit, options and seed give the same figures on any machine. With --real the same storm of real programs on this machine,
+ * to hold the simulator against.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type PolicyName, runStorm, type StormOptions } from '@bootswarm/sim';
+import { labObstacle, runInLab } from './real/lab-process.ts';
+import type { MeasuredRealStorm } from './real/real-report.ts';
+import type { RealStormResult } from './real/real-result.ts';
+import type { RealStormOptions } from './real/real-storm.ts';
 import { drawStorms } from './storm-chart.ts';
 import { parseStormFlags, type StormCommand, USAGE, UsageError } from './storm-flags.ts';
 import { type MeasuredStorm, printStorm, reportOf, writeReport } from './storm-report.ts';
@@ -17,7 +23,8 @@ if (args.includes('--table')) {
   if (command !== undefined) await runTable(command);
 } else {
   const command = parsed(parseStormFlags, USAGE);
-  if (command !== undefined) runStorms(command);
+  if (command?.real !== undefined) await runReal(command, command.real);
+  else if (command !== undefined) runStorms(command);
 }
 
 /** Undefined when the usage was asked for, and shown. */
@@ -40,6 +47,23 @@ function runStorms({ policies, storm, jsonPath, svgPath, title, given }: StormCo
   const results = policies.map((policy) => measure(policy, storm));
   if (jsonPath !== undefined) writeReport(jsonPath, reportOf(given, results));
   if (svgPath !== undefined) writeFileSync(svgPath, drawStorms(title, results));
+}
+
+async function runReal({ jsonPath, given }: StormCommand, storm: RealStormOptions): Promise<void> {
+  const obstacle = labObstacle();
+  if (obstacle !== undefined) {
+    process.stderr.write(`storm --real: ${obstacle}\n`);
+    process.exit(1);
+  }
+  const startedAt = performance.now();
+  const lab = new URL('./real/main.ts', import.meta.url).pathname;
+  const result = await runInLab(lab, JSON.stringify(storm), (directory) => {
+    return JSON.parse(readFileSync(join(directory, 'result.json'), 'utf8')) as RealStormResult;
+  });
+  const wallSeconds = (performance.now() - startedAt) / 1_000;
+  const measured: MeasuredRealStorm = { ...result, wallSeconds };
+  printStorm(measured);
+  if (jsonPath !== undefined) writeReport(jsonPath, reportOf(given, [measured]));
 }
 
 function measure(policy: PolicyName, storm: StormOptions): MeasuredStorm {

@@ -16,6 +16,7 @@ import {
   type StormOptions,
 } from '@bootswarm/sim';
 import { syntheticTrace } from '../traces/synthetic.ts';
+import type { RealStormOptions } from './real/real-storm.ts';
 
 const SHIPPED_TRACE = new URL('../traces/debian12-minimal.json', import.meta.url).pathname;
 
@@ -33,9 +34,9 @@ export const USAGE = `usage: npm run bench -- storm [options]
   --origin-mbit NIC   of the origin and the tracker (1000)
   --latency MS        one way within a zone (0.2)
   --zones Z           nodes are spread over so many (1)
-  --zone-mbit CAP     between each two zones (unlimited)
+  --zone-mbit CAP     of payload, between each two zones (unlimited)
   --piece BYTES       piece length (65536)
-  --learned yes|no    nodes have the boot order from an earlier storm (yes)
+  --learned yes|no    nodes have the boot order from an earlier storm (yes; with --real no)
   --known yes|no      agents are in the swarm before the first guest arrives (yes)
   --layer swarm|tracker  where agents that join get the piece layer (swarm)
   --fault F           KIND[:SHARE[@SECONDS[+SECONDS]]]: what, of how many nodes, when, for how long; repeatable
@@ -43,6 +44,8 @@ export const USAGE = `usage: npm run bench -- storm [options]
   --seed S            (1)
   --json FILE         write the result there
   --svg FILE          draw there when each VM was ready and what the origin sent
+  --real              a storm of real programs on this machine: tracker, origin, agents and players of the trace, each node
+                      in a network namespace of its own with a NIC of --mbit; needs root
 
 kinds of --fault, alone with their usual share, time and duration:
 ${Object.entries(FAULT_KINDS)
@@ -51,6 +54,7 @@ ${Object.entries(FAULT_KINDS)
 
   npm run bench -- storm --nodes 1000 --think 0 --known no
   npm run bench -- storm --nodes 200 --fault freeze:0.1@1+2 --fault slow
+  npm run bench -- storm --real --nodes 16 --mbit 20 --origin-mbit 20
 `;
 
 /** Bytes per millisecond in a Mbit/s. */
@@ -60,6 +64,8 @@ export interface StormCommand {
   readonly policies: readonly PolicyName[];
   /** Of every policy. */
   readonly storm: StormOptions;
+  /** Of the real storm that is to be played instead of a simulated one. */
+  readonly real: RealStormOptions | undefined;
   readonly jsonPath: string | undefined;
   readonly svgPath: string | undefined;
   /** Of the picture. */
@@ -73,6 +79,18 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** Options that mean nothing to real programs on one machine. */
+const ONLY_SIMULATED = [
+  'policy',
+  'full-image',
+  'latency',
+  'zones',
+  'zone-mbit',
+  'fault',
+  'until',
+  'svg',
+] as const;
+
 type Values = ReturnType<typeof parse>;
 
 /** Undefined: the usage is asked for. Throws UsageError. */
@@ -84,7 +102,6 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { json, svg, help, ...given } = values;
   const policies = policiesOf(values);
   const storm = stormOf(values);
   if (storm.faults!.length > 0 && !policies.every((each) => hasFaults(each))) {
@@ -96,10 +113,11 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
   return {
     policies,
     storm,
-    jsonPath: json,
-    svgPath: svg,
+    real: values.real ? realOf(values, storm, args) : undefined,
+    jsonPath: values.json,
+    svgPath: values.svg,
     title: titleOf(storm),
-    given: { ...given, trace: storm.trace.name },
+    given: givenOf(values, storm),
   };
 }
 
@@ -123,7 +141,7 @@ function parse(args: readonly string[]) {
       zones: text('1'),
       'zone-mbit': { type: 'string' },
       piece: text('65536'),
-      learned: text('yes'),
+      learned: { type: 'string' },
       known: text('yes'),
       layer: text('swarm'),
       fault: { type: 'string', multiple: true, default: [] },
@@ -131,6 +149,7 @@ function parse(args: readonly string[]) {
       seed: text('1'),
       json: { type: 'string' },
       svg: { type: 'string' },
+      real: { type: 'boolean', default: false },
     },
   }).values;
 }
@@ -152,13 +171,51 @@ function stormOf(values: Values): StormOptions {
     betweenZones:
       values['zone-mbit'] === undefined ? Infinity : numberOf(values, 'zone-mbit', 1) * MBIT,
     pieceLength: wholeOf(values, 'piece', 16_384),
-    isLearned: yesOrNo(values, 'learned'),
-    isKnownBefore: yesOrNo(values, 'known'),
+    isLearned: yesOrNo('learned', learnedOf(values)),
+    isKnownBefore: yesOrNo('known', values.known),
     layerFrom: layerFrom(values),
     faults: values.fault.map((each) => parseFault(each)),
     untilMs: numberOf(values, 'until', 0) * 1_000,
     seed: wholeOf(values, 'seed', 0),
   };
+}
+
+/** The same storm for real programs, which know less. */
+function realOf(values: Values, storm: StormOptions, args: readonly string[]): RealStormOptions {
+  const isBootswarm = values.policy.every((each) => each === 'bootswarm');
+  const wrong = ONLY_SIMULATED.find((name) => {
+    return isGiven(args, name) && !(name === 'policy' && isBootswarm);
+  });
+  if (wrong !== undefined) {
+    const what = wrong === 'policy' ? `--policy ${values.policy.join(',')}` : `--${wrong}`;
+    throw new UsageError(`${what} is for the simulator: leave it out with --real`);
+  }
+  if (storm.isLearned) {
+    throw new UsageError('--learned yes is for the simulator: --real plays an image never seen');
+  }
+  const { nodes, vmsPerNode, thinkScale, arrivalMs, pieceLength, isKnownBefore, seed } = storm;
+  return {
+    ...{ nodes, vmsPerNode, thinkScale, arrivalMs, pieceLength, isKnownBefore, seed },
+    trace: values.trace,
+    mbit: storm.nic / MBIT,
+    originMbit: storm.originNic / MBIT,
+  };
+}
+
+function isGiven(args: readonly string[], name: string): boolean {
+  return args.some((each) => each === `--${name}` || each.startsWith(`--${name}=`));
+}
+
+function learnedOf({ learned, real }: Values): string {
+  return learned ?? (real ? 'no' : 'yes');
+}
+
+function givenOf(values: Values, { trace }: StormOptions): StormCommand['given'] {
+  const { json, svg, help, real, ...options } = values;
+  const given = { ...options, learned: learnedOf(values), trace: trace.name };
+  if (!real) return given;
+  const isOfBoth = ([name]: [string, unknown]) => !ONLY_SIMULATED.some((each) => each === name);
+  return { real, ...Object.fromEntries(Object.entries(given).filter(isOfBoth)) };
 }
 
 /** What think times are multiplied by for a warm boot of --boot seconds. */
@@ -180,7 +237,8 @@ const SYNTHETIC = /^synthetic:(\d+)(?::(\d+))?$/;
 /** As much as the shipped trace needs, in pieces of 64 KiB. */
 const SYNTHETIC_MEGABYTES = 48;
 
-function traceOf(path: string): BootTrace {
+/** Of a --trace. Throws UsageError. */
+export function traceOf(path: string): BootTrace {
   const [isSynthetic, seed, megabytes] = SYNTHETIC.exec(path) ?? [];
   if (isSynthetic) {
     const bytes = Number(megabytes ?? SYNTHETIC_MEGABYTES) * 1e6;
@@ -246,8 +304,7 @@ function wholeOf(values: Values, name: keyof Values, min: number): number {
   throw new UsageError(`--${name} ${values[name]} is not a whole number`);
 }
 
-function yesOrNo(values: Values, name: 'learned' | 'known'): boolean {
-  const value = values[name];
+function yesOrNo(name: 'learned' | 'known', value: string): boolean {
   if (value === 'yes' || value === 'no') return value === 'yes';
   throw new UsageError(`--${name} is yes or no`);
 }

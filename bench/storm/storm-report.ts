@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { StormResult } from '@bootswarm/sim';
+import { type MeasuredRealStorm, realRows } from './real/real-report.ts';
 
 /** A storm, and what it took to simulate it. */
 export interface MeasuredStorm extends StormResult {
@@ -10,17 +11,18 @@ export interface MeasuredStorm extends StormResult {
   readonly rssMib: number;
 }
 
-export interface StormReport {
+/** Of simulated storms, or of a real one. */
+export interface StormReport<Storm = MeasuredStorm> {
   readonly bench: 'storm';
   readonly commit: string;
   readonly options: Readonly<Record<string, unknown>>;
-  readonly policies: readonly MeasuredStorm[];
+  readonly policies: readonly Storm[];
 }
 
-export function reportOf(
+export function reportOf<Storm>(
   options: Readonly<Record<string, unknown>>,
-  policies: readonly MeasuredStorm[],
-): StormReport {
+  policies: readonly Storm[],
+): StormReport<Storm> {
   return { bench: 'storm', commit: commitOf(), options, policies };
 }
 
@@ -30,7 +32,7 @@ export function commitOf(): string {
 }
 
 /** Times of guests that never became ready, Infinity here, are null there. */
-export function writeReport(path: string, report: StormReport): void {
+export function writeReport(path: string, report: StormReport<unknown>): void {
   // Lists of numbers on one line: a curve has a thousand of them.
   const text = JSON.stringify(report, rounded, 2).replace(/\[[\d.,\s[\]]+\]/g, (list) =>
     list.replace(/\s+/g, ''),
@@ -43,13 +45,15 @@ function rounded(_key: string, value: unknown): unknown {
   return typeof value === 'number' ? Math.round(value * 1e6) / 1e6 : value;
 }
 
-export function printStorm(storm: MeasuredStorm): void {
-  console.log(`${storm.policy}`);
-  for (const [name, text] of rowsOf(storm)) console.log(`  ${name.padEnd(22)} ${text}`);
+export function printStorm(storm: MeasuredStorm | MeasuredRealStorm): void {
+  const isReal = 'real' in storm;
+  console.log(isReal ? `${storm.policy}, real programs` : storm.policy);
+  const rows = [...rowsOf(storm), ...(isReal ? realRows(storm) : simulatedRows(storm))];
+  for (const [name, text] of rows) console.log(`  ${name.padEnd(22)} ${text}`);
 }
 
-function rowsOf(storm: MeasuredStorm): [string, string][] {
-  const { healthy, stallsBySource } = storm;
+function rowsOf(storm: MeasuredStorm | MeasuredRealStorm): [string, string][] {
+  const { healthy } = storm;
   const stalls = [storm.readStallMsP50, storm.readStallMsP99, storm.readStallMsP999];
   const isHit = healthy.vms < storm.vms || storm.guestsWaiting > 0;
   const { join } = storm;
@@ -86,16 +90,22 @@ function rowsOf(storm: MeasuredStorm): [string, string][] {
     ['  asked because', reasons.join(', ') || '-'],
     ...(join === undefined ? [] : joinRows(join)),
     [
-      'into one zone',
-      `${mib(storm.zoneBytesMax)} MiB at most, ${(storm.zoneBytesMax / storm.neededBytes).toFixed(3)} x`,
-    ],
-    [
       'reads that stalled',
       `${stalls.map((ms) => ms.toFixed(1)).join(' / ')} ms (p50 / p99 / p99.9)`,
     ],
-    ['  ended by', `peers ${stallsBySource.peers}, origin ${stallsBySource.origin}`],
-    ['wires left as wrong', String(storm.bans)],
     ['brought and not used', `${storm.prefetchedUnusedRatio.toFixed(2)} x what was used`],
+  ];
+}
+
+function simulatedRows(storm: MeasuredStorm): [string, string][] {
+  const { stallsBySource } = storm;
+  return [
+    ['stalls ended by', `peers ${stallsBySource.peers}, origin ${stallsBySource.origin}`],
+    [
+      'into one zone',
+      `${mib(storm.zoneBytesMax)} MiB at most, ${(storm.zoneBytesMax / storm.neededBytes).toFixed(3)} x`,
+    ],
+    ['wires left as wrong', String(storm.bans)],
     [
       'simulated',
       `${storm.events} events in ${storm.wallSeconds.toFixed(1)} s, ${storm.rssMib.toFixed(0)} MiB`,

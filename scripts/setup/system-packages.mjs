@@ -70,6 +70,11 @@ const TEST_PACKAGES = [
     reason: 'shows which files a program opens',
     probe: 'command -v strace',
   },
+  {
+    name: 'iproute2',
+    reason: 'ip and tc make the network of bench storm --real',
+    probe: 'command -v ip && command -v tc',
+  },
 ];
 
 const PACKAGES_OF = {

@@ -17,6 +17,7 @@ describe('command line of the storm benchmark', () => {
       pieceLength: 65_536,
       isLearned: true,
       isKnownBefore: true,
+      layerFrom: 'swarm',
       faults: [],
       seed: 1,
     });
@@ -26,7 +27,7 @@ describe('command line of the storm benchmark', () => {
   it('takes every option', () => {
     const flags =
       '--nodes 7 --vms-per-node 3 --think 1 --arrival 0 --full-image 1000000 --mbit 10 --origin-mbit 20 ' +
-      '--latency 1 --zones 2 --zone-mbit 5 --piece 16384 --learned no --known no --until 9 --seed 4';
+      '--latency 1 --zones 2 --zone-mbit 5 --piece 16384 --learned no --known no --layer tracker --until 9 --seed 4';
     const { storm } = parseStormFlags(flags.split(' '))!;
     expect(storm).toMatchObject({
       nodes: 7,
@@ -42,9 +43,32 @@ describe('command line of the storm benchmark', () => {
       pieceLength: 16_384,
       isLearned: false,
       isKnownBefore: false,
+      layerFrom: 'tracker',
       untilMs: 9_000,
       seed: 4,
     });
+  });
+
+  it('gives real programs what a simulated storm has, of an image never seen', () => {
+    const flags =
+      '--real --policy bootswarm --nodes 7 --vms-per-node 3 --think 1 --arrival 2 --mbit 10 --origin-mbit 20 ' +
+      '--trace synthetic:1:8 --piece 131072 --known no --seed 4';
+    const { real, given } = parseStormFlags(flags.split(' '))!;
+    expect(real).toEqual({
+      trace: 'synthetic:1:8',
+      nodes: 7,
+      vmsPerNode: 3,
+      thinkScale: 1,
+      arrivalMs: 2_000,
+      mbit: 10,
+      originMbit: 20,
+      pieceLength: 131_072,
+      isKnownBefore: false,
+      seed: 4,
+    });
+    expect(given).toMatchObject({ real: true, learned: 'no', nodes: '7' });
+    expect(Object.keys(given)).not.toContain('latency');
+    expect(parseStormFlags([])!.real).toBeUndefined();
   });
 
   it('takes policies one by one, with commas, or all', () => {
@@ -69,6 +93,7 @@ describe('command line of the storm benchmark', () => {
     ['--nodes many', '--nodes many'],
     ['--policy raid', 'central'],
     ['--learned maybe', 'yes or no'],
+    ['--layer origin', 'swarm or tracker'],
     ['--fault fire', 'kinds: dead'],
     ['--fault crash:2', 'from 0 to 1'],
     ['--fault tracker-dead:0.5', 'of nodes'],
@@ -76,6 +101,16 @@ describe('command line of the storm benchmark', () => {
     ['--full-image 100 --policy central', 'central and tree'],
     ['--trace nowhere.json', 'nowhere.json'],
     ['--speed 3', '--speed'],
+    ['--real --policy central', '--policy central is for the simulator'],
+    ['--real --policy all', '--policy all is for the simulator'],
+    ['--real --zones 2', '--zones is for the simulator'],
+    ['--real --zone-mbit=10', '--zone-mbit is for the simulator'],
+    ['--real --fault crash', '--fault is for the simulator'],
+    ['--real --full-image 1000000', '--full-image is for the simulator'],
+    ['--real --latency 1', '--latency is for the simulator'],
+    ['--real --until 10', '--until is for the simulator'],
+    ['--real --svg out.svg', '--svg is for the simulator'],
+    ['--real --learned yes', '--learned yes is for the simulator'],
   ])('says what is wrong with %s', (flags, said) => {
     const parse = () => parseStormFlags(flags.split(' '));
     expect(parse).toThrow(UsageError);

@@ -19,6 +19,14 @@ describe('policies in the same storm', () => {
     },
   );
 
+  test.each(POLICY_NAMES)('%s: a NIC carries headers besides payload', (policy) => {
+    const flags = `--policy ${policy} ${SMALL} --nodes 1 --think 0 --arrival 0 --mbit 10`;
+    const [seconds, bytes] = stormOf(`${flags} --origin-mbit 10`).curves.originBytes.at(-1)!;
+    const payloadShare = bytes / seconds / 1.25e6;
+    expect(payloadShare).toBeGreaterThan(0.85);
+    expect(payloadShare).toBeLessThan(0.945);
+  });
+
   test('central: the origin sends every VM all it reads', () => {
     const one = stormOf(`--policy central ${SMALL} --nodes 1`).originBytes;
     expect(stormOf(`--policy central ${SMALL} --nodes 6 --vms-per-node 2`).originBytes).toBe(

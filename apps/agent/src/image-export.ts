@@ -49,6 +49,7 @@ export class ImageExport implements ExportBinding {
       prefetch: (offset, length) => guest.prefetch(offset, length),
       close: () => {
         this.#connections -= 1;
+        guest.close();
       },
     };
   }

@@ -6,9 +6,10 @@
 import { type Metainfo, openSignedMetainfo, type SignedMetainfo } from '@bootswarm/metainfo';
 import type { CacheDirectory, StoreEvent } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
-import type { SwarmHost } from '@bootswarm/swarm-driver';
+import type { BootTouches, SwarmHost } from '@bootswarm/swarm-driver';
 import type { Logger } from 'pino';
 import { type CatalogueClient, METAINFO_BYTES_MAX } from './catalogue-client.ts';
+import { type BootOrderTold, EarlyOrders } from './early-orders.ts';
 import type { FillMode } from './fill-policy.ts';
 import { ImageSession, type SessionLayer } from './image-session.ts';
 import { fetchLayer, layerRefused, unpackedLayer } from './layer-fetch.ts';
@@ -32,6 +33,8 @@ export interface ImageLibraryOptions {
   readonly log: Logger;
   /** This node is to be a member of the image's swarm from now on. */
   readonly onJoining: (imageId: string) => void;
+  /** The tracker is to be told what a VM touched while it booted. */
+  readonly onTouched: (imageId: string, touches: BootTouches) => void;
   readonly onOpened: (session: ImageSession) => void;
   /** It could not be opened: this node is no member any more. */
   readonly onGivenUp: (imageId: string) => void;
@@ -57,6 +60,7 @@ export class ImageLibrary {
   /** As last told, by image. */
   readonly #views = new Map<string, SwarmView>();
   readonly #viewsToKeep = new Set<string>();
+  readonly #earlyOrders = new EarlyOrders();
 
   constructor(options: ImageLibraryOptions) {
     this.#options = options;
@@ -144,6 +148,20 @@ export class ImageLibrary {
     this.#opening.get(imageId)?.layerSwarm?.setMembers(view);
   }
 
+  /** A boot order as the tracker told it; false when the image's swarm is to be joined again. */
+  applyOrder(imageId: string, order: BootOrderTold): boolean {
+    const boots = this.#sessions.get(imageId)?.reader.boots;
+    if (boots) return boots.applyOrder(order.revision, order.isFull, order.kinds);
+    this.#earlyOrders.add(imageId, order);
+    return true;
+  }
+
+  /** The swarm is being joined: boot orders will be told from their beginning. */
+  rejoin(imageId: string): void {
+    this.#earlyOrders.drop(imageId);
+    this.#sessions.get(imageId)?.reader.boots.rejoin();
+  }
+
   /** About once a second: what sessions do by the clock, and member lists kept for a restart without a tracker. */
   tick(): void {
     this.#resume();
@@ -162,6 +180,7 @@ export class ImageLibrary {
   /** Lets go of an image; its files stay in the cache. */
   async release(imageId: string): Promise<void> {
     this.#views.delete(imageId);
+    this.#earlyOrders.drop(imageId);
     this.#unopened.delete(imageId);
     this.#opening.get(imageId)?.layerSwarm?.close();
     const session = this.#sessions.get(imageId);
@@ -314,6 +333,7 @@ export class ImageLibrary {
 
   #giveUp(imageId: string, layerSwarm: LayerSwarm | undefined): void {
     layerSwarm?.close();
+    this.#earlyOrders.drop(imageId);
     this.#options.host.shut(imageId);
     this.#options.onGivenUp(imageId);
   }
@@ -328,11 +348,19 @@ export class ImageLibrary {
       layer.swarm?.close();
       throw stopping();
     }
-    const { host, hotBytesMax, fill } = this.#options;
+    const { host, hotBytesMax, fill, onTouched } = this.#options;
     const onStoreEvent = (image: string, event: StoreEvent): void =>
       this.#options.log.warn({ image, ...event }, 'cache');
-    const options = { metainfo, layer, directory, host, hotBytesMax, fill, onStoreEvent };
-    const session = await ImageSession.open(options).catch((error: unknown) => {
+    const session = await ImageSession.open({
+      metainfo,
+      layer,
+      directory,
+      host,
+      hotBytesMax,
+      fill,
+      onStoreEvent,
+      onTouched,
+    }).catch((error: unknown) => {
       this.#giveUp(metainfo.imageId, layer.swarm);
       throw error;
     });
@@ -340,6 +368,7 @@ export class ImageLibrary {
     this.#options.onJoining(session.id);
     const view = this.#views.get(session.id);
     if (view) session.setMembers(view.members, view.origins);
+    this.#earlyOrders.tell(session.id, session.reader.boots);
     this.#options.onOpened(session);
     return session;
   }

@@ -4,7 +4,13 @@
  */
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import { CachePieceStore, type StoreEvent } from '@bootswarm/piece-store';
-import { ImageReader, noReadBytes, type ReadBytes, type SwarmHost } from '@bootswarm/swarm-driver';
+import {
+  type BootTouches,
+  ImageReader,
+  noReadBytes,
+  type ReadBytes,
+  type SwarmHost,
+} from '@bootswarm/swarm-driver';
 import type { SwarmMember } from '@bootswarm/swarm-proto';
 import type { ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
@@ -31,6 +37,8 @@ export interface ImageSessionOptions {
   readonly hotBytesMax: number;
   readonly fill: FillMode;
   readonly onStoreEvent: (imageId: string, event: StoreEvent) => void;
+  /** The tracker is to be told what a VM touched while it booted. */
+  readonly onTouched: (imageId: string, touches: BootTouches) => void;
 }
 
 const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, originRequests: {} };
@@ -74,7 +82,7 @@ export class ImageSession {
     this.#layer = options.layer;
     const { pieceLayer: layer } = options.layer;
     const driver = options.host.open({ metainfo: options.metainfo, layer, store });
-    this.reader = new ImageReader(driver);
+    this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
   }
 
@@ -156,6 +164,7 @@ export class ImageSession {
 
   /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */
   async close(): Promise<void> {
+    this.reader.boots.close();
     this.#host.shut(this.id);
     this.#layer.swarm?.close();
     await this.#store.close();

@@ -12,7 +12,7 @@ import { Attachments } from './attachments.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
-import { ImageLibrary, type ImageLibraryOptions } from './image-library.ts';
+import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import { NbdListener } from './nbd/nbd-listener.ts';
 import { PublisherPin } from './publisher-pin.ts';
@@ -101,11 +101,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
-  const swarms = await openSwarms(parts, {
-    onJoining: (imageId) => signal?.join(imageId, swarms.library.get(imageId)?.piecesHad ?? 0),
-    onGivenUp: (imageId) => signal?.leave(imageId),
-    onSuspected: (image, nodes) => signal?.suspect(image, nodes),
-  });
+  const swarms = await openSwarms(parts, () => signal);
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
@@ -118,12 +114,11 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** What swarms have for the tracker to hear: whatever image is joined or given up, now or later, and who does not answer. */
-interface SwarmNews extends Pick<ImageLibraryOptions, 'onJoining' | 'onGivenUp'> {
-  onSuspected(image: string, nodes: readonly string[]): void;
-}
-
-async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Promise<Swarms> {
+/** Whatever image is joined or given up, now or later, `signal` is told once it is there. */
+async function openSwarms(
+  { options, log, opened }: Start,
+  signal: () => SignalClient | undefined,
+): Promise<Swarms> {
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
   opened.push(() => cache.close());
@@ -134,7 +129,7 @@ async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Pro
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => {
       logSwarmEvent(log, image, event);
-      if (event.type === 'members-suspected') news.onSuspected(image, event.nodes);
+      if (event.type === 'members-suspected') signal()?.suspect(image, event.nodes);
     },
   });
   const listening = await host.listen();
@@ -149,8 +144,9 @@ async function openSwarms({ options, log, opened }: Start, news: SwarmNews): Pro
     hotBytesMax: options.hotBytes,
     fill: options.fill,
     log,
-    onJoining: news.onJoining,
-    onGivenUp: news.onGivenUp,
+    onJoining: (image) => signal()?.join(image, library.get(image)?.piecesHad ?? 0),
+    onGivenUp: (image) => signal()?.leave(image),
+    onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
     },
@@ -214,6 +210,8 @@ function startSignalling(
       isWarned = true;
       log.warn('the tracker sees this node on loopback: others cannot dial it without --advertise');
     },
+    onJoining: (image) => library.rejoin(image),
+    onBootOrder: (image, order) => library.applyOrder(image, order),
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
       if (state === 'connected') void openPromised(agent, log);

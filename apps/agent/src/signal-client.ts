@@ -40,6 +40,10 @@ export interface SignalClientOptions {
   /** Who we are and where we accept peers; an empty host: what the tracker sees. */
   readonly self: NodeIdentity;
   onMembers(image: string, members: SwarmMembers): void;
+  /** A join is being sent: boots are to be told from their beginning, and boot orders will be. */
+  onJoining(image: string): void;
+  /** False when it does not follow on what is known. */
+  onBootOrder(image: string, order: TrackerMessage & { type: 'boot-order' }): boolean;
   /** `connected` once the tracker has welcomed us. `reason`: why the last connection ended. */
   onStateChange(state: SignalState, reason: string | undefined): void;
   /** Hex of the key that signs metainfo, told with every welcome. */
@@ -161,6 +165,12 @@ export class SignalClient {
     this.#scheduleProgress(swarm);
   }
 
+  /** What a VM touched while it booted; a tracker that is away is told all of it after the next join. */
+  touched(image: string, touches: Omit<AgentMessage & { type: 'touched' }, 'image'>): void {
+    if (this.#state !== 'connected' || !this.#swarms.has(image)) return;
+    this.#send({ ...touches, image });
+  }
+
   /** These members of a swarm do not answer us: the tracker moves out of the way whom several suspect. */
   suspect(image: string, nodes: readonly string[]): void {
     if (this.#state !== 'connected' || !this.#swarms.has(image)) return;
@@ -250,6 +260,12 @@ export class SignalClient {
     switch (message.type) {
       case 'members':
         return this.#onMembers(swarm, message);
+      case 'boot-order':
+        // What was said before our join was heard follows on nothing.
+        if (!this.#options.onBootOrder(message.image, message) && !swarm.isJoining) {
+          this.#sendJoin(swarm);
+        }
+        break;
       case 'withdrawn':
         this.#drop(swarm);
         this.#options.onWithdrawn(message.image);
@@ -304,6 +320,7 @@ export class SignalClient {
   #sendJoin(swarm: JoinedSwarm): void {
     swarm.order = new MemberOrder();
     swarm.isJoining = true;
+    this.#options.onJoining(swarm.image);
     this.#send({ type: 'join', image: swarm.image, piecesHad: swarm.piecesHad });
   }
 

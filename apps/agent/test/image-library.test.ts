@@ -62,6 +62,7 @@ async function start(): Promise<Running> {
     log: pino(new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(line))) })),
     onJoining: (imageId) => memberships.push(`joins ${imageId.slice(0, 4)}`),
     onGivenUp: (imageId) => memberships.push(`leaves ${imageId.slice(0, 4)}`),
+    onTouched: () => {},
     onOpened: ({ id }) => opened.push(id),
     layerStallMs: 50,
   });

@@ -65,7 +65,7 @@ async function startLibrary(): Promise<void> {
   const host = newHost('n', false);
   listeningPort = (await host.listen()).port;
   library = new ImageLibrary({
-    ...{ cache, host, hotBytesMax: 0, fill: 'never', layerStallMs: 100 },
+    ...{ cache, host, hotBytesMax: 0, fill: 'never', layerStallMs: 100, onTouched: () => {} },
     catalogue: new CatalogueClient(server.url),
     pin: new PublisherPin(cache.path, undefined),
     log: pino(new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(line))) })),
@@ -129,6 +129,19 @@ test('the layer comes from its swarm, is kept, and is served to others after tha
   await server.stop();
   await startLibrary();
   expect(layerStatus()).toMatchObject({ from: 'cache', bytesFromOrigin: 0 });
+});
+
+test('a boot order that is told while the layer is fetched is known when the image is open', async () => {
+  const ensured = library.ensure('debian-12');
+  await expect.poll(() => memberships[0]).toBe('joins');
+  const change = { kind: 1, pieceIndexes: Uint32Array.of(5) };
+  const order = { revision: 3, isFull: true, kinds: [{ ...change, from: 0 }] };
+  expect(library.applyOrder(image.id, order)).toBe(true);
+  await ensured;
+  const next = { revision: 4, isFull: false, kinds: [{ ...change, from: 1 }] };
+  expect(library.applyOrder(image.id, next)).toBe(true);
+  library.rejoin(image.id);
+  expect(library.applyOrder(image.id, { ...next, revision: 5 })).toBe(false);
 });
 
 test('a swarm in which nobody is known, or nobody answers, is given up for the tracker, with the reason', async () => {

@@ -155,3 +155,40 @@ describe('progress', () => {
     expect(await tracker.received.next()).toMatchObject({ type: 'join' });
   });
 });
+
+describe('boot orders', () => {
+  const order = (revision: number) =>
+    ({ type: 'boot-order', image: IMAGE, revision, isFull: false, kinds: [] }) as const;
+  const touches = {
+    type: 'touched',
+    boot: 1,
+    pieceIndexes: Uint32Array.of(5),
+    isOver: false,
+  } as const;
+
+  test('are passed on, and one that does not follow makes it join again, once', async () => {
+    const tracker = await rig.joined();
+    expect(rig.joinings).toEqual([IMAGE]);
+    tracker.say(order(1));
+    expect(await rig.events.next()).toMatchObject({ type: 'boot-order', revision: 1 });
+    tracker.say(order(99));
+    tracker.say(order(99));
+    expect(await tracker.received.next()).toMatchObject({ type: 'join' });
+    expect(rig.joinings).toEqual([IMAGE, IMAGE]);
+    rig.client.touched(IMAGE, touches);
+    expect(await tracker.received.next()).toEqual({ ...touches, image: IMAGE });
+  });
+
+  test('are asked for anew from a tracker that comes back, and told nothing of while it is away', async () => {
+    const tracker = await rig.joined();
+    tracker.socket.terminate();
+    await rig.lost();
+    rig.client.touched(IMAGE, touches);
+    rig.timers.pass(200);
+    const again = await rig.welcomed();
+    expect(await again.received.next()).toMatchObject({ type: 'join' });
+    expect(rig.joinings).toEqual([IMAGE, IMAGE]);
+    rig.client.touched(IMAGE, touches);
+    expect(await again.received.next()).toMatchObject({ type: 'touched' });
+  });
+});

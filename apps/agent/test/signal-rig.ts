@@ -5,6 +5,7 @@ import {
   type AgentMessage,
   decodeAgentMessage,
   encodeTrackerMessage,
+  type KindOrder,
   type Member,
   type NodeIdentity,
   type PeerAddress,
@@ -80,6 +81,7 @@ export class ManualTimers implements SignalTimers {
 export type SignalEvent =
   | { type: 'members'; image: string; nodes: string[]; origins: readonly PeerAddress[] }
   | { type: 'state'; state: string; reason: string | undefined }
+  | { type: 'boot-order'; image: string; revision: number; kinds: readonly KindOrder[] }
   | { type: 'key'; key: string }
   | { type: 'withdrawn' | 'refused'; image: string };
 
@@ -128,6 +130,8 @@ export class Conversation {
 export class SignalRig {
   readonly conversations = new Queue<Conversation>();
   readonly events = new Queue<SignalEvent>();
+  /** Images, at each join. */
+  readonly joinings: string[] = [];
   readonly timers = new ManualTimers();
   readonly port: number;
   readonly client: SignalClient;
@@ -147,6 +151,11 @@ export class SignalRig {
       onMembers: (image, { members, origins }) => {
         const nodes = members.map(({ node }) => node);
         this.events.push({ type: 'members', image, nodes, origins });
+      },
+      onJoining: (image) => this.joinings.push(image),
+      onBootOrder: (image, { revision, kinds }) => {
+        this.events.push({ type: 'boot-order', image, revision, kinds });
+        return revision !== 99;
       },
       onStateChange: (state, reason) => this.events.push({ type: 'state', state, reason }),
       onPublisherKey: (key) => this.events.push({ type: 'key', key }),

@@ -43,6 +43,7 @@ async function tracker(env: Record<string, string> = {}): Promise<CapturedTermin
       to.end(events.map((event) => `${JSON.stringify(event)}\n`).join(''));
     else if (method === 'DELETE') to.writeHead(204).end();
     else if (url === '/v1/images') json(to, 200, { images: [IMAGE] });
+    else if (url.endsWith('/boot-order')) json(to, 200, { image: IMAGE.id, kinds: KINDS });
     else if (url === '/v1/swarms') json(to, 200, { swarms: [] });
     else json(to, 200, IMAGE);
   });
@@ -63,6 +64,11 @@ test('publishes a file under its absolute path with the token of the tracker on 
   expect(terminal.out).toContain('debian-12 published in 1.3 s');
   expect(terminal.out).toContain(IMAGE.id);
 });
+
+const KINDS = [
+  { boots: 1_000, pieces: 648, bytes: 41 * 2 ** 20, lastLearnedAt: '2026-01-02T03:04:05.000Z' },
+  { boots: 3, pieces: 90, bytes: 2 ** 20, lastLearnedAt: '2026-01-01T00:00:00.000Z' },
+];
 
 test('says that a file is missing before it asks anybody', async () => {
   const terminal = await tracker();
@@ -122,8 +128,15 @@ test('lists images and shows one, as text and as JSON', async () => {
   expect(terminal.out).toMatch(/^NAME .*\ndebian-12 +abababababab +2 GiB +1 GiB +ready /);
   const show = await tracker();
   expect(await runCli(['images', 'show', 'a/b', '--json'], show)).toBe(0);
-  expect(JSON.parse(show.out)).toEqual({ image: IMAGE });
+  expect(JSON.parse(show.out)).toEqual({ image: IMAGE, bootOrders: KINDS });
   expect(daemon?.requests[0].url).toBe('/v1/images/a%2Fb');
+});
+
+test('shows the boot orders that were learned of an image, by kind of VM', async () => {
+  const terminal = await tracker();
+  expect(await runCli(['images', 'show', 'debian-12'], terminal)).toBe(0);
+  expect(terminal.out).toContain('\nboots      2 kinds of VM\n');
+  expect(terminal.out).toMatch(/\n1 +1000 +648 +41 MiB +2026-01-02T03:04:05\.000Z\n2 +3 +90 /);
 });
 
 test('prints overlay, QEMU command and libvirt disk of a new VM', async () => {

@@ -69,6 +69,23 @@ export type PublishEvent =
       readonly hint: string;
     };
 
+/** GET /v1/images/ID/boot-order: what boots of the image have taught; the most used kind of VM first. */
+export interface BootOrderSummary {
+  readonly image: string;
+  readonly kinds: readonly BootKindSummary[];
+}
+
+/** One kind of VM. */
+export interface BootKindSummary {
+  /** Boots of this kind that were merged. */
+  readonly boots: number;
+  /** What a VM of this kind is given ahead of its reads. */
+  readonly pieces: number;
+  readonly bytes: number;
+  /** RFC 3339. */
+  readonly lastLearnedAt: string;
+}
+
 /** GET /v1/swarms → { swarms: SwarmSummary[] } */
 export interface SwarmSummary {
   readonly image: string;

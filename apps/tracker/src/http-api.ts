@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { TrackerHealth } from './api.ts';
+import { bootOrderSummary } from './boot-order-summary.ts';
 import type { Catalogue } from './catalogue.ts';
 import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
@@ -110,6 +111,7 @@ export class HttpApi {
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
       open('/v1/images', ({ response }) => sendJson(response, { images: catalogue.list() })),
       open('/v1/images/*', ({ response, key }) => sendJson(response, catalogue.find(key).image)),
+      open('/v1/images/*/boot-order', ({ response, key }) => this.#bootOrder(response, key)),
       open('/v1/images/*/metainfo', (call) => this.#download(call, 'metainfo')),
       open('/v1/images/*/torrent', (call) => this.#download(call, 'torrent')),
       open('/v1/images/*/piece-layer', (call) => this.#download(call, 'piece-layer')),
@@ -207,6 +209,12 @@ export class HttpApi {
       agents: signals().agentCount,
       images: catalogue.size,
     };
+  }
+
+  #bootOrder(response: ServerResponse, key: string): void {
+    const { image } = this.#options.catalogue.find(key);
+    const stats = this.#options.signals().bootOrderStats(image.id);
+    sendJson(response, bootOrderSummary(image, stats));
   }
 
   async #swarms(response: ServerResponse): Promise<void> {

@@ -2,7 +2,7 @@
  * The files of one published image, in DATA/images/<id>, and how they are read back: image.json (below), `metainfo` (signed,
  * without the whole layer), `image.torrent` (with it), `piece-layer` and its compressed forms, `packed-layer` if the metainfo
  * names a swarm for it, and disk.raw unless the original is served where it lies. They are written once, by Publisher, and
- * never change.
+ * never change; boot-order.json beside them does.
  */
 import { open, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';

@@ -44,11 +44,11 @@ const PUBLISHING_MAX = 4;
 export class Publisher {
   readonly #catalogue: Catalogue;
   readonly #secrets: Secrets;
-  readonly #onAdded: (image: string) => void;
+  readonly #onAdded: (image: ImageSummary) => void;
   #publishing = 0;
 
   /** `onAdded` is called before anybody can have asked for the new image. */
-  constructor(catalogue: Catalogue, secrets: Secrets, onAdded: (image: string) => void) {
+  constructor(catalogue: Catalogue, secrets: Secrets, onAdded: (image: ImageSummary) => void) {
     this.#catalogue = catalogue;
     this.#secrets = secrets;
     this.#onAdded = onAdded;
@@ -76,7 +76,7 @@ export class Publisher {
       const id = await this.#fill(staged, name, request, onProgress, signal);
       signal.throwIfAborted();
       const added = await this.#catalogue.add(staged, id);
-      if (!added.alreadyThere) this.#onAdded(id);
+      if (!added.alreadyThere) this.#onAdded(added.image);
       return added;
     } catch (error) {
       throw toldIfDiskFull(error);

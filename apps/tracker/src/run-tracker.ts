@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
+import { BootOrderStore } from './boot-order-store.ts';
 import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
 import { HttpApi } from './http-api.ts';
@@ -65,20 +66,31 @@ async function start(
   undo.push(() => flush(destination));
   const secrets = await loadSecrets(dataDir);
   const catalogue = await Catalogue.open(dataDir, log);
+  const bootOrders = new BootOrderStore(catalogue, log);
+  undo.push(() => bootOrders.close());
   let origin: OriginProcess | undefined;
   const api = new HttpApi({
     dataDir: dataDir.path,
     adminToken: secrets.adminToken,
     publisherKey: secrets.publicKeyHex,
     catalogue,
-    publisher: new Publisher(catalogue, secrets, (id) => signals.imagePublished(id)),
+    publisher: new Publisher(catalogue, secrets, ({ id, pieceCount }) =>
+      signals.imagePublished(id, pieceCount, []),
+    ),
     log,
     signals: () => signals,
     origin: () => origin,
   });
-  const signals = new SignalServer({ server: api.server, publisherKey: secrets.publicKeyHex, log });
+  const signals = new SignalServer({
+    server: api.server,
+    publisherKey: secrets.publicKeyHex,
+    log,
+    onLearned: (image, records) => bootOrders.changed(image, records),
+  });
   undo.push(() => signals.close());
-  for (const id of catalogue.ids()) signals.imagePublished(id);
+  for (const { id, pieceCount } of catalogue.list()) {
+    signals.imagePublished(id, pieceCount, await bootOrders.read(id));
+  }
   origin = await OriginProcess.start({
     dataDir,
     listen: options.originListen,

@@ -8,9 +8,11 @@ import type { Duplex } from 'node:stream';
 import { ProtocolError } from '@bootswarm/stdx';
 import {
   AGENT_MESSAGE_BYTES_MAX,
+  type BootOrderStats,
   type Connection,
   decodeAgentMessage,
   encodeTrackerMessage,
+  type KindRecord,
   LIMITS,
   type NodeStats,
   type PeerAddress,
@@ -30,6 +32,8 @@ export interface SignalServerOptions {
   /** Hex of the key that signs metainfo. */
   readonly publisherKey: string;
   readonly log: Logger;
+  /** More is known of how VMs boot from this image; `records` gives what to keep of it. */
+  readonly onLearned: (image: string, records: () => readonly KindRecord[]) => void;
   readonly limits?: Partial<SignalLimits>;
 }
 
@@ -66,6 +70,7 @@ export class SignalServer {
   readonly #registry: SwarmRegistry;
   readonly #limits: SignalLimits;
   readonly #log: Logger;
+  readonly #onLearned: SignalServerOptions['onLearned'];
   readonly #server: WebSocketServer;
   readonly #sockets = new Map<Connection, AgentSocket>();
   readonly #pinging: NodeJS.Timeout;
@@ -76,7 +81,9 @@ export class SignalServer {
   constructor(options: SignalServerOptions) {
     this.#limits = { ...SIGNAL_LIMITS, ...options.limits };
     this.#log = options.log;
-    this.#registry = new SwarmRegistry(options.publisherKey, this.#limits);
+    this.#onLearned = options.onLearned;
+    const { publisherKey } = options;
+    this.#registry = new SwarmRegistry(publisherKey, this.#limits, performance.timeOrigin);
     // A variable, because the types do not know closeTimeout.
     const webSocketOptions = {
       noServer: true,
@@ -94,8 +101,9 @@ export class SignalServer {
     this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs);
   }
 
-  imagePublished(image: string): void {
-    this.#handle({ type: 'image-published', image });
+  /** `kinds`: what was learned of its boots before. */
+  imagePublished(image: string, pieceCount: number, kinds: readonly KindRecord[]): void {
+    this.#handle({ type: 'image-published', image, pieceCount, kinds });
   }
 
   imageWithdrawn(image: string): void {
@@ -104,6 +112,10 @@ export class SignalServer {
 
   originsChanged(origins: readonly PeerAddress[]): void {
     this.#handle({ type: 'origins-changed', origins });
+  }
+
+  bootOrderStats(image: string): BootOrderStats[] {
+    return this.#registry.bootOrderStats(image);
   }
 
   get agentCount(): number {
@@ -198,6 +210,11 @@ export class SignalServer {
       const agent = this.#sockets.get(connection);
       this.#sockets.delete(connection);
       agent?.webSocket.close(CLOSED_BY_REGISTRY, code);
+      return;
+    }
+    if (effect.type === 'learned') {
+      const { image } = effect;
+      this.#onLearned(image, () => this.#registry.bootOrder(image));
       return;
     }
     const bytes = encodeTrackerMessage(effect.message);

@@ -89,6 +89,7 @@ describe('the route table', () => {
       'GET /healthz open',
       'GET /v1/images open',
       'GET /v1/images/* open',
+      'GET /v1/images/*/boot-order open',
       'GET /v1/images/*/metainfo open',
       'GET /v1/images/*/torrent open',
       'GET /v1/images/*/piece-layer open',

@@ -19,6 +19,8 @@ const ORIGIN = { host: '10.0.0.1', port: 7_000 };
 
 let http: Server;
 let signals: SignalServer;
+/** Images of which more was learned, and the kinds to keep of each. */
+let learned: [string, number][];
 
 beforeEach(() => start());
 
@@ -26,13 +28,15 @@ afterEach(() => stop());
 
 async function start(limits: Partial<SignalLimits> = {}): Promise<void> {
   http = createServer((_, response) => response.end());
+  learned = [];
   signals = new SignalServer({
     server: http,
     publisherKey: KEY,
     log: pino({ level: 'silent' }),
+    onLearned: (image, records) => learned.push([image, records().length]),
     limits,
   });
-  signals.imagePublished(IMAGE);
+  signals.imagePublished(IMAGE, 100, []);
   signals.originsChanged([ORIGIN]);
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');

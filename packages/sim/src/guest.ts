@@ -5,7 +5,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 /** Where a guest's reads go: a node's engine, or a storage server. */
 export interface GuestDisk {
   /** Calls `done` when the range, or every piece of the list, is here; at once, within the call, when it is at hand. */
-  read(pieces: readonly number[], range: TraceRead, done: () => void): void;
+  read(pieces: readonly number[], range: TraceRead, done: () => void, guest: object): void;
 }
 
 export interface GuestOptions {
@@ -19,7 +19,7 @@ export interface GuestOptions {
   readonly startAt: number;
   /** From the disk's answer to the guest's next step, for a read that was at hand. */
   readonly readMs: number;
-  readonly onReady: (guest: Guest) => void;
+  readonly onReady: (guest: object) => void;
 }
 
 export class Guest {
@@ -58,7 +58,7 @@ export class Guest {
   readonly #read = (): void => {
     const { clock, disk, pieces, reads } = this.#options;
     this.#askedAt = clock.now;
-    disk.read(pieces.perRead[this.#next], reads[this.#next], this.#answered);
+    disk.read(pieces.perRead[this.#next], reads[this.#next], this.#answered, this);
   };
 
   readonly #answered = (): void => {

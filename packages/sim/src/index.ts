@@ -1,7 +1,14 @@
-export { type BootTrace, parseBootTrace } from './boot-trace.ts';
+export {
+  type BootTrace,
+  parseBootTrace,
+  piecesOf,
+  type TracePieces,
+  type TraceRead,
+} from './boot-trace.ts';
 export { FAULT_KINDS, type Fault, type FaultKind, faultOf, hitsNodes } from './faults.ts';
+export { type Boot, type GuestFigures, guestFigures } from './guest-figures.ts';
 export { bytesOfHandshake, bytesOfMessage } from './message-size.ts';
 export { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
 export { runStorm } from './storm.ts';
 export { POLICY_NAMES, type PolicyName, type StormOptions } from './storm-options.ts';
-export type { GuestFigures, StormCurves, StormResult } from './storm-result.ts';
+export type { StormCurves, StormResult } from './storm-result.ts';

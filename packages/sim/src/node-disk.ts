@@ -12,6 +12,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 
 interface OpenRead {
   readonly pieces: readonly number[];
+  readonly guest: object;
   readonly since: number;
   readonly done: () => void;
 }
@@ -46,9 +47,9 @@ export class NodeDisk implements GuestDisk {
     for (const read of [...this.open]) this.#ask(read);
   }
 
-  read(pieces: readonly number[], _range: TraceRead, done: () => void): void {
+  read(pieces: readonly number[], _range: TraceRead, done: () => void, guest: object): void {
     for (const each of pieces) this.touched.set(each);
-    const read = { pieces, since: this.#clock.now, done };
+    const read = { pieces, guest, since: this.#clock.now, done };
     this.open.add(read);
     // A host that stands still runs no guest either.
     if (this.host.isFrozen) this.host.whenAwake(() => this.#ask(read));
@@ -57,7 +58,7 @@ export class NodeDisk implements GuestDisk {
 
   #ask(read: OpenRead): void {
     const node = this.#node;
-    node?.read(read.pieces, () => {
+    node?.read(read.pieces, read.guest, () => {
       // An answer of an agent that has died since, or a second one, is none.
       if (node !== this.#node || !this.open.delete(read)) return;
       node.ledger.onAnswered(read.pieces);

@@ -9,7 +9,7 @@ import type { Host, StreamEnd } from './network.ts';
 import { Redial } from './redial.ts';
 import type { SimMessage } from './sim-message.ts';
 import type { SimNode } from './sim-node.ts';
-import { type Origins, type SignalledNode, SimSignal } from './sim-tracker.ts';
+import { type Origins, SimSignal } from './sim-tracker.ts';
 
 /** What an agent has on disk beside pieces. */
 export interface AgentFiles {
@@ -44,8 +44,7 @@ const STALL_MS = 5_000;
 const HANG_UP_MS = 10_000;
 const CONTROL = 0;
 
-export class SimAgent implements SignalledNode {
-  readonly name: string;
+export class SimAgent {
   readonly host: Host;
   readonly node: SimNode;
   /** From the first request to the tracker until the image's swarm is open. */
@@ -66,7 +65,6 @@ export class SimAgent implements SignalledNode {
     const { node, random, files } = options;
     this.#options = options;
     this.node = node;
-    this.name = node.name;
     this.host = node.host;
     this.#redial = new Redial(node.options.clock, random);
     this.#startedAt = node.options.clock.now;
@@ -77,23 +75,6 @@ export class SimAgent implements SignalledNode {
 
   get files(): AgentFiles {
     return { hasMetainfo: this.#hasMetainfo, hasLayer: this.#hasLayer };
-  }
-
-  get piecesHad(): number {
-    return this.node.piecesHad;
-  }
-
-  /** Of members of the image's swarm; whom the layer's finds dead, the tracker does not hear of. */
-  set onSuspect(onSuspect: (nodes: readonly string[]) => void) {
-    this.node.onSuspect = onSuspect;
-  }
-
-  setMembers(members: MemberDirectory, origins: Origins): void {
-    this.#members = members;
-    this.#origins = origins;
-    if (this.node.isOpen) this.node.setMembers(members, origins);
-    // Who has everything need not know whom to ask.
-    if (!this.#hasLayer) this.#layerNode?.setMembers(members, origins);
   }
 
   /** The process is gone; the node of the image's swarm is stopped by whoever started it. */
@@ -140,11 +121,23 @@ export class SimAgent implements SignalledNode {
     const stream = network.dial(this.host, tracker.name, end);
   }
 
+  #setMembers(members: MemberDirectory, origins: Origins): void {
+    this.#members = members;
+    this.#origins = origins;
+    if (this.node.isOpen) this.node.setMembers(members, origins);
+    // Who has everything need not know whom to ask.
+    if (!this.#hasLayer) this.#layerNode?.setMembers(members, origins);
+  }
+
   #join(): void {
     const { tracker, image, random, content, layerFrom } = this.#options;
     const { clock, network } = this.node.options;
     this.#hasMetainfo = true;
-    this.#signal = new SimSignal({ clock, network, tracker, image, node: this, random });
+    // Whom the layer's swarm finds dead, the tracker does not hear of.
+    this.#signal = new SimSignal({
+      ...{ clock, network, tracker, image, node: this.node, random },
+      onMembers: (...order) => this.#setMembers(...order),
+    });
     const { layer } = content;
     if (layer === undefined || layerFrom === 'tracker') this.#onLayer();
     else if (this.#hasLayer) this.#adoptLayer(layer);

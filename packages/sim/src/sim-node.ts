@@ -12,6 +12,7 @@ import {
   type SwarmLimits,
   type SwarmShape,
 } from '@bootswarm/swarm-proto';
+import { boast } from './boast.ts';
 import { Fifo } from './fifo.ts';
 import { bytesOfHandshake, bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
@@ -48,6 +49,12 @@ export interface SimNodeOptions {
 }
 
 type Upload = Extract<ReturnType<SwarmEngine<SimPayload>['poll']>, { type: 'upload' }>;
+
+/** Learns from what happens on the node. */
+export interface NodeWatcher {
+  onRead(guest: object, pieces: readonly number[]): void;
+  onStored(): void;
+}
 
 interface Wire {
   readonly peer: number;
@@ -93,6 +100,8 @@ export class SimNode {
   isStopped = false;
   /** For whoever speaks to the tracker. */
   onSuspect: (nodes: readonly string[]) => void = () => {};
+  /** Told of guests' reads, and of pieces that are now had. */
+  watcher: NodeWatcher | undefined;
   /** Reads by where the last missing piece came from. */
   readonly stalls = { peers: 0, origin: 0 };
 
@@ -145,17 +154,14 @@ export class SimNode {
     }
   }
 
-  get piecesHad(): number {
-    return this.engine.snapshot().have.count;
-  }
-
   /** Calls `done` when every piece of the list is here; at once, within the call, when all are. */
-  read(pieces: readonly number[], done: () => void): void {
+  read(pieces: readonly number[], guest: object, done: () => void): void {
     // Of what has no piece layer yet, not even the zeros are known.
     if (!this.isOpen) {
-      this.#early.push(() => this.read(pieces, done));
+      this.#early.push(() => this.read(pieces, guest, done));
       return;
     }
+    this.watcher?.onRead(guest, pieces);
     const waiter: Waiter = { missing: 0, done };
     const { have } = this.engine.snapshot();
     for (const pieceIndex of pieces) {
@@ -165,10 +171,11 @@ export class SimNode {
       if (others) others.push(waiter);
       else this.#waiters.set(pieceIndex, [waiter]);
     }
-    if (waiter.missing === 0) return done();
     for (const pieceIndex of pieces) {
       if (this.#waiters.has(pieceIndex)) this.input({ type: 'demand', pieceIndex });
     }
+    this.watcher?.onRead(guest, pieces);
+    if (waiter.missing === 0) done();
   }
 
   input(input: Input): void {
@@ -350,7 +357,9 @@ export class SimNode {
   readonly #onStored = (): void => {
     for (const pieceIndex of this.#storing) {
       this.#storing.delete(pieceIndex);
-      return this.input({ type: 'stored', pieceIndex, isKept: true });
+      this.input({ type: 'stored', pieceIndex, isKept: true });
+      this.watcher?.onStored();
+      return;
     }
   };
 
@@ -386,11 +395,4 @@ export class SimNode {
       else this.#arm();
     });
   }
-}
-
-/** Whatever it has to say of its pieces, a liar says it has them all. */
-function boast(message: PeerMessage<SimPayload>): PeerMessage<SimPayload> {
-  const { type } = message;
-  const isAboutPieces = type === 'bitfield' || type === 'have-none' || type === 'have';
-  return isAboutPieces ? { type: 'have-all' } : message;
 }

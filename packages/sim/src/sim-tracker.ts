@@ -8,6 +8,7 @@ import {
   type AgentMessage,
   encodeAgentMessage,
   encodeTrackerMessage,
+  type KindRecord,
   SIGNALLING_VERSION,
   SUSPECTS_MAX,
   SwarmRegistry,
@@ -16,12 +17,14 @@ import {
 import { applyMembers, type KnownOrder } from './known-order.ts';
 import type { Host, Network, Stream } from './network.ts';
 import { Redial } from './redial.ts';
+import { SimBoots } from './sim-boots.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
+import type { SimNode } from './sim-node.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** A hello or a join with its WebSocket and TCP headers. */
-const AGENT_MESSAGE_BYTES = 160;
+/** WebSocket, TCP, IP and Ethernet headers of a message. */
+const HEADER_BYTES = 80;
 const CONTROL = 0;
 
 export interface SimTrackerOptions {
@@ -30,6 +33,9 @@ export interface SimTrackerOptions {
   readonly host: Host;
   /** 40 hex digits. */
   readonly image: string;
+  readonly pieceCount: number;
+  /** What earlier boots of the image taught. */
+  readonly kinds: readonly KindRecord[];
   /** Host names of the origins. */
   readonly origins: readonly string[];
   readonly costs: SimCosts;
@@ -50,7 +56,8 @@ export class SimTracker {
     this.host = options.host;
     const origins = options.origins.map((host) => ({ host, port: 1 }));
     this.#registry.handle({ type: 'origins-changed', origins }, 0);
-    this.#registry.handle({ type: 'image-published', image: options.image }, 0);
+    const { image, pieceCount, kinds } = options;
+    this.#registry.handle({ type: 'image-published', image, pieceCount, kinds }, 0);
     options.network.listen(options.host, (stream, remote) => {
       const connection = this.#nextConnection;
       this.#nextConnection += 1;
@@ -115,8 +122,10 @@ export class SimTracker {
         this.#streams.get(effect.connection)?.close(effect.code);
         continue;
       }
+      // Nothing is kept: a run is over before its tracker restarts.
+      if (effect.type === 'learned') continue;
       const { connections, message } = effect;
-      const bytes = encodeTrackerMessage(message).length;
+      const bytes = encodeTrackerMessage(message).length + HEADER_BYTES;
       for (const connection of connections) {
         const stream = this.#streams.get(connection);
         clock.at(this.#cpu.spend(clock.now, costs.messageMs), () =>
@@ -141,15 +150,6 @@ export class SimTracker {
   }
 }
 
-/** Of whom the tracker knows, and who is told of the others. */
-export interface SignalledNode {
-  readonly name: string;
-  readonly host: Host;
-  readonly piecesHad: number;
-  onSuspect: (nodes: readonly string[]) => void;
-  setMembers(members: MemberDirectory, origins: Origins): void;
-}
-
 export type Origins = readonly { readonly host: string; readonly port: number }[];
 
 export interface SimSignalOptions {
@@ -157,22 +157,31 @@ export interface SimSignalOptions {
   readonly network: Network<SimMessage>;
   readonly tracker: Host;
   readonly image: string;
-  readonly node: SignalledNode;
+  /** In the image's swarm. */
+  readonly node: SimNode;
+  readonly onMembers: (members: MemberDirectory, origins: Origins) => void;
   readonly random: Random;
 }
 
-/** The agent's end: says hello, joins, gives every new member order to its node, and dials again when the tracker is gone. */
+/**
+ * The agent's end: says hello, joins, hands on every new member order, learns boot orders with the tracker, and dials again when
+ * it is gone.
+ */
 export class SimSignal {
   readonly #options: SimSignalOptions;
+  readonly #boots: SimBoots;
   #known: KnownOrder | undefined;
+  #isJoining = false;
   #stream: Stream<SimMessage> | undefined;
   readonly #redial: Redial;
   #isStopped = false;
 
   constructor(options: SimSignalOptions) {
     this.#options = options;
-    this.#redial = new Redial(options.clock, options.random);
-    options.node.onSuspect = (nodes) => this.#suspect(nodes);
+    const { clock, node, image, random } = options;
+    this.#redial = new Redial(clock, random);
+    this.#boots = new SimBoots(clock, node, image, (message) => this.#send(message));
+    node.onSuspect = (nodes) => this.#suspect(nodes);
     this.#connect();
   }
 
@@ -181,9 +190,11 @@ export class SimSignal {
     this.#isStopped = true;
   }
 
-  get #join(): AgentMessage {
+  #join(): void {
     const { image, node } = this.#options;
-    return { type: 'join', image, piecesHad: node.piecesHad };
+    this.#isJoining = true;
+    this.#boots.rejoin();
+    this.#send({ type: 'join', image, piecesHad: node.engine.snapshot().have.count });
   }
 
   #connect(): void {
@@ -194,8 +205,8 @@ export class SimSignal {
       onOpen: (stream) => {
         this.#stream = stream;
         this.#redial.onOpen();
-        stream.send(helloOf(node.name, zone, rack, name), AGENT_MESSAGE_BYTES, CONTROL);
-        stream.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
+        this.#send(helloOf(node.name, zone, rack, name));
+        this.#join();
       },
       onMessage: (message) => this.#onMessage(message as TrackerMessage),
       onDrain: () => {},
@@ -216,19 +227,29 @@ export class SimSignal {
   /** As apps/agent: said to a tracker that is there, or not at all. */
   #suspect(nodes: readonly string[]): void {
     const { image } = this.#options;
-    const message = { type: 'suspect', image, nodes: nodes.slice(0, SUSPECTS_MAX) } as const;
-    this.#stream?.send(message, encodeAgentMessage(message).length, CONTROL);
+    this.#send({ type: 'suspect', image, nodes: nodes.slice(0, SUSPECTS_MAX) });
   }
 
   #onMessage(message: TrackerMessage): void {
-    if (this.#isStopped || message.type !== 'members') return;
-    const known = applyMembers(this.#known, message);
-    if (known === undefined) {
-      this.#stream?.send(this.#join, AGENT_MESSAGE_BYTES, CONTROL);
+    if (this.#isStopped) return;
+    if (message.type === 'boot-order') {
+      // What was said before our join was heard follows on nothing.
+      if (!this.#boots.apply(message) && !this.#isJoining) this.#join();
       return;
     }
+    if (message.type !== 'members') return;
+    const known = applyMembers(this.#known, message);
+    if (known === undefined) {
+      if (!this.#isJoining) this.#join();
+      return;
+    }
+    this.#isJoining = false;
     this.#known = known;
-    this.#options.node.setMembers(known.members, known.whole.origins);
+    this.#options.onMembers(known.members, known.whole.origins);
+  }
+
+  #send(message: AgentMessage): void {
+    this.#stream?.send(message, encodeAgentMessage(message).length + HEADER_BYTES, CONTROL);
   }
 }
 

@@ -20,11 +20,13 @@ export interface StormOptions {
   readonly thinkScale: number;
   /** Guests arrive evenly over this, in seeded order. */
   readonly arrivalMs: number;
+  /** Of NICs: what the Ethernet carries. 94 % of it are payload (PAYLOAD_SHARE of storm-world.ts). */
   readonly nic: BytesPerMs;
   readonly originNic: BytesPerMs;
   /** One way, within a zone. */
   readonly latencyMs: number;
   readonly zones: number;
+  /** Of payload. */
   readonly betweenZones: BytesPerMs;
   readonly pieceLength: number;
   /** Whether the nodes have the boot order from an earlier storm. */

@@ -1,32 +1,8 @@
 /** The figures of one storm, computed from its guests and its policy. Times are seconds from the first arrival on. */
-import { percentile } from './percentile.ts';
+import { type Boot, type GuestFigures, guestFigures } from './guest-figures.ts';
 import type { Policy, PolicyFigures } from './policies/policy.ts';
 import type { PolicyName } from './storm-options.ts';
 import { PREPARATION_MS, type StormWorld } from './storm-world.ts';
-
-/** A guest, or a node that fetches the whole image. */
-export interface Boot {
-  readonly node: number;
-  /** Virtual time. */
-  readonly startAt: number;
-  readonly readyAt: number | undefined;
-  readonly stallsMs: readonly number[];
-}
-
-export interface GuestFigures {
-  /** Guests, or nodes that fetch the whole image. */
-  readonly vms: number;
-  /** Infinity when one is not ready. */
-  readonly lastVmSeconds: number;
-  /** From each guest's own arrival on. */
-  readonly meanVmSeconds: number;
-  readonly p99VmSeconds: number;
-  readonly p999VmSeconds: number;
-  /** Of the reads that were not at hand. */
-  readonly readStallMsP50: number;
-  readonly readStallMsP99: number;
-  readonly readStallMsP999: number;
-}
 
 export interface StormCurves {
   /** When each guest was ready, ascending. */
@@ -68,7 +44,7 @@ export function resultOf(
 ): StormResult {
   const { options, plan, checker, neededBytes } = world;
   const live = boots.filter(({ node }) => plan.isLive(node));
-  const figures = guestFigures(live);
+  const figures = guestFigures(live, PREPARATION_MS);
   const swarm = policy.figures();
   const warmLastVmSeconds = warmLast(world, live);
   const ready = live.flatMap(({ readyAt }) => readyAt ?? []);
@@ -76,7 +52,10 @@ export function resultOf(
     policy: options.policy ?? 'bootswarm',
     ...figures,
     ...swarm,
-    healthy: guestFigures(boots.filter(({ node }) => plan.isHealthy(node))),
+    healthy: guestFigures(
+      boots.filter(({ node }) => plan.isHealthy(node)),
+      PREPARATION_MS,
+    ),
     guestsWaiting: live.length - ready.length,
     warmLastVmSeconds,
     coldWarmRatio:
@@ -98,24 +77,6 @@ export function resultOf(
 /** Of a virtual time: seconds after the first arrival. */
 export function secondsAt(time: number): number {
   return (time - PREPARATION_MS) / 1_000;
-}
-
-function guestFigures(boots: readonly Boot[]): GuestFigures {
-  const seconds = boots
-    .map(({ readyAt = Infinity, startAt }) => (readyAt - startAt) / 1_000)
-    .sort((a, b) => a - b);
-  const stalls = boots.flatMap(({ stallsMs }) => stallsMs).sort((a, b) => a - b);
-  const last = boots.reduce((max, { readyAt = Infinity }) => Math.max(max, readyAt), 0);
-  return {
-    vms: boots.length,
-    lastVmSeconds: secondsAt(last),
-    meanVmSeconds: seconds.reduce((sum, each) => sum + each, 0) / seconds.length,
-    p99VmSeconds: percentile(seconds, 0.99),
-    p999VmSeconds: percentile(seconds, 0.999),
-    readStallMsP50: percentile(stalls, 0.5),
-    readStallMsP99: percentile(stalls, 0.99),
-    readStallMsP999: percentile(stalls, 0.999),
-  };
 }
 
 function warmLast({ options, costs }: StormWorld, boots: readonly Boot[]): number {

@@ -16,6 +16,8 @@ import { VirtualClock } from './virtual-clock.ts';
 export const PREPARATION_MS = 5_000;
 /** One way between zones, at least. */
 const BETWEEN_ZONES_MS = 0.5;
+/** Of the bytes that an Ethernet carries: a segment of 1,448 with its headers, preamble, checksum and gap takes 1,538. */
+const PAYLOAD_SHARE = 1_448 / 1_538;
 /** What Linux's default socket buffers let be under way: 1 MiB. */
 const WINDOW_BYTES = 1024 * 1024;
 /** Arrivals, the engines' randomness and faults have a stream each: a change of one leaves the others as they are. */
@@ -111,7 +113,7 @@ export class StormWorld {
    * its first guest's arrival on; the origin sends each needed byte once, from the first of all arrivals on; and what crosses
    * into a zone crosses once, through what that zone has from the origin's. An agent that was in the swarm before and relays
    * for others may have pieces before its own first guest comes and so beat the first of these; one that joins with its guest
-   * cannot.
+   * cannot. NICs count with all that they carry, headers included, as whoever buys one does.
    */
   get fluidLimitSeconds(): number {
     const { nic, originNic, betweenZones } = this.options;
@@ -153,8 +155,8 @@ export class StormWorld {
       name,
       zone: `zone${zone}`,
       rack: `zone${zone}`,
-      uplink: nic,
-      downlink: nic,
+      uplink: nic * PAYLOAD_SHARE,
+      downlink: nic * PAYLOAD_SHARE,
     });
   }
 }

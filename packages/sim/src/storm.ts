@@ -1,11 +1,12 @@
 /** A boot storm: builds the world, starts the policy, the guests and the faults, runs until all that can boot have, reports. */
 import { FaultPlayer } from './fault-player.ts';
 import { Guest } from './guest.ts';
+import type { Boot } from './guest-figures.ts';
 import { POLICIES } from './policies/index.ts';
 import type { Policy } from './policies/policy.ts';
 import { DEMAND_BOUND_MS } from './run-checker.ts';
 import type { StormOptions } from './storm-options.ts';
-import { type Boot, resultOf, type StormResult, secondsAt } from './storm-result.ts';
+import { resultOf, type StormResult, secondsAt } from './storm-result.ts';
 import { type Arrival, PREPARATION_MS, StormWorld } from './storm-world.ts';
 
 const UNTIL_MS = 24 * 3_600_000;

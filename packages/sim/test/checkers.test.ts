@@ -140,7 +140,7 @@ describe('guests that wait', () => {
     const disk = new NodeDisk(world.clock, host, PIECES);
     // Of an agent, the disk uses no more than this; it never answers.
     disk.attach({ ledger, read: () => {} } as unknown as SimNode);
-    disk.read([5], { offset: 0, length: 1, thinkMs: 0 }, () => {});
+    disk.read([5], { offset: 0, length: 1, thinkMs: 0 }, () => {}, {});
     const holder = { host: other, ledger: ledgerOf('node2') };
     const check = (holders: Holder[] = [holder]) => run.checkDemand(disk, holders, DEMAND_BOUND_MS);
     return { world, run, host, other, holder, check };

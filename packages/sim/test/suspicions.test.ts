@@ -29,7 +29,7 @@ class Cloud {
   });
   readonly #tracker = new SimTracker({
     ...{ clock: this.clock, network: this.network, host: this.#host('tracker', 'z') },
-    ...{ image: IMAGE, origins: [], costs: MEASURED_COSTS },
+    ...{ image: IMAGE, pieceCount: PIECES, kinds: [], origins: [], costs: MEASURED_COSTS },
   });
 
   #host(name: string, zone: string): Host {
@@ -58,7 +58,10 @@ class Cloud {
       ...{ random: new Random(1), costs: MEASURED_COSTS, character: 'honest' },
     });
     const tracker = this.#tracker.host;
-    new SimSignal({ clock, network, tracker, image: IMAGE, node, random: new Random(2) });
+    new SimSignal({
+      ...{ clock, network, tracker, image: IMAGE, node, random: new Random(2) },
+      onMembers: (...order) => node.setMembers(...order),
+    });
     this.run(100);
   }
 

@@ -3,6 +3,8 @@
  * bytes came from, per guest, and which pieces guests touched.
  */
 import { assert, Bitfield } from '@bootswarm/stdx';
+import type { FirstTouches } from '@bootswarm/swarm-proto';
+import { BootRecorder, type BootTouches } from './boot-recorder.ts';
 import type { PendingRead, ReadPart } from './pending-reads.ts';
 import type { ReadBytes } from './read-bytes.ts';
 import type { SwarmDriver } from './swarm-driver.ts';
@@ -11,12 +13,16 @@ export class ImageReader {
   readonly driver: SwarmDriver;
   /** Distinct pieces that guests read, all-zero pieces left out. */
   readonly touched: Bitfield;
+  /** What each guest touched first, and what is fetched because of it. */
+  readonly boots: BootRecorder;
   readonly #prefetched: Bitfield;
 
-  constructor(driver: SwarmDriver) {
+  /** `onTouched`: what the tracker is to be told of boots. */
+  constructor(driver: SwarmDriver, onTouched: (touches: BootTouches) => void = () => {}) {
     this.driver = driver;
     this.touched = new Bitfield(driver.metainfo.pieceCount);
     this.#prefetched = new Bitfield(driver.metainfo.pieceCount);
+    this.boots = new BootRecorder(driver, onTouched);
   }
 
   get length(): number {
@@ -31,7 +37,7 @@ export class ImageReader {
     return this.touched.count * pieceLength - (this.touched.has(last) ? shortBy : 0);
   }
 
-  /** A reader whose bytes are added to `counted`: one per guest, or per connection. */
+  /** A reader whose bytes are added to `counted`: one per connection, each of which is a boot; to be closed. */
   guest(counted: ReadBytes): GuestReader {
     return new GuestReader(this, counted);
   }
@@ -58,11 +64,18 @@ export class GuestReader {
   readonly #image: ImageReader;
   readonly #driver: SwarmDriver;
   readonly #counted: ReadBytes;
+  readonly #boot: FirstTouches;
 
   constructor(image: ImageReader, counted: ReadBytes) {
     this.#image = image;
     this.#driver = image.driver;
     this.#counted = counted;
+    this.#boot = image.boots.open();
+  }
+
+  /** The guest is gone. */
+  close(): void {
+    this.#image.boots.end(this.#boot);
   }
 
   /** Fills `target` from verified bytes at hand; false, with `target` undefined, if any byte needs the swarm or the disk. */
@@ -80,7 +93,7 @@ export class GuestReader {
         zero += length;
       } else {
         if (!store.readNow(pieceIndex, within, part)) return false;
-        this.#image.touched.set(pieceIndex);
+        this.#touch(pieceIndex);
       }
       done += length;
     }
@@ -118,11 +131,16 @@ export class GuestReader {
     this.#image.prefetch(offset, length);
   }
 
+  #touch(pieceIndex: number): void {
+    this.#image.touched.set(pieceIndex);
+    if (this.#boot.isNew(pieceIndex)) this.#image.boots.touch(this.#boot, pieceIndex);
+  }
+
   #readPart(part: ReadPart): void {
     const { layer, store, pending } = this.#driver;
     const target = part.read.target.subarray(part.targetOffset, part.targetOffset + part.length);
     if (layer.isZero(part.pieceIndex)) return pending.fill(part, target.fill(0), 'zero');
-    this.#image.touched.set(part.pieceIndex);
+    this.#touch(part.pieceIndex);
     if (store.readNow(part.pieceIndex, part.offset, target)) {
       pending.fill(part, target, 'cache');
     } else if (store.have.has(part.pieceIndex)) {

@@ -1,3 +1,4 @@
+export type { BootTouches } from './boot-recorder.ts';
 export { GuestReader, ImageReader } from './image-reader.ts';
 export { noReadBytes, type ReadBytes } from './read-bytes.ts';
 export {

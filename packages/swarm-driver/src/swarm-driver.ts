@@ -60,6 +60,8 @@ export class SwarmDriver {
   readonly layer: PieceLayer;
   readonly store: PieceStore;
   readonly pending = new PendingReads();
+  /** Called when a piece has become had. */
+  onStored: () => void = () => {};
   readonly #engine: SwarmEngine<Uint8Array>;
   readonly #options: SwarmDriverOptions;
   readonly #wires = new Map<number, ReadyWire>();
@@ -264,6 +266,7 @@ export class SwarmDriver {
     // A flush may have failed since: then `lost` came before this, and the engine must not believe otherwise now.
     const isKept = wasKept && this.store.have.has(pieceIndex);
     this.handle({ type: 'stored', pieceIndex, isKept });
+    if (isKept) this.onStored();
     if (!isKept || !this.pending.isWaitedFor(pieceIndex)) return;
     // Somebody asked while it was being written and no longer in memory.
     const piece = Buffer.allocUnsafeSlow(this.#lengthOf(pieceIndex));

@@ -26,10 +26,14 @@ test('nodes that read the same at once get the right bytes, and the origin sends
     }),
   );
   await Promise.all(reads);
-  const touched = nodes[0].reader.touched.count;
-  expect(touched).toBeGreaterThan(7);
-  expect(origin.driver.snapshot().stats.piecesSent).toBe(touched);
-  expect(origin.driver.snapshot().stats.bytesSent).toBe(nodes[0].reader.bytesTouched);
+  expect(nodes[0].reader.touched.count).toBeGreaterThan(7);
+  // What was read, and a little that was read ahead of it; the zero pieces are held from the start.
+  const isHeld = (index: number): boolean =>
+    nodes.some(({ driver }) => driver.snapshot().have.has(index));
+  const indexes = Array.from({ length: 40 }, (_, index) => index);
+  const brought = () => indexes.filter((index) => isHeld(index) && (index < 10 || index > 19));
+  const { stats } = origin.driver.snapshot();
+  await expect.poll(() => brought().length).toBe(stats.piecesSent);
 });
 
 test('a second guest reads at once what the first one waited for, and it is counted as cache', async () => {

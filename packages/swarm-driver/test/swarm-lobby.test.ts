@@ -1,7 +1,7 @@
 /** A node that is a member of a swarm before it can open it, and peers that dial it meanwhile. */
 import { dialPeer, makePeerId } from '@bootswarm/peer-wire';
 import { MemoryPieceStore } from '@bootswarm/piece-store';
-import { SwarmHost } from '@bootswarm/swarm-driver';
+import { ImageReader, SwarmHost } from '@bootswarm/swarm-driver';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { PIECE_LENGTH, read, type TestNode, TestSwarm } from './test-swarm.ts';
 
@@ -72,6 +72,16 @@ test('a peer that dials before the swarm is open is answered when it is, without
   expect((await reading).equals(swarm.image.subarray(0, PIECE_LENGTH))).toBe(true);
   expect(codes()).toEqual(['peer-connected']);
   expect(driver.snapshot()).toMatchObject({ peers: 1, stats: { piecesSent: 1 } });
+});
+
+test('pieces from one that waited come in buffers of the store', async () => {
+  host.expect(swarm.metainfo);
+  const seeder = await swarm.startHost('seeder', wholeStore());
+  seeder.driver.setMembers([member, seeder.member], []);
+  await expect.poll(() => seeder.events.length).toBe(1);
+  const store = new MemoryPieceStore(swarm);
+  await read(new ImageReader(host.open({ ...swarm, store }), () => {}), 0, PIECE_LENGTH);
+  expect(store.buffers.spareCount).toBe(1);
 });
 
 test('one that nobody expects, or that is given up, closes the wire', async () => {

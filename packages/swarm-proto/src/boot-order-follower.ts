@@ -36,15 +36,21 @@ export class BootOrderFollower {
   readonly #orders = new Map<number, PieceOrder>();
   readonly #boots = new Map<FirstTouches, Follower>();
   readonly #outstanding = new Set<number>();
-  #revision: number | undefined;
+  #revision = 0;
+  #isHeldBack = false;
 
   /** `have`: the pieces that this node has, kept up to date by its owner. */
   constructor(have: Bitfield) {
     this.#have = have;
   }
 
-  get revision(): number | undefined {
+  get revision(): number {
     return this.#revision;
+  }
+
+  /** Whether next() would have given more if more of what it gave were had. */
+  get isHeldBack(): boolean {
+    return this.#isHeldBack;
   }
 
   /** Whether any order has this piece. */
@@ -60,14 +66,21 @@ export class BootOrderFollower {
 
   /** False, with nothing changed, when it does not follow on what is known: ask for the whole. */
   apply(revision: number, isFull: boolean, kinds: readonly KindChange[]): boolean {
-    if (!isFull && revision !== (this.#revision ?? Number.NaN) + 1) return false;
+    if (!isFull && revision !== this.#revision + 1) return false;
     const isFit = ({ kind, from }: KindChange): boolean =>
       from === 0 || (!isFull && from <= (this.#orders.get(kind)?.length ?? 0));
     if (!kinds.every(isFit)) return false;
-    if (isFull) this.#orders.clear();
+    if (isFull) this.forget();
     for (const change of kinds) this.#change(change);
     this.#revision = revision;
     return true;
+  }
+
+  /** As it was at first, but for the VMs. */
+  forget(): void {
+    this.#orders.clear();
+    for (const { cursors } of this.#boots.values()) cursors.clear();
+    this.#revision = 0;
   }
 
   /** A VM may begin to boot. */
@@ -90,6 +103,7 @@ export class BootOrderFollower {
       this.#follow(boot, follower, wanted);
     }
     if (this.#boots.size === 0) this.#outstanding.clear();
+    this.#isHeldBack = this.#outstanding.size >= OUTSTANDING_MAX;
     return wanted;
   }
 

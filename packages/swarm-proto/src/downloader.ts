@@ -98,7 +98,9 @@ export class Downloader<Payload> {
 
   demand(pieceIndex: number): void {
     if (this.#state.have.has(pieceIndex)) return;
-    this.flights.setDemanded(this.#want(pieceIndex, 'demand'), true);
+    const flight = this.#want(pieceIndex, 'demand');
+    flight.isOwn = true;
+    this.flights.setDemanded(flight, true);
   }
 
   demandOver(pieceIndex: number): void {
@@ -109,13 +111,18 @@ export class Downloader<Payload> {
   }
 
   wantForPeer(pieceIndex: number, pieceClass: PieceClass): void {
-    this.#want(pieceIndex, pieceClass).holders += 1;
+    const isNew = this.flights.get(pieceIndex) === undefined;
+    const flight = this.#want(pieceIndex, pieceClass);
+    flight.holders += 1;
+    if (isNew) flight.isOwn = false;
   }
 
   unwantForPeer(pieceIndex: number): void {
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined || flight.holders === 0) return;
     flight.holders -= 1;
+    const isForNobody = flight.holders === 0 && !flight.isOwn;
+    if (isForNobody && flight.state === 'asked') this.#cancelOthers(flight, undefined);
     this.#dropIfUnwanted(flight);
   }
 
@@ -128,7 +135,9 @@ export class Downloader<Payload> {
     }
     while (this.#prefetchNext < this.#prefetchQueue.length && this.#hasPrefetchRoom()) {
       const pieceIndex = this.#prefetchQueue[this.#prefetchNext];
-      if (!this.#state.have.has(pieceIndex) && !this.flights.get(pieceIndex)) {
+      const flight = this.flights.get(pieceIndex);
+      if (flight !== undefined) flight.isOwn = true;
+      else if (!this.#state.have.has(pieceIndex)) {
         // Without any source it keeps its turn.
         if (this.#assign(this.#begin(pieceIndex, 'boot-order')) === 'none') break;
       }
@@ -339,11 +348,12 @@ export class Downloader<Payload> {
     this.#state.send(peer, failedLease === undefined ? request : { ...request, failedLease });
   }
 
-  #cancelOthers(flight: Flight, sender: Peer): void {
+  /** Takes back what was asked of all but the sender. */
+  #cancelOthers(flight: Flight, sender: Peer | undefined): void {
     const { pieceIndex } = flight;
     for (const id of [...flight.asked]) {
       this.flights.unask(flight, id);
-      const peer = id === sender.id ? undefined : this.#state.peers.get(id);
+      const peer = id === sender?.id ? undefined : this.#state.peers.get(id);
       const request = peer?.settle(pieceIndex);
       if (peer && request) {
         this.#state.send(peer, { type: 'cancel', pieceIndex, offset: 0, length: request.length });

@@ -28,6 +28,8 @@ export interface Flight {
   isRedirected: boolean;
   /** To be asked, or asked, of the origin out of turn, as nobody is known to have wanted it before. */
   isFirstTouch: boolean;
+  /** Wanted here, and not only by peers: a guest, a boot order or fill began it or came upon it. */
+  isOwn: boolean;
   /** A guest of this node waits. */
   isDemanded: boolean;
   /** Requests of peers that we keep open for it. */
@@ -94,6 +96,7 @@ export class Flights {
       leasedAt: now,
       isRedirected: false,
       isFirstTouch: false,
+      isOwn: true,
       isDemanded: false,
       holders: 0,
       wantedAt: now,

@@ -1,4 +1,5 @@
 export { BootOrderFollower, type KindChange } from './boot-order-follower.ts';
+export { type BootEffect, BootWatch } from './boot-watch.ts';
 export type {
   EngineSnapshot,
   OriginReason,

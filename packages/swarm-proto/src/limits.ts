@@ -3,6 +3,8 @@
 export interface SwarmLimits {
   /** Open or half-open wires per swarm. 64 hold every tree neighbour and leave room for those who dial us. */
   readonly peersMax: number;
+  /** Places among them that are kept for wires we dial. */
+  readonly peersDialledMin: number;
   /** Wires we dial for the sake of rarest-first, beyond the relay tree's own. */
   readonly neighboursWanted: number;
   /**
@@ -83,6 +85,7 @@ export interface SwarmLimits {
 
 export const DEFAULT_LIMITS: SwarmLimits = {
   peersMax: 64,
+  peersDialledMin: 16,
   neighboursWanted: 12,
   prefetchInFlightMax: 64,
   prefetchBytesMax: 16 * 1024 * 1024,

@@ -5,16 +5,20 @@
 
 /** A boot reads a few files at a time; more streams would only keep dead ones. */
 const STREAMS_MAX = 8;
-/** 512 KiB of 64 KiB pieces in front of a guest; Linux reads ahead 128 KiB itself. */
-const WINDOW_MAX = 8;
-/** A guest's own read-ahead may skip this many pieces that it has in its page cache. */
-const GAP_MAX = 2;
+/**
+ * Pieces in a row before any is named, and pieces named in front. What is named and not read costs the origin a read that nobody
+ * needed: of a Debian boot's 752 pieces that is 4 % with 3 and 4, and 26 % with 1 and 8, for 420 or 289 misses instead of 460.
+ */
+const RUN_MIN = 3;
+const WINDOW_MAX = 4;
 
 interface Stream {
   /** The last piece touched. */
   at: number;
   /** Named up to here, exclusive. */
   namedTo: number;
+  /** Pieces touched in a row. */
+  run: number;
   /** Pieces to name in front of `at`: doubles with every step. */
   window: number;
 }
@@ -31,11 +35,11 @@ export class ReadAhead {
   /** The VM touches a piece. Returns the pieces to fetch, in order; none while no stream has formed. */
   touch(pieceIndex: number): readonly number[] {
     const index = this.#streams.findLastIndex(
-      ({ at }) => pieceIndex >= at && pieceIndex <= at + 1 + GAP_MAX,
+      ({ at }) => pieceIndex === at || pieceIndex === at + 1,
     );
     if (index < 0) {
       if (this.#streams.length === STREAMS_MAX) this.#streams.shift();
-      this.#streams.push({ at: pieceIndex, namedTo: pieceIndex + 1, window: 0 });
+      this.#streams.push({ at: pieceIndex, namedTo: pieceIndex + 1, run: 1, window: 0 });
       return NOTHING;
     }
     const stream = this.#streams[index];
@@ -43,6 +47,8 @@ export class ReadAhead {
     this.#streams.splice(index, 1);
     this.#streams.push(stream);
     stream.at = pieceIndex;
+    stream.run += 1;
+    if (stream.run <= RUN_MIN) return NOTHING;
     stream.window = Math.min(WINDOW_MAX, Math.max(1, 2 * stream.window));
     const first = Math.max(stream.namedTo, pieceIndex + 1);
     const end = Math.min(this.#pieceCount, pieceIndex + 1 + stream.window);

@@ -146,7 +146,9 @@ export class SwarmEngine<Payload> {
     const pieceCount = isOrigin ? 0 : shape.pieceCount;
     const peer = new Peer(input.peer, input.identity, input.dialled, pieceCount, limits);
     const { refuse, other } = this.#neighbours.admit(peer);
-    const isFull = peers.size >= limits.peersMax && input.dialled === undefined;
+    // The last places are for those we dial ourselves: a parent matters more than one more child.
+    const reserved = input.dialled === undefined ? limits.peersDialledMin : 0;
+    const isFull = peers.size >= limits.peersMax - reserved;
     const code = refuse ?? (isFull ? 'too-many-peers' : undefined);
     if (code !== undefined) {
       this.#state.emit({ type: 'disconnect', peer: peer.id, code });

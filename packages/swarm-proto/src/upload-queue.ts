@@ -11,9 +11,20 @@ export interface UploadRequest {
   pieceClass: PieceClass;
 }
 
+/** A moment, and how many bytes had been sent to all peers by then. */
+export interface UploadMark {
+  readonly at: number;
+  readonly bytesSent: number;
+}
+
+interface ReadyRequest {
+  readonly request: UploadRequest;
+  readonly since: UploadMark;
+}
+
 export class UploadQueue {
   readonly #max: number;
-  readonly #ready: Record<PieceClass, UploadRequest[]> = { demand: [], 'boot-order': [], fill: [] };
+  readonly #ready: Record<PieceClass, ReadyRequest[]> = { demand: [], 'boot-order': [], fill: [] };
   readonly #held = new Map<number, UploadRequest>();
   /** Handed to the driver and not yet confirmed. */
   inHand = 0;
@@ -44,8 +55,18 @@ export class UploadQueue {
     return this.#held.has(pieceIndex);
   }
 
-  push(request: UploadRequest): void {
-    this.#ready[request.pieceClass].push(request);
+  /** Since when the request that has waited longest could have been sent. */
+  get waitingSince(): UploadMark | undefined {
+    let first: UploadMark | undefined;
+    for (const pieceClass of PIECE_CLASSES) {
+      const since = this.#ready[pieceClass][0]?.since;
+      if (since !== undefined && (first === undefined || since.at < first.at)) first = since;
+    }
+    return first;
+  }
+
+  push(request: UploadRequest, since: UploadMark): void {
+    this.#ready[request.pieceClass].push({ request, since });
   }
 
   hold(request: UploadRequest): void {
@@ -53,11 +74,11 @@ export class UploadQueue {
   }
 
   /** The piece has come: its held request, if any, becomes ready. */
-  release(pieceIndex: number): boolean {
+  release(pieceIndex: number, since: UploadMark): boolean {
     const request = this.#held.get(pieceIndex);
     if (request === undefined) return false;
     this.#held.delete(pieceIndex);
-    this.push(request);
+    this.push(request, since);
     return true;
   }
 
@@ -70,7 +91,7 @@ export class UploadQueue {
 
   /** The next one of a class to serve. */
   shift(pieceClass: PieceClass): UploadRequest | undefined {
-    return this.#ready[pieceClass].shift();
+    return this.#ready[pieceClass].shift()?.request;
   }
 
   /** Moves a request to another class; returns whether it is held. */
@@ -82,11 +103,11 @@ export class UploadQueue {
     }
     for (const from of PIECE_CLASSES) {
       const queue = this.#ready[from];
-      const index = queue.findIndex((request) => request.pieceIndex === pieceIndex);
+      const index = queue.findIndex(({ request }) => request.pieceIndex === pieceIndex);
       if (index < 0 || from === pieceClass) continue;
-      const [request] = queue.splice(index, 1);
+      const [{ request, since }] = queue.splice(index, 1);
       request.pieceClass = pieceClass;
-      this.push(request);
+      this.push(request, since);
       return false;
     }
     return false;
@@ -99,9 +120,9 @@ export class UploadQueue {
     for (const pieceClass of PIECE_CLASSES) {
       const queue = this.#ready[pieceClass];
       const index = queue.findIndex(
-        (request) => request.pieceIndex === pieceIndex && request.offset === offset,
+        ({ request }) => request.pieceIndex === pieceIndex && request.offset === offset,
       );
-      if (index >= 0) return queue.splice(index, 1)[0];
+      if (index >= 0) return queue.splice(index, 1)[0].request;
     }
     return undefined;
   }
@@ -110,7 +131,9 @@ export class UploadQueue {
   drain(): UploadRequest[] {
     const all = [...this.#held.values()];
     this.#held.clear();
-    for (const pieceClass of PIECE_CLASSES) all.push(...this.#ready[pieceClass].splice(0));
+    for (const pieceClass of PIECE_CLASSES) {
+      for (const { request } of this.#ready[pieceClass].splice(0)) all.push(request);
+    }
     return all;
   }
 }

@@ -4,13 +4,14 @@
  * request is kept open and the piece fetched for it, so that a whole tree of nodes can start at once. The origin sends a
  * piece to one node and names that node to all others (OriginLeases).
  */
-import { Bottleneck } from './bottleneck.ts';
+import { isBottleneck } from './bottleneck.ts';
 import type { SwarmInput } from './engine-io.ts';
 import { OriginLeases } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
 import { type PeerMessage, PIECE_CLASSES, type PieceClass } from './peer-message.ts';
 import type { SwarmState } from './swarm-state.ts';
 import { TokenBucket } from './token-bucket.ts';
+import type { UploadMark } from './upload-queue.ts';
 
 type RequestMessage = Extract<PeerMessage<unknown>, { type: 'request' }>;
 type CancelMessage = Extract<PeerMessage<unknown>, { type: 'cancel' }>;
@@ -40,7 +41,6 @@ export class Uploader<Payload> {
     fill: new Set(),
   };
   readonly #bytes: TokenBucket;
-  readonly #bottleneck = new Bottleneck();
   #inHand = 0;
   #resumeAt = Infinity;
 
@@ -67,7 +67,7 @@ export class Uploader<Payload> {
       this.#reject(peer, pieceIndex, offset, length);
     } else if (isHere) {
       if (this.#isRedirected(peer, message)) return;
-      peer.uploads.push({ pieceIndex, offset, length, pieceClass });
+      peer.uploads.push({ pieceIndex, offset, length, pieceClass }, this.#mark);
       this.#enrol(peer);
       this.pump();
     } else if (!peer.uploads.isHolding(pieceIndex)) {
@@ -120,8 +120,9 @@ export class Uploader<Payload> {
 
   /** The piece can be read now: requests kept open for it are served. */
   release(pieceIndex: number): void {
+    const mark = this.#mark;
     for (const peer of this.#state.peers.values()) {
-      if (peer.uploads.release(pieceIndex)) this.#enrol(peer);
+      if (peer.uploads.release(pieceIndex, mark)) this.#enrol(peer);
     }
     this.pump();
   }
@@ -162,24 +163,37 @@ export class Uploader<Payload> {
 
   /** Whether a node of ours waits for what we could send it. */
   get isBacklogged(): boolean {
-    for (const peer of this.#state.peers.values()) if (isWaiting(peer)) return true;
-    return false;
+    return this.#longestWaiting() !== undefined;
   }
 
   /** Sends those away who wait for more than our uplink carries. The origin has nobody to send them to. */
   patrol(): void {
-    const { isOrigin, peers, now, stats, limits } = this.#state;
-    if (isOrigin) return;
+    const { isOrigin, peers, now, limits } = this.#state;
+    const waiting = isOrigin ? undefined : this.#longestWaiting();
+    if (waiting === undefined) return;
     let bytesPerMsIn = 0;
     for (const { download } of peers.values()) {
       bytesPerMsIn = Math.max(bytesPerMsIn, download.bytesPerMs);
     }
-    if (!this.#bottleneck.watch(now, this.isBacklogged, stats.bytesSent, bytesPerMsIn)) return;
+    if (!isBottleneck(waiting, this.#mark, bytesPerMsIn)) return;
     if (this.#state.busyUntil <= now) this.#wanter.confess();
     this.#state.busyUntil = now + limits.busyMs;
     for (const peer of peers.values()) {
       if (isWaiting(peer)) this.#state.send(peer, { type: 'busy' });
     }
+  }
+
+  get #mark(): UploadMark {
+    return { at: this.#state.now, bytesSent: this.#state.stats.bytesSent };
+  }
+
+  #longestWaiting(): UploadMark | undefined {
+    let longest: UploadMark | undefined;
+    for (const peer of this.#state.peers.values()) {
+      const since = isWaiting(peer) ? peer.uploads.waitingSince : undefined;
+      if (since !== undefined && (longest === undefined || since.at < longest.at)) longest = since;
+    }
+    return longest;
   }
 
   /** Hands uploads to the driver, most urgent class first, one for each peer by turns. */

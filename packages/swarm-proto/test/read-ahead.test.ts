@@ -10,26 +10,14 @@ test('names nothing for reads here and there', () => {
   expect(touchAll([5, 90, 7_0, 300, 12]).flat()).toEqual([]);
 });
 
-test('names more with every step of a stream, each piece once', () => {
-  expect(touchAll([10, 11, 12, 13, 14, 15])).toEqual([
-    [],
-    [12],
-    [13, 14],
-    [15, 16, 17],
-    [18, 19, 20, 21, 22],
-    [23],
-  ]);
+test('names more with every step of a stream that has proven itself, each piece once', () => {
+  const named = touchAll([10, 11, 12, 13, 14, 15, 16]);
+  expect(named).toEqual([[], [], [], [14], [15, 16], [17, 18, 19], [20]]);
 });
 
 test('follows several streams at once', () => {
-  expect(touchAll([10, 500, 11, 501, 12, 502])).toEqual([
-    [],
-    [],
-    [12],
-    [502],
-    [13, 14],
-    [503, 504],
-  ]);
+  const named = touchAll([10, 500, 11, 501, 12, 502, 13, 503]);
+  expect(named.slice(-2)).toEqual([[14], [504]]);
 });
 
 test('a touch of the same piece again is no step', () => {
@@ -37,7 +25,8 @@ test('a touch of the same piece again is no step', () => {
 });
 
 test('ends with the image', () => {
-  expect(touchAll([COUNT - 3, COUNT - 2, COUNT - 1])).toEqual([[], [COUNT - 1], []]);
+  const named = touchAll([COUNT - 5, COUNT - 4, COUNT - 3, COUNT - 2, COUNT - 1]);
+  expect(named.slice(-2)).toEqual([[COUNT - 1], []]);
 });
 
 test('names each piece at most once per stream, in front of what was touched, within the image', () => {
@@ -46,7 +35,7 @@ test('names each piece at most once per stream, in front of what was touched, wi
       const ahead = new ReadAhead(COUNT);
       for (const piece of pieces) {
         const named = ahead.touch(piece);
-        expect(named.length).toBeLessThanOrEqual(8);
+        expect(named.length).toBeLessThanOrEqual(4);
         for (const each of named) {
           expect(each).toBeGreaterThan(piece);
           expect(each).toBeLessThan(COUNT);

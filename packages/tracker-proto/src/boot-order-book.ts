@@ -4,6 +4,7 @@
  */
 import { FOLLOWS_MIN, ORDER_WINDOW, PieceSequence, TOUCHES_MIN } from '@bootswarm/stdx';
 import { BOOT_PIECES_MAX, BootKind, type PieceRecord } from './boot-kind.ts';
+import type { KindOrder } from './messages.ts';
 
 /** Kinds that nodes are told of. */
 export const KINDS_MAX = 4;
@@ -23,18 +24,13 @@ const MERGES_PER_SORT = 32;
 /** Pieces that one node alone has touched, per kind that was learned already. */
 const UNCONFIRMED_MAX = 4_096;
 
-/** Keep the first `from` pieces of this kind's order, then come `pieceIndexes`. If that leaves none, the kind is gone. */
-export interface KindOrder {
-  readonly kind: number;
-  readonly from: number;
-  readonly pieceIndexes: Uint32Array;
-}
-
 /** What is kept of a kind between two trackers. */
 export interface KindRecord {
   readonly isShared: boolean;
   readonly weight: number;
   readonly bootsMerged: number;
+  /** Touches of each of the last boots; the newest last. */
+  readonly lengths: readonly number[];
   readonly learnedAtMs: number;
   readonly pieces: readonly (readonly [pieceIndex: number, record: PieceRecord])[];
 }
@@ -75,6 +71,7 @@ export class BootOrderBook {
       kind.weight = record.weight;
       kind.bootsMerged = record.bootsMerged;
       kind.isShared = record.isShared;
+      kind.lengths = [...record.lengths];
       kind.learnedAtMs = record.learnedAtMs;
       for (const [pieceIndex, piece] of record.pieces) kind.pieces.set(pieceIndex, { ...piece });
       kind.settle(0);
@@ -104,6 +101,7 @@ export class BootOrderBook {
         isShared: kind.isShared,
         weight: kind.weight,
         bootsMerged: kind.bootsMerged,
+        lengths: kind.lengths,
         learnedAtMs: kind.learnedAtMs,
         pieces: [...kind.pieces],
         keptPieces: kind.order.slice(),

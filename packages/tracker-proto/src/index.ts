@@ -1,4 +1,5 @@
-export { BootOrderBook, KINDS_MAX, type KindOrder, type KindRecord } from './boot-order-book.ts';
+export { BOOT_PIECES_MAX, type PieceRecord } from './boot-kind.ts';
+export { BootOrderBook, KINDS_MAX, type KindRecord } from './boot-order-book.ts';
 export { MemberOrder } from './member-order.ts';
 export {
   AGENT_MESSAGE_BYTES_MAX,
@@ -11,6 +12,7 @@ export {
 export { isHost, isName, MEMBERS_MAX, SUSPECTS_MAX } from './message-schema.ts';
 export type {
   AgentMessage,
+  KindOrder,
   Member,
   NodeIdentity,
   PeerAddress,
@@ -18,6 +20,7 @@ export type {
 } from './messages.ts';
 export { SIGNALLING_VERSION } from './messages.ts';
 export type {
+  BootOrderStats,
   CloseCode,
   Connection,
   MemberProgress,

@@ -7,6 +7,7 @@ import { Packr } from 'msgpackr';
 import { MessageReader } from './message-schema.ts';
 import type { AgentMessage, TrackerMessage } from './messages.ts';
 import { scanMessagePack } from './msgpack-scan.ts';
+import { encodePieceIndexes } from './piece-index-list.ts';
 
 /** The largest valid one, a suspect, stays under 9 KiB: 64 names of 128 bytes. */
 export const AGENT_MESSAGE_BYTES_MAX = 64 * 1024;
@@ -43,9 +44,30 @@ const packr = new Packr({
   variableMapSize: true,
 });
 
+/** Piece indexes as one binary value, the rest as it is. */
+function wireForm(message: AgentMessage | TrackerMessage): object {
+  switch (message.type) {
+    case 'touched':
+      return { ...message, pieceIndexes: binaryOf(message.pieceIndexes) };
+    case 'boot-order': {
+      const kinds = message.kinds.map((each) => ({
+        ...each,
+        pieceIndexes: binaryOf(each.pieceIndexes),
+      }));
+      return { ...message, kinds };
+    }
+    default:
+      return message;
+  }
+}
+
+function binaryOf(pieceIndexes: Uint32Array): Buffer {
+  return Buffer.from(encodePieceIndexes(pieceIndexes));
+}
+
 function encode(message: AgentMessage | TrackerMessage): Buffer {
   // pack() returns a view of an arena that grows to the largest message; a small one in a send queue must not pin it.
-  return Buffer.from(packr.pack(message));
+  return Buffer.from(packr.pack(wireForm(message)));
 }
 
 function decode<T>(

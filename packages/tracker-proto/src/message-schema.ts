@@ -3,12 +3,18 @@
  * knows, a field missing, unknown, of the wrong type or out of range. Bytes and MessagePack are message-codec.ts's matter.
  */
 import { ProtocolError } from '@bootswarm/stdx';
-import type { AgentMessage, Member, PeerAddress, TrackerMessage } from './messages.ts';
+import { BOOT_PIECES_MAX } from './boot-kind.ts';
+import type { AgentMessage, KindOrder, Member, PeerAddress, TrackerMessage } from './messages.ts';
+import { decodePieceIndexes } from './piece-index-list.ts';
 
 /** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
 export const MEMBERS_MAX = 10_000;
 /** Members that one message may suspect: a node has no more wires than that. */
 export const SUSPECTS_MAX = 64;
+/** First touches in one message: 50 ms of a guest that reads 20,000 pieces a second. */
+export const TOUCHES_MAX = 1_024;
+/** Kinds of VM in one message: those there are and those that are gone. */
+const KIND_CHANGES_MAX = 16;
 /** Addresses of the origin: one process, seen over a few networks. */
 const ORIGINS_MAX = 16;
 /** UTF-8 bytes of a node, zone or rack: a host name is at most 64 on Linux. */
@@ -73,6 +79,14 @@ export class MessageReader {
           image: fields.image(),
           nodes: fields.list('nodes', SUSPECTS_MAX).map((node) => nodeName(node, 'nodes')),
         };
+      case 'touched':
+        return {
+          type,
+          image: fields.image(),
+          boot: fields.uint('boot', 0, 0xffff_ffff),
+          pieceIndexes: fields.pieceIndexes(TOUCHES_MAX),
+          isOver: fields.boolean('isOver'),
+        };
       case 'progress':
         return {
           type,
@@ -106,6 +120,14 @@ export class MessageReader {
           left: fields.list('left', MEMBERS_MAX).map((node) => nodeName(node, 'left')),
           origins: fields.list('origins', ORIGINS_MAX).map((each) => this.#address(each, false)),
         };
+      case 'boot-order':
+        return {
+          type,
+          image: fields.image(),
+          revision: fields.uint('revision', 0, Number.MAX_SAFE_INTEGER),
+          isFull: fields.boolean('isFull'),
+          kinds: fields.list('kinds', KIND_CHANGES_MAX).map((kind) => this.#kindOrder(kind)),
+        };
       case 'withdrawn':
         return { type, image: fields.image() };
       case 'refused':
@@ -129,6 +151,17 @@ export class MessageReader {
     };
     this.#fieldsTaken += fields.end();
     return member;
+  }
+
+  #kindOrder(value: unknown): KindOrder {
+    const fields = this.#fields(value, 'kinds');
+    const order = {
+      kind: fields.uint('kind', 0, 0xffff_ffff),
+      from: fields.uint('from', 0, BOOT_PIECES_MAX),
+      pieceIndexes: fields.pieceIndexes(BOOT_PIECES_MAX),
+    };
+    this.#fieldsTaken += fields.end();
+    return order;
   }
 
   #address(value: unknown, mayBeEmpty: boolean): PeerAddress {
@@ -193,6 +226,12 @@ class Fields {
     const value = this.take(name);
     if (!Array.isArray(value) || value.length > lengthMax) throw invalid(name);
     return value;
+  }
+
+  pieceIndexes(countMax: number): Uint32Array {
+    const value = this.take('pieceIndexes');
+    if (!(value instanceof Uint8Array)) throw invalid('pieceIndexes');
+    return decodePieceIndexes(value, countMax);
   }
 
   /** How many fields the map had. */

@@ -25,6 +25,13 @@ export interface Member extends NodeIdentity {
   readonly place: number;
 }
 
+/** Keep the first `from` pieces of this kind's order, then come `pieceIndexes`. If that leaves none, the kind is gone. */
+export interface KindOrder {
+  readonly kind: number;
+  readonly from: number;
+  readonly pieceIndexes: Uint32Array;
+}
+
 export type AgentMessage =
   /** First message on a connection, once. */
   | {
@@ -41,6 +48,17 @@ export type AgentMessage =
   | { readonly type: 'leave'; readonly image: string }
   /** These members of the swarm do not answer us. */
   | { readonly type: 'suspect'; readonly image: string; readonly nodes: readonly string[] }
+  /**
+   * What a VM of this node touched since the last such message, in order of first touch. `boot` numbers the boots since the
+   * agent's start. `isOver`: it has calmed down, or is gone. After a join each boot is told from its beginning.
+   */
+  | {
+      readonly type: 'touched';
+      readonly image: string;
+      readonly boot: number;
+      readonly pieceIndexes: Uint32Array;
+      readonly isOver: boolean;
+    }
   /** Every few seconds per image while anything changes. */
   | {
       readonly type: 'progress';
@@ -66,6 +84,17 @@ export type TrackerMessage =
       readonly members: readonly Member[];
       readonly left: readonly string[];
       readonly origins: readonly PeerAddress[];
+    }
+  /**
+   * In which order VMs touch pieces, by kind of VM: whole (`isFull`), which is sent after a join if there is any, or as a change
+   * from revision - 1. Before the first of a join all is empty, as revision 0.
+   */
+  | {
+      readonly type: 'boot-order';
+      readonly image: string;
+      readonly revision: number;
+      readonly isFull: boolean;
+      readonly kinds: readonly KindOrder[];
     }
   /** The image is no longer served; nodes that have it may keep it. */
   | { readonly type: 'withdrawn'; readonly image: string }

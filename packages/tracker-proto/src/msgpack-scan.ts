@@ -1,6 +1,6 @@
 /**
  * Walks one MessagePack value without building it, and refuses what signalling never uses: extensions (msgpackr would run
- * records, RegExps and pointers), binary, keys that are not strings, deep nesting, lengths beyond the bytes at hand, and
+ * records, RegExps and pointers), keys that are not strings, deep nesting, lengths beyond the bytes at hand, and
  * anything after the value. What passes is safe to hand to a decoder. Says nothing of meaning: that is message-schema.ts.
  */
 import { ProtocolError } from '@bootswarm/stdx';
@@ -113,6 +113,8 @@ class Scanner {
       case 0xc4: // bin 8, 16, 32
       case 0xc5:
       case 0xc6:
+        this.#skip(this.#uint(1 << (token - 0xc4)));
+        break;
       case 0xc1: // never used by the format; msgpackr gives it a meaning
         throw malformed('token-refused', offset);
       default: // ext 8, 16, 32 and fixext 1 to 16

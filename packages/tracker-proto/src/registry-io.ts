@@ -2,6 +2,7 @@
  * What goes into the registry of swarms and what comes out. Times are milliseconds of one monotonic clock. After each
  * handle() the driver drains poll().
  */
+import type { KindRecord } from './boot-order-book.ts';
 import { MEMBERS_MAX } from './message-schema.ts';
 import type {
   AgentMessage,
@@ -23,7 +24,13 @@ export type RegistryInput =
     }
   | { readonly type: 'message'; readonly connection: Connection; readonly message: AgentMessage }
   | { readonly type: 'agent-disconnected'; readonly connection: Connection }
-  | { readonly type: 'image-published'; readonly image: string }
+  /** `kinds`: what was learned of its boots before. */
+  | {
+      readonly type: 'image-published';
+      readonly image: string;
+      readonly pieceCount: number;
+      readonly kinds: readonly KindRecord[];
+    }
   | { readonly type: 'image-withdrawn'; readonly image: string }
   | { readonly type: 'origins-changed'; readonly origins: readonly PeerAddress[] }
   /** The time timeout() named has come. */
@@ -36,6 +43,8 @@ export type RegistryEffect =
       readonly connections: readonly Connection[];
       readonly message: TrackerMessage;
     }
+  /** More is known of how VMs boot from this image: bootOrder() gives what to keep. */
+  | { readonly type: 'learned'; readonly image: string }
   /** The registry has forgotten this connection: close it, nothing it still sends counts. */
   | { readonly type: 'close'; readonly connection: Connection; readonly code: CloseCode };
 
@@ -61,6 +70,15 @@ export interface SwarmStats {
   readonly epoch: number;
   /** In the order in which they joined. */
   readonly members: readonly { readonly member: Member; readonly progress: MemberProgress }[];
+}
+
+/** Of one kind of VM. */
+export interface BootOrderStats {
+  readonly bootsMerged: number;
+  /** Wall clock. */
+  readonly learnedAtMs: number;
+  /** What VMs of this kind are given, in order. */
+  readonly pieceIndexes: Uint32Array;
 }
 
 export interface NodeStats {

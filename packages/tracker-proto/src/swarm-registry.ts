@@ -3,12 +3,15 @@
  * joins after a restart and stores nothing. Knows no sockets and no clock; the catalogue tells it which images exist.
  */
 import { assert, unreachable } from '@bootswarm/stdx';
+import type { KindRecord } from './boot-order-book.ts';
+import { BootOrders } from './boot-orders.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { MessageBudget } from './message-budget.ts';
 import { MEMBERS_MAX } from './message-schema.ts';
-import type { AgentMessage, NodeIdentity, PeerAddress } from './messages.ts';
+import type { AgentMessage, NodeIdentity } from './messages.ts';
 import { SIGNALLING_VERSION } from './messages.ts';
 import type {
+  BootOrderStats,
   CloseCode,
   Connection,
   NodeStats,
@@ -18,7 +21,8 @@ import type {
   SwarmStats,
 } from './registry-io.ts';
 import { LIMITS } from './registry-io.ts';
-import { Swarm } from './swarm.ts';
+import type { Swarm } from './swarm.ts';
+import { SwarmEpochs } from './swarm-epochs.ts';
 
 /** One connection; `node` is undefined until its hello. */
 interface Agent {
@@ -46,25 +50,23 @@ export class SwarmRegistry {
   readonly #limits: RegistryLimits;
   readonly #agents = new Map<Connection, Agent>();
   readonly #nodes = new Map<string, Node>();
-  readonly #images = new Set<string>();
-  /** Swarms somebody is in. */
-  readonly #swarms = new Map<string, Swarm>();
-  #origins: readonly PeerAddress[] = [];
+  /** Of every image there is. */
+  readonly #bootOrders = new BootOrders();
+  readonly #wallClockMs: number;
+  readonly #swarms: SwarmEpochs;
   readonly #effects: RegistryEffect[] = [];
   readonly #hellosDue: DeadlineQueue<Agent>;
   /** Memberships whose connection is gone: each ends unless its node joins again in time. */
   readonly #inGrace: DeadlineQueue<Membership>;
-  /** Swarms that ended an epoch less than an interval ago and must not end another yet. */
-  readonly #justFlushed: DeadlineQueue<Swarm>;
-  readonly #waitingToFlush = new Set<Swarm>();
 
-  /** `publisherKey`: hex of the public key that signs metainfo. */
-  constructor(publisherKey: string, limits: RegistryLimits = LIMITS) {
+  /** `publisherKey`: hex of the public key that signs metainfo; `wallClockMs`: when handle()'s clock was at 0. */
+  constructor(publisherKey: string, limits: RegistryLimits = LIMITS, wallClockMs = 0) {
+    this.#wallClockMs = wallClockMs;
     this.#publisherKey = publisherKey;
     this.#limits = limits;
     this.#hellosDue = new DeadlineQueue(limits.helloTimeoutMs);
     this.#inGrace = new DeadlineQueue(limits.graceMs);
-    this.#justFlushed = new DeadlineQueue(limits.epochIntervalMs);
+    this.#swarms = new SwarmEpochs(limits.epochIntervalMs, (effect) => this.#effects.push(effect));
   }
 
   handle(input: RegistryInput, now: number): void {
@@ -80,13 +82,15 @@ export class SwarmRegistry {
         this.#forget(input.connection, now);
         return;
       case 'image-published':
-        this.#images.add(input.image);
+        if (!this.#bootOrders.has(input.image)) {
+          this.#bootOrders.add(input.image, input.pieceCount, input.kinds);
+        }
         return;
       case 'image-withdrawn':
         this.#imageWithdrawn(input.image);
         return;
       case 'origins-changed':
-        this.#originsChanged(input.origins, now);
+        this.#swarms.setOrigins(input.origins, now);
         return;
       case 'wake':
         return;
@@ -103,11 +107,20 @@ export class SwarmRegistry {
   /** When to call handle() with `wake`, or undefined when nothing waits. */
   timeout(): number | undefined {
     let next: number | undefined;
-    for (const queue of [this.#hellosDue, this.#inGrace, this.#justFlushed]) {
+    for (const queue of [this.#hellosDue, this.#inGrace, this.#swarms, this.#bootOrders]) {
       const at = queue.nextAt();
       if (at !== undefined && (next === undefined || at < next)) next = at;
     }
     return next;
+  }
+
+  /** What is worth keeping of how VMs boot from this image, for the next `image-published`. */
+  bootOrder(image: string): readonly KindRecord[] {
+    return this.#bootOrders.records(image);
+  }
+
+  bootOrderStats(image: string): BootOrderStats[] {
+    return this.#bootOrders.stats(image);
   }
 
   /** Agents that are connected and said hello. */
@@ -118,7 +131,7 @@ export class SwarmRegistry {
   }
 
   swarms(): SwarmStats[] {
-    return Array.from(this.#swarms.values(), ({ image, epoch, members }) => ({
+    return Array.from(this.#swarms.all, ({ image, epoch, members }) => ({
       image,
       epoch,
       members,
@@ -143,13 +156,8 @@ export class SwarmRegistry {
     for (let due = this.#inGrace.takeDue(now); due; due = this.#inGrace.takeDue(now)) {
       this.#endMembership(due, now);
     }
-    for (
-      let swarm = this.#justFlushed.takeDue(now);
-      swarm;
-      swarm = this.#justFlushed.takeDue(now)
-    ) {
-      if (this.#waitingToFlush.delete(swarm)) this.#flush(swarm, now);
-    }
+    this.#swarms.wake(now);
+    this.#tellOrders(now);
   }
 
   #agentConnected(connection: Connection, remoteHost: string, now: number): void {
@@ -192,6 +200,9 @@ export class SwarmRegistry {
         return;
       case 'leave':
         this.#leave(agent.node, message.image, now);
+        return;
+      case 'touched':
+        this.#touched(agent.node, message, now);
         return;
       case 'suspect':
         this.#suspect(agent.node, message.image, message.nodes, now);
@@ -248,17 +259,22 @@ export class SwarmRegistry {
         this.#send(agent.connection, { type: 'refused', ...refusal, image });
         return;
       }
-      membership = { node, swarm: this.#swarmOf(image) };
+      membership = { node, swarm: this.#swarms.of(image) };
       node.memberships.set(image, membership);
     }
     this.#inGrace.remove(membership);
     membership.swarm.put(node.identity, piecesHad);
     membership.swarm.subscribe(agent.connection);
-    this.#touch(membership.swarm, now);
+    this.#swarms.touch(membership.swarm, now);
+    // It tells them again from their beginning.
+    this.#bootOrders.forget(image, node.identity.node);
+    const order = this.#bootOrders.whole(image);
+    if (order === undefined) return;
+    this.#send(agent.connection, { type: 'boot-order', isFull: true, ...order });
   }
 
   #whyNotJoin(node: Node, image: string): { code: string; message: string } | undefined {
-    if (!this.#images.has(image)) {
+    if (!this.#bootOrders.has(image)) {
       return { code: 'image-not-found', message: 'The tracker has no such image.' };
     }
     const { swarmsPerAgentMax } = this.#limits;
@@ -280,11 +296,36 @@ export class SwarmRegistry {
     this.#endMembership(membership, now);
   }
 
+  #touched(node: Node, message: AgentMessage & { type: 'touched' }, now: number): void {
+    const { image, boot, pieceIndexes, isOver } = message;
+    if (!node.memberships.has(image)) return;
+    const nowMs = Math.round(this.#wallClockMs + now);
+    const { node: name } = node.identity;
+    if (this.#bootOrders.touched(image, name, boot, pieceIndexes, isOver, now, nowMs)) {
+      this.#effects.push({ type: 'learned', image });
+    }
+    this.#tellOrders(now);
+  }
+
+  #tellOrders(now: number): void {
+    const membersOf = (image: string): number => this.#swarms.get(image)?.size ?? 0;
+    for (
+      let change = this.#bootOrders.takeDue(now, membersOf);
+      change;
+      change = this.#bootOrders.takeDue(now, membersOf)
+    ) {
+      const connections = this.#swarms.get(change.image)?.subscribers ?? [];
+      if (connections.length === 0) continue;
+      const message = { type: 'boot-order', isFull: false, ...change } as const;
+      this.#effects.push({ type: 'send', connections, message });
+    }
+  }
+
   #suspect(node: Node, image: string, nodes: readonly string[], now: number): void {
     const swarm = node.memberships.get(image)?.swarm;
     if (swarm === undefined) return;
     swarm.suspect(node.identity.node, nodes, now);
-    if (swarm.isDirty) this.#touch(swarm, now);
+    if (swarm.isDirty) this.#swarms.touch(swarm, now);
   }
 
   /** The connection is gone; what its node is in stays for the grace time. */
@@ -308,11 +349,12 @@ export class SwarmRegistry {
     node.memberships.delete(swarm.image);
     if (node.agent !== undefined) swarm.unsubscribe(node.agent.connection);
     swarm.remove(node.identity.node);
+    this.#bootOrders.forget(swarm.image, node.identity.node);
     this.#dropIfGone(node);
     if (swarm.size === 0) {
-      this.#dropSwarm(swarm);
+      this.#swarms.drop(swarm);
     } else {
-      this.#touch(swarm, now);
+      this.#swarms.touch(swarm, now);
     }
   }
 
@@ -323,7 +365,7 @@ export class SwarmRegistry {
   }
 
   #imageWithdrawn(image: string): void {
-    this.#images.delete(image);
+    this.#bootOrders.remove(image);
     const swarm = this.#swarms.get(image);
     if (swarm === undefined) return;
     for (const name of swarm.nodes) {
@@ -339,45 +381,7 @@ export class SwarmRegistry {
     if (connections.length > 0) {
       this.#effects.push({ type: 'send', connections, message: { type: 'withdrawn', image } });
     }
-    this.#dropSwarm(swarm);
-  }
-
-  #originsChanged(origins: readonly PeerAddress[], now: number): void {
-    this.#origins = origins;
-    for (const swarm of this.#swarms.values()) {
-      swarm.originsChanged();
-      this.#touch(swarm, now);
-    }
-  }
-
-  #swarmOf(image: string): Swarm {
-    let swarm = this.#swarms.get(image);
-    if (swarm === undefined) {
-      swarm = new Swarm(image);
-      this.#swarms.set(image, swarm);
-    }
-    return swarm;
-  }
-
-  #dropSwarm(swarm: Swarm): void {
-    this.#swarms.delete(swarm.image);
-    this.#justFlushed.remove(swarm);
-    this.#waitingToFlush.delete(swarm);
-  }
-
-  /** Says what changed: at once in a quiet swarm, at the end of the interval in a busy one. */
-  #touch(swarm: Swarm, now: number): void {
-    if (this.#justFlushed.has(swarm)) {
-      this.#waitingToFlush.add(swarm);
-    } else {
-      this.#flush(swarm, now);
-    }
-  }
-
-  #flush(swarm: Swarm, now: number): void {
-    if (!swarm.isDirty) return;
-    this.#effects.push(...swarm.flush(this.#origins));
-    this.#justFlushed.add(swarm, now);
+    this.#swarms.drop(swarm);
   }
 
   #send(connection: Connection, message: (RegistryEffect & { type: 'send' })['message']): void {

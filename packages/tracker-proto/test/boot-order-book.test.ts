@@ -68,6 +68,18 @@ describe('boots of one kind', () => {
     expect(ordersOf(book)[0].every((pieceIndex) => pieceIndex < 15_000)).toBe(true);
   });
 
+  test('that are cut short say nothing of what comes later', () => {
+    const book = new BootOrderBook(PIECES);
+    learn(book, A, 4);
+    const before = ordersOf(book)[0].length;
+    for (let seed = 10; seed < 13; seed += 1) {
+      book.touched(`node${seed}`, 1, bootOf(A, seed).slice(0, 60), true, 9_000, 5_000);
+    }
+    expect(ordersWhole(book)[0].length).toBeGreaterThan(before - 20);
+    learn(book, A, 10, 40);
+    expect(shareIn(A, ordersOf(book)[0])).toBe(1);
+  });
+
   test('that change over time are followed: what is read no more is forgotten', () => {
     const book = new BootOrderBook(PIECES);
     learn(book, A, 10);

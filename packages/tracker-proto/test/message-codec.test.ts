@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AgentMessage, TrackerMessage } from '../src/index.ts';
 import {
   AGENT_MESSAGE_BYTES_MAX,
+  BOOT_PIECES_MAX,
   decodeAgentMessage,
   decodeTrackerMessage,
   encodeAgentMessage,
@@ -45,6 +46,13 @@ const agentMessage: fc.Arbitrary<AgentMessage> = fc.oneof(
   fc.record({ type: fc.constant('join' as const), image, piecesHad: fc.nat() }),
   fc.record({ type: fc.constant('leave' as const), image }),
   fc.record({
+    type: fc.constant('touched' as const),
+    image,
+    boot: fc.nat(),
+    pieceIndexes: fc.uint32Array({ maxLength: 40 }),
+    isOver: fc.boolean(),
+  }),
+  fc.record({
     type: fc.constant('suspect' as const),
     image,
     nodes: fc.array(name, { maxLength: SUSPECTS_MAX }),
@@ -73,6 +81,20 @@ const trackerMessage: fc.Arbitrary<TrackerMessage> = fc.oneof(
     members: fc.array(member, { maxLength: 20 }),
     left: fc.array(name, { maxLength: 20 }),
     origins: fc.array(address, { maxLength: 4 }),
+  }),
+  fc.record({
+    type: fc.constant('boot-order' as const),
+    image,
+    revision: count,
+    isFull: fc.boolean(),
+    kinds: fc.array(
+      fc.record({
+        kind: fc.nat(),
+        from: fc.nat(BOOT_PIECES_MAX),
+        pieceIndexes: fc.uint32Array({ maxLength: 40 }),
+      }),
+      { maxLength: 16 },
+    ),
   }),
   fc.record({ type: fc.constant('withdrawn' as const), image }),
   fc.record({
@@ -110,6 +132,17 @@ describe('round trip', () => {
     const copy = Buffer.from(first);
     for (let round = 0; round < 100; round += 1) encodeTrackerMessage(MEMBERS as TrackerMessage);
     expect(first).toEqual(copy);
+  });
+
+  test('fits four of the longest boot orders into one message', () => {
+    const pieceIndexes = Uint32Array.from({ length: BOOT_PIECES_MAX }, (_, rank) =>
+      rank % 2 === 0 ? 0 : 0xffff_ffff,
+    );
+    const kinds = [1, 2, 3, 4].map((kind) => ({ kind, from: 0, pieceIndexes }));
+    const message = { type: 'boot-order', image: IMAGE, revision: 1, isFull: true, kinds } as const;
+    const bytes = encodeTrackerMessage(message);
+    expect(bytes.length).toBeLessThanOrEqual(TRACKER_MESSAGE_BYTES_MAX);
+    expect(decodeTrackerMessage(bytes)).toEqual(message);
   });
 
   test('fits the largest change there can be into one message', () => {
@@ -237,9 +270,16 @@ describe('hostile bytes', () => {
     }
   });
 
-  test('refuses binary, the unused token and keys that are not strings', () => {
-    for (const token of [0xc1, 0xc4, 0xc5, 0xc6]) {
-      expect(agentCode(Buffer.of(token, 0, 0, 0, 0))).toBe('message-malformed');
+  test('refuses binary where none belongs, the unused token and keys that are not strings', () => {
+    expect(agentCode(Buffer.of(0xc1, 0, 0, 0, 0))).toBe('message-malformed');
+    for (const binary of ['c400', 'c401ff', 'c5000100', 'c600000000']) {
+      const inJoin = Buffer.concat([packr.pack(JOIN).subarray(0, -1), Buffer.from(binary, 'hex')]);
+      expect(agentCode(inJoin)).toBe('field-invalid');
+      const keyed = Buffer.concat([Buffer.of(0x81), Buffer.from(binary, 'hex'), Buffer.of(0)]);
+      expect(agentCode(keyed)).toBe('key-not-string');
+    }
+    for (const cut of ['c4', 'c402ff', 'c50001', 'c6ffffffff00']) {
+      expect(agentCode(Buffer.from(cut, 'hex'))).toBe('message-malformed');
     }
     for (const key of [0x01, 0xc0, 0xc3, 0x90, 0x80, 0xcb]) {
       expect(agentCode(Buffer.of(0x81, key, 0, 0, 0, 0, 0, 0, 0, 0, 0))).toBe('key-not-string');

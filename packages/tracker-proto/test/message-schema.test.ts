@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeAgentMessage, isHost, isName, MEMBERS_MAX, SUSPECTS_MAX } from '../src/index.ts';
 import {
   agentCode,
+  BOOT_ORDER,
   HELLO,
   IMAGE,
   JOIN,
@@ -11,13 +12,27 @@ import {
   packr,
   REFUSED,
   SUSPECT,
+  TOUCHED,
   trackerCode,
   WELCOME,
 } from './sample-messages.ts';
 
 describe('schema', () => {
-  const agentTypes: object[] = [HELLO, JOIN, PROGRESS, SUSPECT, { type: 'leave', image: IMAGE }];
-  const trackerTypes: object[] = [WELCOME, MEMBERS, REFUSED, { type: 'withdrawn', image: IMAGE }];
+  const agentTypes: object[] = [
+    HELLO,
+    JOIN,
+    PROGRESS,
+    SUSPECT,
+    TOUCHED,
+    { type: 'leave', image: IMAGE },
+  ];
+  const trackerTypes: object[] = [
+    WELCOME,
+    MEMBERS,
+    BOOT_ORDER,
+    REFUSED,
+    { type: 'withdrawn', image: IMAGE },
+  ];
   const cases: [object, (bytes: Uint8Array) => string][] = [
     ...agentTypes.map((each): [object, typeof agentCode] => [each, agentCode]),
     ...trackerTypes.map((each): [object, typeof trackerCode] => [each, trackerCode]),
@@ -152,6 +167,15 @@ describe('schema', () => {
       const members = [{ ...MEMBERS.members[0], place }];
       expect(trackerCode(packr.pack({ ...MEMBERS, members }))).toBe('field-invalid');
     }
+  });
+
+  test('refuses more first touches than a message takes, and piece indexes that are none', () => {
+    const touched = (pieceIndexes: Buffer) => agentCode(packr.pack({ ...TOUCHED, pieceIndexes }));
+    expect(touched(Buffer.alloc(1_024))).toBe('accepted');
+    expect(touched(Buffer.alloc(1_025))).toBe('too-many-pieces');
+    expect(touched(Buffer.of(0x80))).toBe('piece-indexes-malformed');
+    const kinds = new Array(17).fill(BOOT_ORDER.kinds[0]);
+    expect(trackerCode(packr.pack({ ...BOOT_ORDER, kinds }))).toBe('field-invalid');
   });
 
   test('copies into fresh objects without a trace of the input', () => {

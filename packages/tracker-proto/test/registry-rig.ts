@@ -10,6 +10,7 @@ import type {
 import { LIMITS, SIGNALLING_VERSION, SwarmRegistry } from '../src/index.ts';
 
 export const KEY = 'ab'.repeat(32);
+export const PIECE_COUNT = 20_000;
 export const IMAGE = '1'.repeat(40);
 
 export const identityOf = (node: string, port = 6881, zone = 'z1'): NodeIdentity => ({
@@ -34,7 +35,7 @@ export class RegistryRig {
 
   constructor(limits: Partial<RegistryLimits> = {}) {
     this.registry = new SwarmRegistry(KEY, { ...LIMITS, ...limits });
-    this.feed({ type: 'image-published', image: IMAGE }, 0);
+    this.feed({ type: 'image-published', image: IMAGE, pieceCount: PIECE_COUNT, kinds: [] }, 0);
   }
 
   feed(input: RegistryInput, now: number): RegistryEffect[] {

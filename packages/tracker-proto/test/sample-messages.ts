@@ -21,6 +21,20 @@ export const PROGRESS = {
   bytesSent: 3,
 };
 export const SUSPECT = { type: 'suspect', image: IMAGE, nodes: ['b'] };
+export const TOUCHED = {
+  type: 'touched',
+  image: IMAGE,
+  boot: 1,
+  pieceIndexes: Buffer.of(2, 2),
+  isOver: false,
+};
+export const BOOT_ORDER = {
+  type: 'boot-order',
+  image: IMAGE,
+  revision: 1,
+  isFull: true,
+  kinds: [{ kind: 1, from: 0, pieceIndexes: Buffer.of(2, 2) }],
+};
 export const MEMBERS = {
   type: 'members',
   image: IMAGE,

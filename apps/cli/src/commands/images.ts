@@ -1,5 +1,5 @@
 /** `bootswarm images`: what the tracker's catalogue holds, all of it or one image. */
-import type { ImageSummary, SwarmSummary } from '@bootswarm/tracker';
+import type { BootOrderSummary, ImageSummary, SwarmSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -38,7 +38,9 @@ Examples:
 
 function showCommand({ terminal }: CliContext): Command {
   return new Command('show')
-    .description('Show one image and the nodes that hold pieces of it.')
+    .description(
+      'Show one image, the boot orders learned of it, and the nodes that hold pieces of it.',
+    )
     .argument('<image>', 'id, beginning of the id, or name')
     .addHelpText(
       'after',
@@ -66,9 +68,10 @@ async function listImages(options: Options, terminal: Terminal): Promise<void> {
 async function showImage(name: string, options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
   const image = await tracker.get<ImageSummary>(imagePath(name));
+  const { kinds } = await tracker.get<BootOrderSummary>(`${imagePath(image.id)}/boot-order`);
   const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms');
   const swarm = swarms.find((candidate) => candidate.image === image.id);
-  if (options.json) return printJson(terminal.stdout, { image, swarm });
+  if (options.json) return printJson(terminal.stdout, { image, bootOrders: kinds, swarm });
   const lines = [
     `name       ${printable(image.name)}`,
     `id         ${image.id}`,
@@ -77,10 +80,30 @@ async function showImage(name: string, options: Options, terminal: Terminal): Pr
     `published  ${image.createdAt}`,
     `state      ${image.state}`,
     `origin     sent ${formatBytes(swarm?.origin.bytesSent ?? 0)}`,
+    `members    ${swarm?.members.length ?? 0}`,
+    `boots      ${kinds.length === 0 ? 'nothing learned yet' : kindsText(kinds.length)}`,
   ];
   print(terminal.stdout, lines.join('\n'));
+  if (kinds.length > 0) {
+    print(terminal.stdout, `\n${bootOrderTable(kinds, terminal.stdout.columns)}`);
+  }
   if (swarm === undefined || swarm.members.length === 0) return;
   print(terminal.stdout, `\n${memberTable(swarm, image, terminal.stdout.columns)}`);
+}
+
+function kindsText(count: number): string {
+  return count === 1 ? 'one kind of VM' : `${count} kinds of VM`;
+}
+
+/** What VMs read first, by kind of VM. */
+function bootOrderTable(kinds: BootOrderSummary['kinds'], widthMax?: number): string {
+  const columns = [
+    ...[left('KIND'), right('BOOTS'), right('PIECES'), right('SIZE'), left('LAST LEARNED')],
+  ];
+  const rows = kinds.map(({ boots, pieces, bytes, lastLearnedAt }, index) => [
+    ...[String(index + 1), String(boots), String(pieces), formatBytes(bytes), lastLearnedAt],
+  ]);
+  return renderTable(columns, rows, widthMax);
 }
 
 function memberTable(swarm: SwarmSummary, image: ImageSummary, widthMax?: number): string {

@@ -6,6 +6,7 @@ import { NodeLedger } from '../node-ledger.ts';
 import { percentile } from '../percentile.ts';
 import type { RunChecker } from '../run-checker.ts';
 import { type AgentFiles, SimAgent } from '../sim-agent.ts';
+import { kindsLearned } from '../sim-boots.ts';
 import { SimNode } from '../sim-node.ts';
 import { SimTracker } from '../sim-tracker.ts';
 import type { StormWorld } from '../storm-world.ts';
@@ -81,11 +82,8 @@ export class BootswarmPolicy extends SwarmPolicy {
     this.#joined.delete(node);
   }
 
-  protected prefetch(agent: SimNode): void {
-    const { options, pieces } = this.world;
-    if (!options.isLearned || options.fullImageBytes !== undefined) return;
-    agent.input({ type: 'prefetch', pieceIndexes: pieces.touched });
-  }
+  /** The tracker tells what to fetch, and SimBoots when. */
+  protected prefetch(): void {}
 
   override figures(): PolicyFigures {
     // Who was stopped before it had joined never will.
@@ -96,6 +94,7 @@ export class BootswarmPolicy extends SwarmPolicy {
       joinMsMax: percentile(joinsMs, 1),
       trackerBytes: this.world.tracker.bytesSent,
       layerBytes: this.#layerOrigin?.engine.snapshot().stats.bytesSent ?? 0,
+      layerBans: this.#layerChecker.bans,
     };
     return { ...super.figures(), join };
   }
@@ -114,9 +113,18 @@ export class BootswarmPolicy extends SwarmPolicy {
   }
 
   #startTracker(): SimTracker {
-    const { clock, network, costs, tracker } = this.world;
-    const origins = ['origin'];
-    return new SimTracker({ clock, network, host: tracker, image: IMAGE, origins, costs });
+    const { clock, network, costs, tracker, options, pieces } = this.world;
+    return new SimTracker({
+      clock,
+      network,
+      host: tracker,
+      image: IMAGE,
+      pieceCount: pieces.pieceCount,
+      // It keeps them with the image: a tracker that has restarted knows them too.
+      kinds: options.isLearned ? kindsLearned(pieces.pieceCount, [pieces.touched]) : [],
+      origins: ['origin'],
+      costs,
+    });
   }
 
   /** In the process of `node`, and of its character; judged by itself. */

@@ -13,6 +13,8 @@ export interface JoinFigures {
   readonly trackerBytes: number;
   /** Of the piece layer, that the origin sent. */
   readonly layerBytes: number;
+  /** Wires of the layer's swarm left because of a wrong piece. */
+  readonly layerBans: number;
 }
 
 export interface PolicyFigures {
