@@ -86,6 +86,7 @@ const ONLY_SIMULATED = [
   'latency',
   'zones',
   'zone-mbit',
+  'layer',
   'fault',
   'until',
   'svg',

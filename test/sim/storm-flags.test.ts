@@ -108,6 +108,7 @@ describe('command line of the storm benchmark', () => {
     ['--real --fault crash', '--fault is for the simulator'],
     ['--real --full-image 1000000', '--full-image is for the simulator'],
     ['--real --latency 1', '--latency is for the simulator'],
+    ['--real --layer tracker', '--layer is for the simulator'],
     ['--real --until 10', '--until is for the simulator'],
     ['--real --svg out.svg', '--svg is for the simulator'],
     ['--real --learned yes', '--learned yes is for the simulator'],
