@@ -38,6 +38,7 @@ export const USAGE = `usage: npm run bench -- storm [options]
   --piece BYTES       piece length (65536)
   --learned yes|no    nodes have the boot order from an earlier storm (yes; with --real no)
   --known yes|no      agents are in the swarm before the first guest arrives (yes)
+  --layer swarm|tracker  where agents that join get the piece layer (swarm)
   --fault F           KIND[:SHARE[@SECONDS[+SECONDS]]]: what, of how many nodes, when, for how long; repeatable
   --until SECONDS     virtual time after which guests that still boot are given up (86400)
   --seed S            (1)
@@ -85,6 +86,7 @@ const ONLY_SIMULATED = [
   'latency',
   'zones',
   'zone-mbit',
+  'layer',
   'fault',
   'until',
   'svg',
@@ -142,6 +144,7 @@ function parse(args: readonly string[]) {
       piece: text('65536'),
       learned: { type: 'string' },
       known: text('yes'),
+      layer: text('swarm'),
       fault: { type: 'string', multiple: true, default: [] },
       until: text('86400'),
       seed: text('1'),
@@ -171,6 +174,7 @@ function stormOf(values: Values): StormOptions {
     pieceLength: wholeOf(values, 'piece', 16_384),
     isLearned: yesOrNo('learned', learnedOf(values)),
     isKnownBefore: yesOrNo('known', values.known),
+    layerFrom: layerFrom(values),
     faults: values.fault.map((each) => parseFault(each)),
     untilMs: numberOf(values, 'until', 0) * 1_000,
     seed: wholeOf(values, 'seed', 0),
@@ -304,4 +308,9 @@ function wholeOf(values: Values, name: keyof Values, min: number): number {
 function yesOrNo(name: 'learned' | 'known', value: string): boolean {
   if (value === 'yes' || value === 'no') return value === 'yes';
   throw new UsageError(`--${name} is yes or no`);
+}
+
+function layerFrom({ layer }: Values): 'swarm' | 'tracker' {
+  if (layer === 'swarm' || layer === 'tracker') return layer;
+  throw new UsageError('--layer is swarm or tracker');
 }

@@ -56,6 +56,7 @@ function rowsOf(storm: MeasuredStorm | MeasuredRealStorm): [string, string][] {
   const { healthy } = storm;
   const stalls = [storm.readStallMsP50, storm.readStallMsP99, storm.readStallMsP999];
   const isHit = healthy.vms < storm.vms || storm.guestsWaiting > 0;
+  const { join } = storm;
   const reasons = Object.entries(storm.originRequests)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${reason} ${count}`);
@@ -87,6 +88,7 @@ function rowsOf(storm: MeasuredStorm | MeasuredRealStorm): [string, string][] {
       `${mib(storm.originBytes)} MiB, ${storm.originRatio.toFixed(3)} x the bytes needed`,
     ],
     ['  asked because', reasons.join(', ') || '-'],
+    ...(join === undefined ? [] : joinRows(join)),
     [
       'reads that stalled',
       `${stalls.map((ms) => ms.toFixed(1)).join(' / ')} ms (p50 / p99 / p99.9)`,
@@ -109,6 +111,17 @@ function simulatedRows(storm: MeasuredStorm): [string, string][] {
       `${storm.events} events in ${storm.wallSeconds.toFixed(1)} s, ${storm.rssMib.toFixed(0)} MiB`,
     ],
     ['event log', storm.eventLogHash],
+  ];
+}
+
+function joinRows(join: NonNullable<StormResult['join']>): [string, string][] {
+  const { joinMsP50, joinMsMax, trackerBytes, layerBytes } = join;
+  return [
+    ['joined', `in ${joinMsP50.toFixed(0)} ms (p50), ${joinMsMax.toFixed(0)} ms (last)`],
+    [
+      '  sent for that',
+      `tracker ${mib(trackerBytes)} MiB, origin ${mib(layerBytes)} MiB of piece layer`,
+    ],
   ];
 }
 

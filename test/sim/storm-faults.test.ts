@@ -5,14 +5,10 @@ import { stormOf as stormOn } from './storms.ts';
 // Slow NICs, so that a fault in the midst of the arrivals is in the midst of the transfer too.
 const BASE = '--trace synthetic:1:16 --mbit 200 --origin-mbit 200 --until 300';
 
-/** What the engine does not survive yet: once its sources can be reached it asks for more ahead than prefetchInFlightMax. */
-const BREACHED = ['--fault dead', '--fault freeze:0.25@0.5+5'];
-
 // The checkers are on in all of them: a breach throws. Replay: npm run bench -- storm --nodes 24, BASE, and the scenario.
 const SCENARIOS = [
-  ...Object.keys(FAULT_KINDS)
-    .map((kind) => `--fault ${kind}`)
-    .filter((flags) => !BREACHED.includes(flags)),
+  ...Object.keys(FAULT_KINDS).map((kind) => `--fault ${kind}`),
+  '--fault freeze:0.25@0.5+5',
   '--fault freeze:0.2@0.3+1',
   '--fault partition-out:0.2@0.3+1 --fault slow:0.1',
   '--fault crash:0.2@0.2 --known no',
@@ -30,10 +26,6 @@ describe('boot storm in which things fail', () => {
     expect(healthy.vms).toBeGreaterThan(0);
     expect(healthy.vms).toBeLessThanOrEqual(vms);
     expect(healthy.lastVmSeconds).toBeLessThan(60);
-  });
-
-  test.fails.each(BREACHED)('%s: every guest on a live node boots', (flags) => {
-    expect(stormOf(flags).guestsWaiting).toBe(0);
   });
 
   test('figures of healthy nodes leave out those that were hit', () => {

@@ -17,6 +17,7 @@ describe('command line of the storm benchmark', () => {
       pieceLength: 65_536,
       isLearned: true,
       isKnownBefore: true,
+      layerFrom: 'swarm',
       faults: [],
       seed: 1,
     });
@@ -26,7 +27,7 @@ describe('command line of the storm benchmark', () => {
   it('takes every option', () => {
     const flags =
       '--nodes 7 --vms-per-node 3 --think 1 --arrival 0 --full-image 1000000 --mbit 10 --origin-mbit 20 ' +
-      '--latency 1 --zones 2 --zone-mbit 5 --piece 16384 --learned no --known no --until 9 --seed 4';
+      '--latency 1 --zones 2 --zone-mbit 5 --piece 16384 --learned no --known no --layer tracker --until 9 --seed 4';
     const { storm } = parseStormFlags(flags.split(' '))!;
     expect(storm).toMatchObject({
       nodes: 7,
@@ -42,6 +43,7 @@ describe('command line of the storm benchmark', () => {
       pieceLength: 16_384,
       isLearned: false,
       isKnownBefore: false,
+      layerFrom: 'tracker',
       untilMs: 9_000,
       seed: 4,
     });
@@ -91,6 +93,7 @@ describe('command line of the storm benchmark', () => {
     ['--nodes many', '--nodes many'],
     ['--policy raid', 'central'],
     ['--learned maybe', 'yes or no'],
+    ['--layer origin', 'swarm or tracker'],
     ['--fault fire', 'kinds: dead'],
     ['--fault crash:2', 'from 0 to 1'],
     ['--fault tracker-dead:0.5', 'of nodes'],
@@ -105,6 +108,7 @@ describe('command line of the storm benchmark', () => {
     ['--real --fault crash', '--fault is for the simulator'],
     ['--real --full-image 1000000', '--full-image is for the simulator'],
     ['--real --latency 1', '--latency is for the simulator'],
+    ['--real --layer tracker', '--layer is for the simulator'],
     ['--real --until 10', '--until is for the simulator'],
     ['--real --svg out.svg', '--svg is for the simulator'],
     ['--real --learned yes', '--learned yes is for the simulator'],

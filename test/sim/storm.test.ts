@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { stormOf, stormWith } from './storms.ts';
+import { STORM, stormOf, stormWith } from './storms.ts';
 
 const GBIT = 125_000;
 
@@ -18,6 +18,19 @@ describe('boot storm in the simulator', () => {
     expect(result.originRatio).toBeLessThanOrEqual(1.05);
   });
 
+  test('nodes that join with their guests get the layer from each other, not from the tracker', () => {
+    const trace = { ...STORM.trace, reads: STORM.trace.reads.slice(0, 10) };
+    const joining = { nodes: 12, isKnownBefore: false, isLearned: false, trace };
+    const { layerBytes, trackerBytes, joinMsMax } = stormWith(joining).join!;
+    const central = stormWith({ ...joining, layerFrom: 'tracker' }).join!;
+    expect(joinMsMax).toBeLessThan(1_000);
+    expect(central.layerBytes).toBe(0);
+    // The second of the first two nodes is a root before the first has everything.
+    expect(layerBytes).toBeGreaterThan(0);
+    expect(layerBytes).toBeLessThanOrEqual(2 * (central.trackerBytes / joining.nodes));
+    expect(trackerBytes + layerBytes).toBeLessThan(central.trackerBytes / 3);
+  });
+
   test('with the boot order known guests boot about as fast as from a warm cache', () => {
     expect(stormWith({}).coldWarmRatio).toBeLessThanOrEqual(1.03);
   });
@@ -25,7 +38,8 @@ describe('boot storm in the simulator', () => {
   test('ten guests a node need no more from the origin, and stall for no longer than one', () => {
     const { originRatio, coldWarmRatio, vms } = stormOf('--vms-per-node 10 --nodes 12');
     expect(vms).toBe(120);
-    expect(originRatio).toBe(1);
+    // One piece of 738 may be sent twice, with however many guests.
+    expect(originRatio).toBeLessThanOrEqual(739 / 738);
     expect(coldWarmRatio).toBeLessThanOrEqual(1.05);
   });
 

@@ -47,6 +47,7 @@ export interface ImageStatus {
   readonly bytesWasted: number;
   /** Pieces asked of the origin, by the reason why: see OriginReason in swarm-proto. */
   readonly originRequests: Readonly<Record<string, number>>;
+  readonly layer: LayerStatus;
   /** Over the last few seconds. */
   readonly bytesPerSecondIn: number;
   readonly bytesPerSecondOut: number;
@@ -55,6 +56,19 @@ export interface ImageStatus {
   /** Reads that wait right now, and how long the oldest has waited. */
   readonly readsWaiting: number;
   readonly oldestReadWaitMs: number;
+}
+
+/** How this node got the piece layer of an image, and what it moved in the layer's own swarm. */
+export interface LayerStatus {
+  /** With the metainfo, from this node's cache, from the layer's swarm, or from the tracker because that swarm failed. */
+  readonly from: 'metainfo' | 'cache' | 'swarm' | 'tracker';
+  /** Why the tracker was asked: no member was known, or those known gave nothing. */
+  readonly fallback?: 'no-members' | 'no-progress';
+  readonly bytesFromPeers: number;
+  readonly bytesFromOrigin: number;
+  readonly bytesSent: number;
+  /** As of the image's own pieces. */
+  readonly originRequests: Readonly<Record<string, number>>;
 }
 
 export interface VmStatus {

@@ -1,25 +1,24 @@
 /**
- * Asks the tracker's catalogue over HTTP: which image a name means, its signed metainfo, its piece layer. What comes back is
- * bounded, and nothing of it is believed before its signature and hashes are checked.
+ * Asks the tracker's catalogue over HTTP: which image a name means, its signed metainfo, and at need its piece layer. What
+ * comes back is bounded, and nothing of it is believed before its signature and hashes are checked.
  */
 import {
   type Metainfo,
   makePieceLayer,
   openSignedMetainfo,
   type PieceLayer,
+  type SignedMetainfo,
 } from '@bootswarm/metainfo';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 
-/** Signed metainfo without layers is some 400 bytes. */
-const METAINFO_BYTES_MAX = 64 * 1024;
+/** Signed metainfo is some 400 bytes, and a piece layer of up to 16 KiB or the hashes of one that is longer. */
+export const METAINFO_BYTES_MAX = 64 * 1024;
 const SUMMARY_BYTES_MAX = 256 * 1024;
 const TIMEOUT_MS = 30_000;
 
-export interface FetchedImage {
-  readonly metainfoBytes: Uint8Array;
-  readonly metainfo: Metainfo;
-  readonly publicKeyHex: string;
-  readonly layer: PieceLayer;
+export interface FetchedMetainfo {
+  readonly bytes: Uint8Array;
+  readonly signed: SignedMetainfo;
 }
 
 export class CatalogueClient {
@@ -38,19 +37,21 @@ export class CatalogueClient {
     throw this.#nonsense(path, 'it has no image id');
   }
 
-  /** Metainfo and piece layer of an image id, checked; with `pinnedKeyHex` signed by that key. */
-  async fetchImage(imageId: string, pinnedKeyHex: string | undefined): Promise<FetchedImage> {
-    const path = `/v1/images/${imageId}`;
-    const metainfoBytes = await this.#get(`${path}/metainfo`, METAINFO_BYTES_MAX, imageId);
-    const { metainfo, publicKeyHex } = this.#checked(path, () =>
-      openSignedMetainfo(metainfoBytes, pinnedKeyHex),
-    );
-    if (metainfo.imageId !== imageId) {
-      throw this.#nonsense(path, `it sent the metainfo of ${metainfo.imageId}`);
-    }
-    const layerBytes = await this.#get(`${path}/piece-layer`, metainfo.pieceCount * 32, imageId);
-    const layer = this.#checked(path, () => makePieceLayer(metainfo, layerBytes));
-    return { metainfoBytes, metainfo, publicKeyHex, layer };
+  /** The metainfo of an image id, its signature checked; with `pinnedKeyHex` signed by that key. */
+  async fetchMetainfo(imageId: string, pinnedKeyHex: string | undefined): Promise<FetchedMetainfo> {
+    const path = `/v1/images/${imageId}/metainfo`;
+    const bytes = await this.#get(path, METAINFO_BYTES_MAX, imageId);
+    const signed = this.#checked(path, () => openSignedMetainfo(bytes, pinnedKeyHex));
+    if (signed.metainfo.imageId === imageId) return { bytes, signed };
+    throw this.#nonsense(path, `it sent the metainfo of ${signed.metainfo.imageId}`);
+  }
+
+  /** The piece layer of an image, checked: for when its swarm does not give it. */
+  async fetchLayer(metainfo: Metainfo): Promise<PieceLayer> {
+    const { imageId, pieceCount } = metainfo;
+    const path = `/v1/images/${imageId}/piece-layer`;
+    const bytes = await this.#get(path, pieceCount * 32, imageId);
+    return this.#checked(path, () => makePieceLayer(metainfo, bytes));
   }
 
   /** Throws OperatorError `image-not-found`, `image-ambiguous`, `tracker-unreachable` or `tracker-answer`. */

@@ -1,28 +1,27 @@
 /**
  * The images of this node: what the cache directory holds is opened at the start, so that a restarted agent serves its guests
- * without a tracker; others are fetched by name or id when they are first wanted.
+ * without a tracker; others are fetched by name or id when they are first wanted. An image joins its swarm when its metainfo is
+ * here and is opened when its piece layer is: the members of the one are the members of the layer's swarm.
  */
-import {
-  type Metainfo,
-  makePieceLayer,
-  openSignedMetainfo,
-  type PieceLayer,
-} from '@bootswarm/metainfo';
+import { type Metainfo, openSignedMetainfo, type SignedMetainfo } from '@bootswarm/metainfo';
 import type { CacheDirectory, StoreEvent } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { BootTouches, SwarmHost } from '@bootswarm/swarm-driver';
 import type { Logger } from 'pino';
-import type { CatalogueClient } from './catalogue-client.ts';
+import { type CatalogueClient, METAINFO_BYTES_MAX } from './catalogue-client.ts';
+import { type BootOrderTold, EarlyOrders } from './early-orders.ts';
 import type { FillMode } from './fill-policy.ts';
-import { ImageSession } from './image-session.ts';
+import { ImageSession, type SessionLayer } from './image-session.ts';
+import { fetchLayer, layerRefused, unpackedLayer } from './layer-fetch.ts';
+import { LayerSwarm } from './layer-swarm.ts';
 import type { PublisherPin } from './publisher-pin.ts';
 import { decodeSwarmView, encodeSwarmView, type SwarmView } from './swarm-view.ts';
 
-const METAINFO_BYTES_MAX = 64 * 1024;
 /** As in the tracker's catalogue. */
 const ID_PREFIX_LENGTH_MIN = 4;
 /** 2,000 members of some 200 bytes; a longer list is not kept, a restarted agent then waits for the tracker. */
 const MEMBERS_BYTES_MAX = 1024 * 1024;
+const PACKED_LAYER_FILE = 'packed-layer';
 
 export interface ImageLibraryOptions {
   readonly cache: CacheDirectory;
@@ -32,19 +31,36 @@ export interface ImageLibraryOptions {
   readonly hotBytesMax: number;
   readonly fill: FillMode;
   readonly log: Logger;
+  /** This node is to be a member of the image's swarm from now on. */
+  readonly onJoining: (imageId: string) => void;
   /** The tracker is to be told what a VM touched while it booted. */
   readonly onTouched: (imageId: string, touches: BootTouches) => void;
-  /** A session was opened: it is to be joined to its swarm. */
   readonly onOpened: (session: ImageSession) => void;
+  /** It could not be opened: this node is no member any more. */
+  readonly onGivenUp: (imageId: string) => void;
+  /** See fetchLayer(). */
+  readonly layerStallMs?: number;
+}
+
+/** An image on its way to a session. */
+interface Opening {
+  readonly session: Promise<ImageSession>;
+  /** While its piece layer is fetched. */
+  layerSwarm?: LayerSwarm;
 }
 
 export class ImageLibrary {
   readonly #options: ImageLibraryOptions;
   readonly #sessions = new Map<string, ImageSession>();
-  readonly #opening = new Map<string, Promise<ImageSession>>();
+  readonly #opening = new Map<string, Opening>();
+  /** In the cache without their piece layer: tried again for as long as nobody can be asked for it. */
+  readonly #unopened = new Map<string, SignedMetainfo>();
   readonly #closing = new Map<string, Promise<void>>();
   #isClosed = false;
-  readonly #viewsToKeep = new Map<string, SwarmView>();
+  /** As last told, by image. */
+  readonly #views = new Map<string, SwarmView>();
+  readonly #viewsToKeep = new Set<string>();
+  readonly #earlyOrders = new EarlyOrders();
 
   constructor(options: ImageLibraryOptions) {
     this.#options = options;
@@ -54,23 +70,37 @@ export class ImageLibrary {
     return this.#sessions.values();
   }
 
+  /** The swarms this node is to be in, and how many pieces it has of each. */
+  *memberships(): IterableIterator<{ imageId: string; piecesHad: number }> {
+    for (const { id, piecesHad } of this.#sessions.values()) yield { imageId: id, piecesHad };
+    for (const [imageId, { layerSwarm }] of this.#opening) {
+      if (layerSwarm && !this.#sessions.has(imageId)) yield { imageId, piecesHad: 0 };
+    }
+  }
+
   get(imageId: string): ImageSession | undefined {
     return this.#sessions.get(imageId);
   }
 
-  /** Opens every image in the cache; one that cannot be read is left for the tracker to send again. */
+  /**
+   * Opens every image in the cache; one whose metainfo cannot be read is left for the tracker to send again. One whose piece
+   * layer is not there is opened when its swarm or the tracker has given it.
+   */
   async openCached(): Promise<void> {
     const { cache, log } = this.#options;
     for (const { imageId, directory } of await cache.list()) {
       try {
-        const { metainfo, layer } = await this.#readCached(imageId);
-        const session = await this.#open(metainfo, layer, directory);
+        const signed = await this.#readMetainfo(imageId);
         const view = await this.#readView(imageId);
-        if (view) session.setMembers(view.members, view.origins);
+        if (view) this.#views.set(imageId, view);
+        const layer = await this.#layerAtHand(signed);
+        if (layer) await this.#open(signed.metainfo, layer, directory);
+        else this.#unopened.set(imageId, signed);
       } catch (error) {
         log.error({ image: imageId, error: messageOf(error) }, 'cached image not opened');
       }
     }
+    this.#resume();
   }
 
   /**
@@ -85,7 +115,7 @@ export class ImageLibrary {
       imageId = await this.#options.catalogue.resolve(image);
     } catch (error) {
       const isAway = error instanceof OperatorError && error.code === 'tracker-unreachable';
-      const local = isAway ? this.#findLocal(image) : undefined;
+      const local = isAway ? (this.#findLocal(image) ?? this.#findUnopened(image)) : undefined;
       if (local) return local;
       throw error;
     }
@@ -112,17 +142,35 @@ export class ImageLibrary {
   }
 
   setMembers(imageId: string, view: SwarmView): void {
+    this.#views.set(imageId, view);
+    this.#viewsToKeep.add(imageId);
     this.#sessions.get(imageId)?.setMembers(view.members, view.origins);
-    this.#viewsToKeep.set(imageId, view);
+    this.#opening.get(imageId)?.layerSwarm?.setMembers(view);
   }
 
-  /** About once a second: fill policies, and member lists kept for a restart without a tracker. */
+  /** A boot order as the tracker told it; false when the image's swarm is to be joined again. */
+  applyOrder(imageId: string, order: BootOrderTold): boolean {
+    const boots = this.#sessions.get(imageId)?.reader.boots;
+    if (boots) return boots.applyOrder(order.revision, order.isFull, order.kinds);
+    this.#earlyOrders.add(imageId, order);
+    return true;
+  }
+
+  /** The swarm is being joined: boot orders will be told from their beginning. */
+  rejoin(imageId: string): void {
+    this.#earlyOrders.drop(imageId);
+    this.#sessions.get(imageId)?.reader.boots.rejoin();
+  }
+
+  /** About once a second: what sessions do by the clock, and member lists kept for a restart without a tracker. */
   tick(): void {
+    this.#resume();
     for (const session of this.#sessions.values()) session.tick();
-    for (const [imageId, view] of this.#viewsToKeep) {
+    for (const imageId of this.#viewsToKeep) {
       this.#viewsToKeep.delete(imageId);
-      const bytes = encodeSwarmView(view);
-      if (bytes.length > MEMBERS_BYTES_MAX || !this.#sessions.has(imageId)) continue;
+      const view = this.#views.get(imageId);
+      const bytes = view && encodeSwarmView(view);
+      if (bytes === undefined || bytes.length > MEMBERS_BYTES_MAX) continue;
       this.#options.cache.writeFile(imageId, 'members', bytes).catch((error: unknown) => {
         this.#options.log.warn({ image: imageId, error: messageOf(error) }, 'members not kept');
       });
@@ -131,6 +179,10 @@ export class ImageLibrary {
 
   /** Lets go of an image; its files stay in the cache. */
   async release(imageId: string): Promise<void> {
+    this.#views.delete(imageId);
+    this.#earlyOrders.drop(imageId);
+    this.#unopened.delete(imageId);
+    this.#opening.get(imageId)?.layerSwarm?.close();
     const session = this.#sessions.get(imageId);
     if (session === undefined) return;
     this.#sessions.delete(imageId);
@@ -142,7 +194,8 @@ export class ImageLibrary {
   /** What is still on its way from the tracker is not opened any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([...this.#sessions.keys()].map((imageId) => this.release(imageId)));
+    const imageIds = [...this.#sessions.keys(), ...this.#opening.keys()];
+    await Promise.all(imageIds.map((imageId) => this.release(imageId)));
   }
 
   #findLocal(image: string): ImageSession | undefined {
@@ -160,37 +213,129 @@ export class ImageLibrary {
     );
   }
 
-  #fetchOnce(imageId: string): Promise<ImageSession> {
-    let opening = this.#opening.get(imageId);
-    if (opening === undefined) {
-      opening = this.#fetch(imageId).finally(() => this.#opening.delete(imageId));
-      this.#opening.set(imageId, opening);
-    }
-    return opening;
+  /** What is in the cache and waits for its piece layer, found by the rules of #findLocal(). */
+  #findUnopened(image: string): Promise<ImageSession> | undefined {
+    const isMeant = ({ metainfo: { imageId, name } }: SignedMetainfo): boolean =>
+      name === image || (image.length >= ID_PREFIX_LENGTH_MIN && imageId.startsWith(image));
+    const [found, another] = [...this.#unopened.values()].filter(isMeant);
+    return found && !another
+      ? this.#openOnce(found.metainfo.imageId, async () => found)
+      : undefined;
   }
 
-  async #fetch(imageId: string): Promise<ImageSession> {
+  #fetchOnce(imageId: string): Promise<ImageSession> {
+    return this.#openOnce(imageId, () => this.#fetchMetainfo(imageId));
+  }
+
+  /** Goes on where an earlier run or attempt stopped. */
+  #resume(): void {
+    for (const [imageId, signed] of this.#unopened) {
+      if (this.#opening.has(imageId)) continue;
+      this.#openOnce(imageId, async () => signed).catch((error: unknown) => {
+        const isAway = error instanceof OperatorError && error.code === 'tracker-unreachable';
+        if (!isAway) this.#unopened.delete(imageId);
+        const told = { image: imageId, error: messageOf(error) };
+        this.#options.log.error(told, 'cached image not opened');
+      });
+    }
+  }
+
+  #openOnce(imageId: string, metainfo: () => Promise<SignedMetainfo>): Promise<ImageSession> {
+    const known = this.#opening.get(imageId);
+    if (known) return known.session;
+    // Begins in a later turn, when its entry is there.
+    const session = Promise.resolve()
+      .then(metainfo)
+      .then((signed) => this.#openSigned(signed))
+      .finally(() => this.#opening.delete(imageId));
+    this.#opening.set(imageId, { session });
+    return session;
+  }
+
+  async #fetchMetainfo(imageId: string): Promise<SignedMetainfo> {
     const { catalogue, cache, pin } = this.#options;
-    const fetched = await catalogue.fetchImage(imageId, pin.keyHex);
-    pin.keep(fetched.publicKeyHex);
+    const { bytes, signed } = await catalogue.fetchMetainfo(imageId, pin.keyHex);
+    if (this.#isClosed) throw stopping();
+    pin.keep(signed.publicKeyHex);
+    // Before the layer: an agent that is restarted now finds the image, and its swarm without a tracker.
+    await cache.writeFile(imageId, 'metainfo', bytes);
+    return signed;
+  }
+
+  async #openSigned(signed: SignedMetainfo): Promise<ImageSession> {
+    const { cache } = this.#options;
+    const { imageId } = signed.metainfo;
+    const layer = (await this.#layerAtHand(signed)) ?? (await this.#fetchLayer(signed));
     const directory = await cache.openImage(imageId);
-    await cache.writeFile(imageId, 'piece-layer', fetched.layer.bytes);
-    // Last: an image counts as cached once it has its metainfo.
-    await cache.writeFile(imageId, 'metainfo', fetched.metainfoBytes);
     // Two stores on one file would overwrite each other's records.
     await this.#closing.get(imageId);
-    return this.#open(fetched.metainfo, fetched.layer, directory);
+    const session = await this.#open(signed.metainfo, layer, directory);
+    this.#unopened.delete(imageId);
+    return session;
   }
 
-  async #readCached(imageId: string): Promise<{ metainfo: Metainfo; layer: PieceLayer }> {
+  async #readMetainfo(imageId: string): Promise<SignedMetainfo> {
     const { cache, pin } = this.#options;
-    const metainfoBytes = await cache.readFile(imageId, 'metainfo', METAINFO_BYTES_MAX);
-    if (metainfoBytes === undefined) throw new Error('its metainfo cannot be read');
-    const { metainfo } = openSignedMetainfo(metainfoBytes, pin.keyHex);
-    if (metainfo.imageId !== imageId) throw new Error('its metainfo is of another image');
-    const layerBytes = await cache.readFile(imageId, 'piece-layer', metainfo.pieceCount * 32);
-    if (layerBytes === undefined) throw new Error('its piece layer cannot be read');
-    return { metainfo, layer: makePieceLayer(metainfo, layerBytes) };
+    const bytes = await cache.readFile(imageId, 'metainfo', METAINFO_BYTES_MAX);
+    if (bytes === undefined) throw new Error('its metainfo cannot be read');
+    const signed = openSignedMetainfo(bytes, pin.keyHex);
+    if (signed.metainfo.imageId !== imageId) throw new Error('its metainfo is of another image');
+    return signed;
+  }
+
+  /** The piece layer that came with the metainfo or is in the cache. */
+  async #layerAtHand(signed: SignedMetainfo): Promise<SessionLayer | undefined> {
+    const { metainfo, pieceLayer, layerTorrent } = signed;
+    if (pieceLayer) return { pieceLayer, from: 'metainfo' };
+    if (layerTorrent === undefined) throw layerRefused(metainfo, 'the metainfo names none');
+    const { cache, host, log } = this.#options;
+    const { length } = layerTorrent.metainfo;
+    const packed = await cache.readFile(metainfo.imageId, PACKED_LAYER_FILE, length);
+    if (packed === undefined) return undefined;
+    try {
+      const unpacked = unpackedLayer(metainfo, packed);
+      const swarm = new LayerSwarm(layerTorrent, host, packed);
+      return { pieceLayer: unpacked, from: 'cache', swarm };
+    } catch (error) {
+      log.warn({ image: metainfo.imageId, error: messageOf(error) }, 'cached layer not used');
+      return undefined;
+    }
+  }
+
+  async #fetchLayer({ metainfo, layerTorrent }: SignedMetainfo): Promise<SessionLayer> {
+    const { imageId } = metainfo;
+    const { cache, catalogue, host, log, layerStallMs } = this.#options;
+    const opening = this.#opening.get(imageId);
+    if (layerTorrent === undefined || opening === undefined || this.#isClosed) throw stopping();
+    const swarm = new LayerSwarm(layerTorrent, host);
+    opening.layerSwarm = swarm;
+    // The other members will dial us for the image as soon as they know of us.
+    host.expect(metainfo);
+    this.#options.onJoining(imageId);
+    const view = this.#views.get(imageId);
+    if (view) swarm.setMembers(view);
+    try {
+      const { layer, packed, fallback } = await fetchLayer({
+        metainfo,
+        swarm,
+        fromTracker: () => catalogue.fetchLayer(metainfo),
+        onFallback: (reason) => log.warn({ image: imageId, reason }, 'layer asked of the tracker'),
+        stallMs: layerStallMs,
+      });
+      await cache.writeFile(imageId, PACKED_LAYER_FILE, packed);
+      const from = fallback === undefined ? 'swarm' : 'tracker';
+      return { pieceLayer: layer, from, swarm, fallback };
+    } catch (error) {
+      this.#giveUp(imageId, swarm);
+      throw error;
+    }
+  }
+
+  #giveUp(imageId: string, layerSwarm: LayerSwarm | undefined): void {
+    layerSwarm?.close();
+    this.#earlyOrders.drop(imageId);
+    this.#options.host.shut(imageId);
+    this.#options.onGivenUp(imageId);
   }
 
   async #readView(imageId: string): Promise<SwarmView | undefined> {
@@ -198,9 +343,10 @@ export class ImageLibrary {
     return bytes && decodeSwarmView(bytes);
   }
 
-  async #open(metainfo: Metainfo, layer: PieceLayer, directory: string): Promise<ImageSession> {
+  async #open(metainfo: Metainfo, layer: SessionLayer, directory: string): Promise<ImageSession> {
     if (this.#isClosed) {
-      throw new OperatorError('agent-stopping', 'The agent is stopping', 'Start it again first.');
+      layer.swarm?.close();
+      throw stopping();
     }
     const { host, hotBytesMax, fill, onTouched } = this.#options;
     const onStoreEvent = (image: string, event: StoreEvent): void =>
@@ -214,9 +360,20 @@ export class ImageLibrary {
       fill,
       onStoreEvent,
       onTouched,
+    }).catch((error: unknown) => {
+      this.#giveUp(metainfo.imageId, layer.swarm);
+      throw error;
     });
     this.#sessions.set(session.id, session);
+    this.#options.onJoining(session.id);
+    const view = this.#views.get(session.id);
+    if (view) session.setMembers(view.members, view.origins);
+    this.#earlyOrders.tell(session.id, session.reader.boots);
     this.#options.onOpened(session);
     return session;
   }
+}
+
+function stopping(): OperatorError {
+  return new OperatorError('agent-stopping', 'The agent is stopping', 'Start it again first.');
 }

@@ -15,10 +15,22 @@ import type { SwarmMember } from '@bootswarm/swarm-proto';
 import type { ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
+import type { LayerFallback } from './layer-fetch.ts';
+import type { LayerSwarm } from './layer-swarm.ts';
+
+/** The piece layer, and how it came. */
+export interface SessionLayer {
+  readonly pieceLayer: PieceLayer;
+  readonly from: 'metainfo' | 'cache' | 'swarm' | 'tracker';
+  /** Why it is from the tracker. */
+  readonly fallback?: LayerFallback;
+  /** Where others get it from us; a layer that fits into the metainfo has none. Closed with the session. */
+  readonly swarm?: LayerSwarm;
+}
 
 export interface ImageSessionOptions {
   readonly metainfo: Metainfo;
-  readonly layer: PieceLayer;
+  readonly layer: SessionLayer;
   /** The image's directory in the cache. */
   readonly directory: string;
   readonly host: SwarmHost;
@@ -29,6 +41,8 @@ export interface ImageSessionOptions {
   readonly onTouched: (imageId: string, touches: BootTouches) => void;
 }
 
+const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, originRequests: {} };
+
 export class ImageSession {
   readonly metainfo: Metainfo;
   readonly reader: ImageReader;
@@ -38,6 +52,7 @@ export class ImageSession {
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
   readonly #fill: FillPolicy;
+  readonly #layer: SessionLayer;
 
   static async open(options: ImageSessionOptions): Promise<ImageSession> {
     let session: ImageSession | undefined;
@@ -45,7 +60,7 @@ export class ImageSession {
     const store = await CachePieceStore.open({
       directory: options.directory,
       metainfo: options.metainfo,
-      layer: options.layer,
+      layer: options.layer.pieceLayer,
       hotBytesMax: options.hotBytesMax,
       onEvent: (event) => {
         if (event.type === 'piece-lost') {
@@ -64,7 +79,9 @@ export class ImageSession {
     this.metainfo = options.metainfo;
     this.#host = options.host;
     this.#store = store;
-    const driver = options.host.open({ metainfo: options.metainfo, layer: options.layer, store });
+    this.#layer = options.layer;
+    const { pieceLayer: layer } = options.layer;
+    const driver = options.host.open({ metainfo: options.metainfo, layer, store });
     this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
   }
@@ -101,6 +118,7 @@ export class ImageSession {
 
   /** About once a second. */
   tick(): void {
+    this.#layer.swarm?.tick(performance.now());
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
     const isFilling = this.#fill.update(openedCount, size, performance.now());
@@ -113,6 +131,7 @@ export class ImageSession {
     const read = noReadBytes();
     for (const each of this.#exports.values()) addReadBytes(read, each.read);
     const oldest = driver.pending.oldestStartedAt;
+    const { from, fallback, swarm } = this.#layer;
     return {
       id: this.id,
       name: this.metainfo.name,
@@ -129,6 +148,11 @@ export class ImageSession {
       bytesSent: stats.bytesSent,
       bytesWasted: stats.bytesWasted,
       originRequests: stats.originRequests,
+      layer: {
+        from,
+        ...(fallback && { fallback }),
+        ...(swarm?.moved ?? NOTHING_MOVED),
+      },
       bytesPerSecondIn,
       bytesPerSecondOut,
       read,
@@ -142,6 +166,7 @@ export class ImageSession {
   async close(): Promise<void> {
     this.reader.boots.close();
     this.#host.shut(this.id);
+    this.#layer.swarm?.close();
     await this.#store.close();
   }
 }

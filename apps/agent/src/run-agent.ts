@@ -114,7 +114,7 @@ async function start(parts: Start): Promise<Agent> {
   return agent;
 }
 
-/** Whatever image is opened, now or later, is joined to its swarm once `signal` is there. */
+/** Whatever image is joined or given up, now or later, `signal` is told once it is there. */
 async function openSwarms(
   { options, log, opened }: Start,
   signal: () => SignalClient | undefined,
@@ -144,10 +144,11 @@ async function openSwarms(
     hotBytesMax: options.hotBytes,
     fill: options.fill,
     log,
+    onJoining: (image) => signal()?.join(image, library.get(image)?.piecesHad ?? 0),
+    onGivenUp: (image) => signal()?.leave(image),
     onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
-      signal()?.join(session.id, session.piecesHad);
     },
   });
   opened.push(() => library.close());
@@ -209,9 +210,8 @@ function startSignalling(
       isWarned = true;
       log.warn('the tracker sees this node on loopback: others cannot dial it without --advertise');
     },
-    onJoining: (image) => library.get(image)?.reader.boots.rejoin(),
-    onBootOrder: (image, { revision, isFull, kinds }) =>
-      library.get(image)?.reader.boots.applyOrder(revision, isFull, kinds) ?? true,
+    onJoining: (image) => library.rejoin(image),
+    onBootOrder: (image, order) => library.applyOrder(image, order),
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
       if (state === 'connected') void openPromised(agent, log);
@@ -224,7 +224,7 @@ function startSignalling(
     },
     onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
   });
-  for (const session of library.sessions) signal.join(session.id, session.piecesHad);
+  for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
 }
 

@@ -121,7 +121,10 @@ describe('a tracker', () => {
 
   test.each([SUMMARY, METAINFO, LAYER])('cannot send us more than fits: %s', async (path) => {
     server.answers.set(path, endless);
-    const asked = client.resolve('debian 12').then((id) => client.fetchImage(id, undefined));
+    const asked = client
+      .resolve('debian 12')
+      .then((id) => client.fetchMetainfo(id, undefined))
+      .then(({ signed }) => client.fetchLayer(signed.metainfo));
     await expect(asked).rejects.toMatchObject({
       code: 'tracker-answer',
       message: expect.stringMatching(/more than \d+ bytes/),
@@ -143,17 +146,18 @@ describe('an image', () => {
 
   test('is fetched with the key that signed it, pinned or not', async () => {
     for (const pinned of [undefined, KEY_HEX]) {
-      const image = await client.fetchImage(IMAGE.id, pinned);
-      expect(image.metainfo).toEqual(IMAGE.metainfo);
-      expect(image.publicKeyHex).toBe(KEY_HEX);
-      expect(Buffer.from(image.layer.bytes)).toEqual(Buffer.from(IMAGE.layer.bytes));
-      expect(Buffer.from(image.metainfoBytes)).toEqual(Buffer.from(IMAGE.metainfoBytes));
+      const { signed, bytes } = await client.fetchMetainfo(IMAGE.id, pinned);
+      expect(signed.metainfo).toEqual(IMAGE.metainfo);
+      expect(signed.publicKeyHex).toBe(KEY_HEX);
+      expect(Buffer.from(bytes)).toEqual(Buffer.from(IMAGE.metainfoBytes));
+      const layer = await client.fetchLayer(signed.metainfo);
+      expect(Buffer.from(layer.bytes)).toEqual(Buffer.from(IMAGE.layer.bytes));
     }
   });
 
   test('signed with another key than the pinned one is refused', async () => {
     replaced(METAINFO, signedImage('debian 12', { key: OTHER_KEY }));
-    await expect(client.fetchImage(IMAGE.id, KEY_HEX)).rejects.toMatchObject({
+    await expect(client.fetchMetainfo(IMAGE.id, KEY_HEX)).rejects.toMatchObject({
       code: 'tracker-answer',
       message: expect.stringContaining('signature-key'),
     });
@@ -161,12 +165,12 @@ describe('an image', () => {
 
   test('whose signature is wrong is refused, pinned or not', async () => {
     const bytes = Buffer.from(IMAGE.metainfoBytes);
-    // bencode sorts keys: 9:signature64: and its 64 bytes come before the info dictionary.
+    // bencode sorts keys: what is under bootswarm comes before the info dictionary.
     const at = bytes.indexOf('9:signature64:') + '9:signature64:'.length;
     bytes[at] ^= 1;
     server.answers.set(METAINFO, answer(200, bytes));
     for (const pinned of [undefined, KEY_HEX]) {
-      await expect(client.fetchImage(IMAGE.id, pinned)).rejects.toMatchObject({
+      await expect(client.fetchMetainfo(IMAGE.id, pinned)).rejects.toMatchObject({
         code: 'tracker-answer',
         message: expect.stringContaining('signature-invalid'),
       });
@@ -175,7 +179,7 @@ describe('an image', () => {
 
   test('other than the one asked for is refused, however well signed', async () => {
     replaced(METAINFO, signedImage('debian 12', { seed: 2 }));
-    await expect(client.fetchImage(IMAGE.id, KEY_HEX)).rejects.toMatchObject({
+    await expect(client.fetchMetainfo(IMAGE.id, KEY_HEX)).rejects.toMatchObject({
       code: 'tracker-answer',
       message: expect.stringMatching(/sent the metainfo of [0-9a-f]{40}/),
     });
@@ -184,7 +188,7 @@ describe('an image', () => {
   test('with the piece layer of another is refused', async () => {
     for (const other of [signedImage('x', { seed: 2 }), signedImage('x', { pieces: 4 })]) {
       replaced(LAYER, other);
-      await expect(client.fetchImage(IMAGE.id, KEY_HEX)).rejects.toMatchObject({
+      await expect(client.fetchLayer(IMAGE.metainfo)).rejects.toMatchObject({
         code: 'tracker-answer',
         message: expect.stringContaining('piece-layer-mismatch'),
       });
@@ -193,7 +197,7 @@ describe('an image', () => {
 
   test('that is gone meanwhile is not found', async () => {
     server.answers.delete(LAYER);
-    await expect(client.fetchImage(IMAGE.id, undefined)).rejects.toMatchObject({
+    await expect(client.fetchLayer(IMAGE.metainfo)).rejects.toMatchObject({
       code: 'image-not-found',
     });
   });

@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
+  carryLayer,
   createInfo,
   generatePublisherKey,
+  type LayerTorrent,
   type Metainfo,
   makePieceLayer,
   PieceHasher,
@@ -58,7 +60,24 @@ export function imageOf(
   const { piecesRoot, pieceLayer } = hasher.finish();
   const metainfo = createInfo({ name, length, pieceLength: PIECE_LENGTH, piecesRoot });
   const layer = makePieceLayer(metainfo, pieceLayer);
-  return { metainfo, id: metainfo.imageId, layer, metainfoBytes: signMetainfo(metainfo, key) };
+  const { carried } = carryLayer(metainfo, layer);
+  const metainfoBytes = signMetainfo(metainfo, key, carried);
+  return { metainfo, id: metainfo.imageId, layer, metainfoBytes };
+}
+
+/** The same image, signed with a swarm for its layer that carries these bytes instead. */
+export function signedWith(
+  { metainfo }: SignedImage,
+  packed: Uint8Array,
+): { metainfoBytes: Uint8Array; torrent: LayerTorrent } {
+  const { length } = packed;
+  const shape = { length, pieceLength: 16_384 };
+  const hasher = new PieceHasher(shape);
+  hasher.push(packed);
+  const { piecesRoot, pieceLayer } = hasher.finish();
+  const carried = createInfo({ name: `${metainfo.imageId}.layer`, ...shape, piecesRoot });
+  const torrent = { metainfo: carried, layer: makePieceLayer(carried, pieceLayer) };
+  return { torrent, metainfoBytes: signMetainfo(metainfo, KEY, { type: 'swarm', ...torrent }) };
 }
 
 export type Answer = (response: ServerResponse) => void;

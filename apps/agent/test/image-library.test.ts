@@ -28,12 +28,14 @@ interface Running {
 let directory: string;
 let server: CatalogueServer;
 let running: Running[];
+let memberships: string[];
 let logged: { image?: string; msg: string; error?: string }[];
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'image-library-'));
   server = await CatalogueServer.start(IMAGE, OTHER);
   running = [];
+  memberships = [];
   logged = [];
 });
 
@@ -58,8 +60,11 @@ async function start(): Promise<Running> {
     catalogue: new CatalogueClient(server.url),
     pin: new PublisherPin(cache.path, undefined),
     log: pino(new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(line))) })),
+    onJoining: (imageId) => memberships.push(`joins ${imageId.slice(0, 4)}`),
+    onGivenUp: (imageId) => memberships.push(`leaves ${imageId.slice(0, 4)}`),
     onTouched: () => {},
     onOpened: ({ id }) => opened.push(id),
+    layerStallMs: 50,
   });
   const started = {
     library,
@@ -134,7 +139,6 @@ describe('a cached image is skipped with a log line, and fetched again, when', (
       'its files are those of another',
       () => {
         writeFileSync(cached('metainfo'), OTHER.metainfoBytes);
-        writeFileSync(cached('piece-layer'), OTHER.layer.bytes);
       },
     ],
     [
@@ -144,10 +148,12 @@ describe('a cached image is skipped with a log line, and fetched again, when', (
         writeFileSync(cached('metainfo'), metainfoBytes);
       },
     ],
-    ['its piece layer is gone', () => rmSync(cached('piece-layer'))],
     [
-      'its piece layer is of another',
-      () => writeFileSync(cached('piece-layer'), OTHER.layer.bytes),
+      'its metainfo is of the version before',
+      () => {
+        const text = Buffer.from(IMAGE.metainfoBytes).toString('latin1');
+        writeFileSync(cached('metainfo'), text.replace('7:versioni2e', '7:versioni1e'), 'latin1');
+      },
     ],
   ])('%s', async (_, damage) => {
     await (await start()).library.ensure('debian-12');
@@ -220,12 +226,11 @@ test('an image that is let go can be opened again at once', async () => {
   expect(opened).toEqual([IMAGE.id, IMAGE.id]);
 });
 
-test('an image that arrives after the end is not opened', async () => {
+test('an image that arrives after the end is not opened, and leaves no trace', async () => {
   const { library, stop } = await start();
-  const path = `/v1/images/${IMAGE.id}/piece-layer`;
   const asked = Promise.withResolvers<() => void>();
-  server.answers.set(path, (response) => {
-    asked.resolve(() => void response.end(IMAGE.layer.bytes));
+  server.answers.set(`/v1/images/${IMAGE.id}/metainfo`, (response) => {
+    asked.resolve(() => void response.end(IMAGE.metainfoBytes));
   });
   const ensured = library.ensure('debian-12');
   const refused = expect(ensured).rejects.toMatchObject({ code: 'agent-stopping' });
@@ -234,4 +239,5 @@ test('an image that arrives after the end is not opened', async () => {
   goOn();
   await refused;
   expect([...library.sessions]).toEqual([]);
+  expect(existsSync(cached('metainfo'))).toBe(false);
 });

@@ -178,6 +178,10 @@ const STATUS: AgentStatus = {
       ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
       ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0 },
       originRequests: { 'tree-root': 5, 'holder-late': 1 },
+      layer: {
+        from: 'swarm',
+        ...{ bytesFromPeers: 1, bytesFromOrigin: 0, bytesSent: 0, originRequests: {} },
+      },
       ...{ bytesPerSecondIn: 2 ** 20, bytesPerSecondOut: 0, read: READ, isAttached: true },
       ...{ readsWaiting: 2, oldestReadWaitMs: 1500 },
     },

@@ -96,6 +96,8 @@ export interface SwarmSummary {
     readonly bytesSent: number;
     readonly piecesSent: number;
     readonly peers: number;
+    /** Sent in the swarm of the piece layer. */
+    readonly layerBytesSent: number;
   };
 }
 

@@ -1,11 +1,12 @@
 /**
  * The files of one published image, in DATA/images/<id>, and how they are read back: image.json (below), `metainfo` (signed,
- * without layers), `image.torrent` (with them), `piece-layer` and its compressed forms, and disk.raw unless the original is
- * served where it lies. They are written once, by Publisher, and never change; boot-order.json beside them does.
+ * without the whole layer), `image.torrent` (with it), `piece-layer` and its compressed forms, `packed-layer` if the metainfo
+ * names a swarm for it, and disk.raw unless the original is served where it lies. They are written once, by Publisher, and
+ * never change; boot-order.json beside them does.
  */
 import { open, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { type Metainfo, openSignedMetainfo } from '@bootswarm/metainfo';
+import { type LayerTorrent, type Metainfo, openSignedMetainfo } from '@bootswarm/metainfo';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { ImageSummary } from './api.ts';
 
@@ -13,6 +14,8 @@ export const RECORD_FILE = 'image.json';
 export const METAINFO_FILE = 'metainfo';
 export const TORRENT_FILE = 'image.torrent';
 export const PIECE_LAYER_FILE = 'piece-layer';
+/** What the layer's own swarm carries. */
+export const PACKED_LAYER_FILE = 'packed-layer';
 /** By the content coding of RFC 9110; a form that would not be smaller is left out. */
 export const PIECE_LAYER_CODED_FILES = { zstd: 'piece-layer.zst', gzip: 'piece-layer.gz' } as const;
 
@@ -28,6 +31,10 @@ export interface ImageDirectory {
   readonly path: string;
   readonly image: Omit<ImageSummary, 'state'>;
   readonly metainfo: Metainfo;
+  /** As signed: what every node that joins asks for, so it is kept at hand. */
+  readonly metainfoBytes: Uint8Array;
+  /** Undefined when the piece layer is in the metainfo itself. */
+  readonly layerTorrent?: LayerTorrent;
   /** Absolute. */
   readonly rawPath: string;
 }
@@ -40,7 +47,8 @@ export async function readImageDirectory(
   try {
     const record = JSON.parse(await readFile(join(path, RECORD_FILE), 'utf8')) as ImageRecord;
     if (record.version !== 1) throw new Error(`${RECORD_FILE} has version ${record.version}`);
-    const { metainfo } = openSignedMetainfo(await readFile(join(path, METAINFO_FILE)));
+    const metainfoBytes = await readFile(join(path, METAINFO_FILE));
+    const { metainfo, layerTorrent } = openSignedMetainfo(metainfoBytes);
     const { image, rawPath } = record;
     if (metainfo.imageId !== id || image.id !== metainfo.imageId) {
       throw new Error(`it holds the image ${metainfo.imageId}`);
@@ -48,7 +56,10 @@ export async function readImageDirectory(
     if (image.name !== metainfo.name || image.length !== metainfo.length) {
       throw new Error(`${RECORD_FILE} and ${METAINFO_FILE} disagree`);
     }
-    return { path, image, metainfo, rawPath: resolve(path, rawPath) };
+    return {
+      ...{ path, image, metainfo, metainfoBytes, rawPath: resolve(path, rawPath) },
+      ...(layerTorrent && { layerTorrent }),
+    };
   } catch (error) {
     throw new OperatorError(
       'image-directory',

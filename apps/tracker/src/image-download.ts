@@ -1,7 +1,7 @@
 /**
- * Sends the metainfo, .torrent and piece layer of an image. All are files that never change under their id, so caches may
- * keep them for ever; the piece layer, which hundreds of agents fetch in the same second, goes out compressed as it lies on
- * disk.
+ * Sends the metainfo, .torrent and piece layer of an image. None ever changes under its id, so caches may keep them for ever.
+ * The metainfo, which a thousand nodes ask for in a storm, comes from memory. The piece layer, for tools and for agents that
+ * cannot get it from its swarm, goes out compressed as it lies on disk.
  */
 import { open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -10,13 +10,13 @@ import { pipeline } from 'node:stream/promises';
 import { errnoOf } from '@bootswarm/stdx';
 import {
   type ImageDirectory,
-  METAINFO_FILE,
   PIECE_LAYER_CODED_FILES,
   PIECE_LAYER_FILE,
   TORRENT_FILE,
 } from './image-directory.ts';
 
 type ImageFile = 'metainfo' | 'torrent' | 'piece-layer';
+type StoredFile = Exclude<ImageFile, 'metainfo'>;
 type Coding = 'zstd' | 'gzip' | 'identity';
 
 export async function sendImageFile(
@@ -25,6 +25,14 @@ export async function sendImageFile(
   image: ImageDirectory,
   what: ImageFile,
 ): Promise<void> {
+  if (what === 'metainfo') {
+    const etag = etagOf(image, what, 'identity');
+    const { metainfoBytes } = image;
+    const { length } = metainfoBytes;
+    if (!startAnswer(request, response, { what, coding: 'identity', etag, length })) return;
+    response.end(metainfoBytes);
+    return;
+  }
   const codings = what === 'piece-layer' ? codingsOf(request.headers['accept-encoding']) : [];
   for (const coding of [...codings, 'identity'] as const) {
     if (await sendCoded(request, response, image, what, coding)) return;
@@ -37,33 +45,15 @@ async function sendCoded(
   request: IncomingMessage,
   response: ServerResponse,
   image: ImageDirectory,
-  what: ImageFile,
+  what: StoredFile,
   coding: Coding,
 ): Promise<boolean> {
   const file = await openIfThere(join(image.path, fileName(what, coding)));
   if (file === undefined) return false;
   try {
-    const etag = `"${image.image.id}-${what}-${coding}"`;
-    const headers = {
-      etag,
-      'cache-control': 'public, max-age=31536000, immutable',
-      ...(what === 'piece-layer' && { vary: 'accept-encoding' }),
-    };
-    if (isKnown(request.headers['if-none-match'], etag)) {
-      response.writeHead(304, headers).end();
-      return true;
-    }
-    response.writeHead(200, {
-      ...headers,
-      'content-type':
-        what === 'piece-layer' ? 'application/octet-stream' : 'application/x-bittorrent',
-      'content-length': (await file.stat()).size,
-      ...(coding !== 'identity' && { 'content-encoding': coding }),
-    });
-    if (request.method === 'HEAD') {
-      response.end();
-      return true;
-    }
+    const etag = etagOf(image, what, coding);
+    const { size: length } = await file.stat();
+    if (!startAnswer(request, response, { what, coding, etag, length })) return true;
     // A caller that goes away ends the pipeline with an error that concerns nobody.
     await pipeline(file.createReadStream({ autoClose: false }), response).catch(() =>
       response.destroy(),
@@ -74,8 +64,38 @@ async function sendCoded(
   }
 }
 
-function fileName(what: ImageFile, coding: Coding): string {
-  if (what === 'metainfo') return METAINFO_FILE;
+/** Writes the head; false when that is the whole answer. */
+function startAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  file: { what: ImageFile; coding: Coding; etag: string; length: number },
+): boolean {
+  const { what, coding, etag, length } = file;
+  const headers = {
+    etag,
+    'cache-control': 'public, max-age=31536000, immutable',
+    ...(what === 'piece-layer' && { vary: 'accept-encoding' }),
+  };
+  if (isKnown(request.headers['if-none-match'], etag)) {
+    response.writeHead(304, headers).end();
+    return false;
+  }
+  response.writeHead(200, {
+    ...headers,
+    'content-type':
+      what === 'piece-layer' ? 'application/octet-stream' : 'application/x-bittorrent',
+    'content-length': length,
+    ...(coding !== 'identity' && { 'content-encoding': coding }),
+  });
+  if (request.method === 'HEAD') response.end();
+  return request.method !== 'HEAD';
+}
+
+function etagOf({ image }: ImageDirectory, what: ImageFile, coding: Coding): string {
+  return `"${image.id}-${what}-${coding}"`;
+}
+
+function fileName(what: StoredFile, coding: Coding): string {
   if (what === 'torrent') return TORRENT_FILE;
   return coding === 'identity' ? PIECE_LAYER_FILE : PIECE_LAYER_CODED_FILES[coding];
 }

@@ -32,6 +32,8 @@ export interface OriginImageStats {
   readonly bytesSent: number;
   readonly piecesSent: number;
   readonly peers: number;
+  /** In the swarm of its piece layer; 0 when the layer is in the metainfo. */
+  readonly layerBytesSent: number;
 }
 
 export interface OriginStats {

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import { fetchImage } from '@bootswarm/image-source';
 import {
+  carryLayer,
   choosePieceLength,
   createInfo,
   encodeTorrent,
@@ -26,6 +27,7 @@ import { writeNew } from './durable-file.ts';
 import {
   type ImageRecord,
   METAINFO_FILE,
+  PACKED_LAYER_FILE,
   PIECE_LAYER_CODED_FILES,
   PIECE_LAYER_FILE,
   RECORD_FILE,
@@ -140,10 +142,13 @@ export class Publisher {
     const { publisherKey } = this.#secrets;
     const layer = hashes.pieceLayer;
     const pieceLayer = makePieceLayer(metainfo, layer);
-    const signature = makeSignature(metainfo, publisherKey);
-    await writeNew(join(staged, METAINFO_FILE), signMetainfo(metainfo, publisherKey));
-    await writeNew(join(staged, TORRENT_FILE), encodeTorrent({ metainfo, pieceLayer, signature }));
+    const { carried, packed } = carryLayer(metainfo, pieceLayer);
+    const signature = makeSignature(metainfo, publisherKey, carried);
+    const torrent = { metainfo, pieceLayer, carriedLayer: carried, signature };
+    await writeNew(join(staged, METAINFO_FILE), signMetainfo(metainfo, publisherKey, carried));
+    await writeNew(join(staged, TORRENT_FILE), encodeTorrent(torrent));
     await writeNew(join(staged, PIECE_LAYER_FILE), layer);
+    if (carried.type === 'swarm') await writeNew(join(staged, PACKED_LAYER_FILE), packed);
     // Hashes do not compress, but those of zero pieces repeat: a sparse image's layer shrinks to what it holds.
     const coded = {
       zstd: await promisify(zstdCompress)(layer),

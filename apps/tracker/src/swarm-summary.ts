@@ -4,7 +4,7 @@ import type { NodeSummary, SwarmSummary } from './api.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { OriginStats } from './origin-protocol.ts';
 
-const NOTHING_SENT = { bytesSent: 0, piecesSent: 0, peers: 0 };
+const NOTHING_SENT = { bytesSent: 0, piecesSent: 0, peers: 0, layerBytesSent: 0 };
 
 /** `origin`: undefined while it does not answer. */
 export function swarmSummaries(

@@ -49,7 +49,7 @@ const control = createServer((socket) => {
         answer({});
         break;
       case 'stats': {
-        const one = { bytesSent: 100, piecesSent: 1, peers: 2 };
+        const one = { bytesSent: 100, piecesSent: 1, peers: 2, layerBytesSent: 50 };
         answer({ images: Object.fromEntries([...images].map((image) => [image, one])) });
         break;
       }

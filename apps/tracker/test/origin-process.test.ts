@@ -107,6 +107,7 @@ describe('a new origin', () => {
       bytesSent: 100,
       piecesSent: 1,
       peers: 2,
+      layerBytesSent: 50,
     });
     await origin.withdraw(other);
     expect(Object.keys((await origin.stats())?.images ?? {})).toEqual([IMAGE]);

@@ -26,8 +26,19 @@ export {
   type InfoFields,
   parseInfo,
 } from './info-dict.ts';
+export {
+  type CarriedLayer,
+  carryLayer,
+  type LayerTorrent,
+} from './layer-torrent.ts';
 export { HASH_LENGTH, leavesOf, proofOf, rootOfProof } from './merkle-tree.ts';
 export type { Metainfo, PieceLayer } from './metainfo.ts';
+export {
+  PACKED_LAYER_BYTES_MAX,
+  packedLayerLength,
+  packLayer,
+  unpackLayer,
+} from './packed-layer.ts';
 export { type ImageHashes, PieceHasher } from './piece-hasher.ts';
 export { makePieceLayer } from './piece-layer.ts';
 export {

@@ -3,16 +3,24 @@ import { Bitfield } from '@bootswarm/stdx';
 import { type ImageShape, levelsAbove, pieceLengthAt } from './image-shape.ts';
 import { HASH_LENGTH, zeroHash, zeroPieceHash } from './merkle-tree.ts';
 
+/** The hash that every whole piece of zeros has, and that of the last piece if it is zeros. Do not change them. */
+export function zeroPieceHashes(shape: ImageShape): { whole: Uint8Array; last: Uint8Array } {
+  const lastLength = pieceLengthAt(shape, shape.pieceCount - 1);
+  return {
+    whole: zeroHash(levelsAbove(shape.leafCount)),
+    last: zeroPieceHash(lastLength, shape.leafCount),
+  };
+}
+
 /** `layer` is pieceCount × 32 bytes. */
 export function zeroPieces(shape: ImageShape, layer: Buffer): Bitfield {
   const zeros = new Bitfield(shape.pieceCount);
   const last = shape.pieceCount - 1;
-  const wholeZero = zeroHash(levelsAbove(shape.leafCount));
+  const zero = zeroPieceHashes(shape);
   for (let index = 0; index < last; index += 1) {
-    if (isHashAt(layer, index, wholeZero)) zeros.set(index);
+    if (isHashAt(layer, index, zero.whole)) zeros.set(index);
   }
-  const lastZero = zeroPieceHash(pieceLengthAt(shape, last), shape.leafCount);
-  if (isHashAt(layer, last, lastZero)) zeros.set(last);
+  if (isHashAt(layer, last, zero.last)) zeros.set(last);
   return zeros;
 }
 

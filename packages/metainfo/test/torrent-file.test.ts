@@ -98,13 +98,28 @@ describe('torrent file', () => {
       'piece-layer-mismatch',
     ],
     ['a number for a signature', torrentWith({ bootswarm: 1 }), 'torrent-malformed'],
-    ['a signature without a key', torrentWith({ bootswarm: new Map() }), 'torrent-malformed'],
+    [
+      'a signature of the version before',
+      torrentWith({ bootswarm: new Map([['key', new Uint8Array(32)]]) }),
+      'metainfo-version',
+    ],
+    [
+      'a signature of a version to come',
+      torrentWith({ bootswarm: new Map([['version', 3]]) }),
+      'metainfo-version',
+    ],
+    [
+      'a signature without a key',
+      torrentWith({ bootswarm: new Map([['version', 2]]) }),
+      'torrent-malformed',
+    ],
     [
       'a short key',
       torrentWith({
-        bootswarm: new Map([
+        bootswarm: new Map<string, BencodeInput>([
           ['key', new Uint8Array(31)],
           ['signature', new Uint8Array(64)],
+          ['version', 2],
         ]),
       }),
       'torrent-malformed',
@@ -112,9 +127,10 @@ describe('torrent file', () => {
     [
       'a long signature',
       torrentWith({
-        bootswarm: new Map([
+        bootswarm: new Map<string, BencodeInput>([
           ['key', new Uint8Array(32)],
           ['signature', new Uint8Array(65)],
+          ['version', 2],
         ]),
       }),
       'torrent-malformed',

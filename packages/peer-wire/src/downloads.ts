@@ -2,7 +2,6 @@
  * Our requests on one wire and the peer's answers: whole pieces upward, and on the wire whole pieces towards ours,
  * blocks towards foreign peers. Each request ends in one piece or one reject, unless it is cancelled.
  */
-import type { BufferPool } from '@bootswarm/stdx';
 import type { PieceClass } from '@bootswarm/swarm-proto';
 import type { ChatterBudget } from './chatter-budget.ts';
 import type { OurExtensions } from './extended-handshake.ts';
@@ -11,6 +10,7 @@ import { ForeignRequests } from './foreign-requests.ts';
 import type { FramedWire } from './framed-wire.ts';
 import type { WireMessage } from './peer-wire.ts';
 import { SentRequests } from './sent-requests.ts';
+import type { WireSwarm } from './wire-swarm.ts';
 
 /** The class a request has that says none. */
 const CLASS_UNSAID: PieceClass = 'fill';
@@ -20,9 +20,7 @@ const CHATTER_PER_REQUEST = 2;
 export interface DownloadsOptions {
   readonly wire: FramedWire;
   readonly chatter: ChatterBudget;
-  readonly pieceLength: number;
-  /** Whole pieces are received into these. */
-  readonly pieceBuffers: BufferPool;
+  readonly swarm: Pick<WireSwarm, 'pieceLength' | 'pieceBuffers'>;
   /** Blocks to keep asked for, towards a foreign peer. */
   readonly foreignBlocksMax: number;
   readonly deliver: (message: WireMessage) => void;
@@ -41,7 +39,7 @@ export class Downloads {
 
   constructor(ours: OurExtensions | undefined, options: DownloadsOptions) {
     this.#options = options;
-    this.#sent = new SentRequests(options.pieceLength);
+    this.#sent = new SentRequests(options.swarm.pieceLength);
     if (ours !== undefined) {
       this.#peer = { kind: 'ours', prioId: ours.prioId };
       return;
@@ -85,7 +83,7 @@ export class Downloads {
   /** Throws `piece-unrequested`; otherwise returns a buffer for the payload. */
   admitPiece(pieceIndex: number, offset: number, length: number): Uint8Array {
     this.#sent.admitPiece(pieceIndex, offset, length);
-    const { pieceBuffers } = this.#options;
+    const { pieceBuffers } = this.#options.swarm;
     // Never a slice of Node's shared pool: the receiver may keep a piece, and then keeps only it.
     return length === pieceBuffers.length ? pieceBuffers.take() : Buffer.allocUnsafeSlow(length);
   }

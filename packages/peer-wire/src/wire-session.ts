@@ -256,8 +256,7 @@ export class WireSession {
       }),
       downloads: new Downloads(ours, {
         ...shared,
-        pieceLength: this.swarm.pieceLength,
-        pieceBuffers: this.swarm.pieceBuffers,
+        swarm: this.swarm,
         foreignBlocksMax,
         deliverLater: (message) => this.#sink.defer(() => this.#sink.onMessage(message)),
       }),

@@ -19,7 +19,10 @@ export interface WireSwarm {
   readonly length: number;
   /** What we tell peers of ours about ourselves. */
   readonly self: Extract<PeerIdentity, { kind: 'ours' }>;
-  /** Received pieces of full length are on these; whoever is done with one gives it back. */
+  /**
+   * Received pieces of full length are on these; whoever is done with one gives it back. Looked up for each piece: a wire may be
+   * older than the store of its swarm.
+   */
   readonly pieceBuffers: BufferPool;
   /** From makeFrameBuffers(): pieces on their way to peers are on these. */
   readonly frameBuffers: BufferPool;

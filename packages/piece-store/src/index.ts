@@ -6,6 +6,7 @@ export {
   type SetTimer,
 } from './cache-store.ts';
 export { DirectoryLock } from './directory-lock.ts';
+export { MemoryPieceStore, type MemoryStoreOptions } from './memory-store.ts';
 export { nodeDisk } from './node-disk.ts';
 export { OriginalPieceStore, type OriginalStoreOptions } from './original-store.ts';
 export type { PieceStore } from './piece-store.ts';

@@ -4,6 +4,7 @@
  * virtual time, so that the run can be replayed up to it.
  */
 import { AssertionError, Bitfield } from '@bootswarm/stdx';
+import { EventLog } from './event-log.ts';
 import type { Host } from './network.ts';
 import type { NodeDisk } from './node-disk.ts';
 import type { NodeLedger } from './node-ledger.ts';
@@ -27,37 +28,42 @@ export interface RunCheckerOptions {
   readonly seed: number;
   readonly pieceCount: number;
   readonly poisoners: ReadonlySet<string>;
+  /** Default: one of its own. */
+  readonly log?: EventLog;
 }
 
 export class RunChecker {
+  readonly #options: RunCheckerOptions;
   readonly #clock: VirtualClock;
-  readonly #seed: number;
-  readonly #poisoners: ReadonlySet<string>;
+  readonly #log: EventLog;
   /** Pieces that some node has got. */
   readonly spread: Bitfield;
-  /** FNV-1a over every delivery, upload and ban, with its time. */
-  #hash = 0x811c9dc5;
   bans = 0;
   /** When the network or a host last changed for the better or the worse. */
   disturbedAt = 0;
 
-  constructor({ clock, seed, pieceCount, poisoners }: RunCheckerOptions) {
-    this.#clock = clock;
-    this.#seed = seed;
-    this.#poisoners = poisoners;
-    this.spread = new Bitfield(pieceCount);
+  constructor(options: RunCheckerOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#log = options.log ?? new EventLog(options.clock);
+    this.spread = new Bitfield(options.pieceCount);
   }
 
-  /** The same for the same commit, options and seed. */
+  /** Of another swarm of the same nodes: pieces are its own, the log is one. */
+  ofSwarm(pieceCount: number): RunChecker {
+    return new RunChecker({ ...this.#options, pieceCount, log: this.#log });
+  }
+
+  /** Of every delivery, upload and ban. */
   get logHash(): string {
-    return (this.#hash >>> 0).toString(16).padStart(8, '0');
+    return this.#log.hash;
   }
 
   /** Ends the run unless `isKept`. */
   check(isKept: boolean, node: { readonly name: string }, breach: string): void {
     if (isKept) return;
     const at = this.#clock.now.toFixed(3);
-    throw new AssertionError(`seed ${this.#seed}, at ${at} ms: ${node.name} ${breach}`);
+    throw new AssertionError(`seed ${this.#options.seed}, at ${at} ms: ${node.name} ${breach}`);
   }
 
   onDeliver(node: NodeLedger, pieceIndex: number, isFromOrigin: boolean): void {
@@ -70,7 +76,7 @@ export class RunChecker {
   }
 
   onBan(node: NodeLedger, peerNode: string): void {
-    this.check(this.#poisoners.has(peerNode), node, `bans ${peerNode}, which is honest`);
+    this.check(this.#options.poisoners.has(peerNode), node, `bans ${peerNode}, which is honest`);
     this.bans += 1;
     this.log(node.name, 0, 4);
   }
@@ -99,13 +105,6 @@ export class RunChecker {
   }
 
   log(name: string, item: number, kind: number): void {
-    for (let at = 0; at < name.length; at += 1) this.#mix(name.charCodeAt(at));
-    this.#mix(item);
-    this.#mix(kind);
-    this.#mix(Math.round(this.#clock.now * 1_000));
-  }
-
-  #mix(value: number): void {
-    this.#hash = Math.imul(this.#hash ^ value, 0x01000193);
+    this.#log.add(name, item, kind);
   }
 }

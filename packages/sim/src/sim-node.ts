@@ -12,12 +12,14 @@ import {
   type SwarmLimits,
   type SwarmShape,
 } from '@bootswarm/swarm-proto';
+import { boast } from './boast.ts';
 import { Fifo } from './fifo.ts';
 import { bytesOfHandshake, bytesOfMessage, priorityOfMessage } from './message-size.ts';
 import type { Host, Network, Stream, StreamEnd } from './network.ts';
 import type { NodeLedger } from './node-ledger.ts';
-import { Cpu, type SimCosts } from './sim-costs.ts';
-import type { SimMessage, SimPayload, WireMessage } from './sim-message.ts';
+import type { SimCosts } from './sim-costs.ts';
+import type { SimMessage, SimPayload, SimSwarm, WireMessage } from './sim-message.ts';
+import type { SimProcess } from './sim-process.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 type Input = SwarmInput<SimPayload>;
@@ -27,6 +29,11 @@ export interface SimNodeOptions {
   readonly clock: VirtualClock;
   readonly network: Network<SimMessage>;
   readonly host: Host;
+  /** Which may run another engine. */
+  readonly process: SimProcess;
+  readonly swarm: SimSwarm;
+  /** False: peers may come and say what they like, and nothing is heard before open(). */
+  readonly isOpen: boolean;
   readonly name: string;
   readonly zone: string;
   readonly rack: string;
@@ -73,9 +80,8 @@ export class SimNode {
   readonly host: Host;
   readonly ledger: NodeLedger;
   readonly engine: SwarmEngine<SimPayload>;
-  readonly #options: SimNodeOptions;
+  readonly options: SimNodeOptions;
   readonly #clock: VirtualClock;
-  readonly #cpu = new Cpu();
   /** In the order in which the CPU will have done them, one event for each. */
   readonly #tasks = new Fifo<Task>();
   /** By peer, numbered from 1 on; undefined before its handshake and after its end. */
@@ -88,6 +94,9 @@ export class SimNode {
   readonly #verified: Extract<Input, { type: 'verified' }>[] = [];
   readonly #shapeBytes: number;
   #armedAt = Infinity;
+  /** What came, and what guests asked, before open(). */
+  #early: (() => void)[] = [];
+  isOpen: boolean;
   isStopped = false;
   /** For whoever speaks to the tracker. */
   onSuspect: (nodes: readonly string[]) => void = () => {};
@@ -98,7 +107,7 @@ export class SimNode {
 
   constructor(options: SimNodeOptions) {
     const { shape, name, isOrigin, have, random, limits } = options;
-    this.#options = options;
+    this.options = options;
     this.#clock = options.clock;
     this.name = name;
     this.host = options.host;
@@ -106,7 +115,16 @@ export class SimNode {
     this.engine = new SwarmEngine({ shape, node: name, isOrigin, have, random, limits });
     this.#read = new Bitfield(isOrigin ? shape.pieceCount : 0);
     this.#shapeBytes = Bitfield.byteLength(shape.pieceCount);
-    options.network.listen(options.host, (stream) => this.#accept(stream));
+    this.isOpen = options.isOpen;
+    options.process.accept(options.swarm, () => this.#endFor(undefined));
+  }
+
+  /** The piece layer is known. */
+  open(): void {
+    this.isOpen = true;
+    const early = this.#early;
+    this.#early = [];
+    for (const act of early) act();
   }
 
   setMembers(
@@ -123,8 +141,26 @@ export class SimNode {
     this.#waiters.clear();
   }
 
+  /** As stop(), of a process that goes on. */
+  shut(): void {
+    for (const wire of this.#wires) wire?.stream?.close('swarm-closed');
+    this.stop();
+  }
+
+  /** Closes the wires that it dialled: it has everything and only serves, and who needs it dials it. */
+  hangUp(): void {
+    for (const wire of this.#wires) {
+      if (wire?.dialled !== undefined) this.#disconnect(wire.peer, 'everything-had');
+    }
+  }
+
   /** Calls `done` when every piece of the list is here; at once, within the call, when all are. */
   read(pieces: readonly number[], guest: object, done: () => void): void {
+    // Of what has no piece layer yet, not even the zeros are known.
+    if (!this.isOpen) {
+      this.#early.push(() => this.read(pieces, guest, done));
+      return;
+    }
     this.watcher?.onRead(guest, pieces);
     const waiter: Waiter = { missing: 0, done };
     const { have } = this.engine.snapshot();
@@ -144,6 +180,10 @@ export class SimNode {
 
   input(input: Input): void {
     if (this.isStopped) return;
+    if (!this.isOpen) {
+      this.#early.push(() => this.input(input));
+      return;
+    }
     // The process stands still with its host: what its timers and CPU led to, it does when it thaws.
     if (this.host.isFrozen) return this.host.whenAwake(() => this.input(input));
     this.#handle(input);
@@ -188,14 +228,8 @@ export class SimNode {
 
   // --- wires -----------------------------------------------------------------------------------------------------------
 
-  #accept(stream: Stream<SimMessage>): StreamEnd<SimMessage> {
-    const end = this.#endFor(undefined);
-    end.onOpen(stream);
-    return end;
-  }
-
   #dial(key: string, host: string): void {
-    const { network } = this.#options;
+    const { network } = this.options;
     network.dial(this.host, host, this.#endFor(key));
   }
 
@@ -207,7 +241,8 @@ export class SimNode {
         if (this.isStopped) return stream.close('stopped');
         wire.stream = stream;
         const identity = this.#identity();
-        stream.send({ type: 'handshake', identity }, bytesOfHandshake(identity), 0);
+        const { swarm } = this.options;
+        stream.send({ type: 'handshake', identity, swarm }, bytesOfHandshake(identity), 0);
       },
       onMessage: (message: SimMessage): void => {
         if (this.isStopped) return;
@@ -228,7 +263,7 @@ export class SimNode {
   }
 
   #identity(): OursIdentity {
-    const { name, zone, rack, isOrigin } = this.#options;
+    const { name, zone, rack, isOrigin } = this.options;
     return { kind: 'ours', node: name, zone, rack, isOrigin };
   }
 
@@ -236,7 +271,7 @@ export class SimNode {
     const { peer, dialled, stream } = wire;
     if (stream === undefined) return;
     const { ledger } = this;
-    const { character } = this.#options;
+    const { character } = this.options;
     if (message.type !== 'handshake') {
       if (character === 'liar' && message.type === 'request') return;
       ledger.onReceived(peer, message);
@@ -254,7 +289,7 @@ export class SimNode {
   #send(peer: number, message: PeerMessage<SimPayload>, isDemandPiece: boolean): void {
     const stream = this.#wires[peer]?.stream;
     if (stream === undefined) return;
-    const said = this.#options.character === 'liar' ? boast(message) : message;
+    const said = this.options.character === 'liar' ? boast(message) : message;
     this.ledger.onSent(peer, said);
     const bytes = bytesOfMessage(said, this.#shapeBytes);
     stream.send(said, bytes, priorityOfMessage(said, isDemandPiece));
@@ -278,7 +313,7 @@ export class SimNode {
   // --- pieces ----------------------------------------------------------------------------------------------------------
 
   #upload(upload: Upload): void {
-    const { costs, isOrigin } = this.#options;
+    const { costs, isOrigin } = this.options;
     const { peer, pieceIndex, length } = upload;
     this.ledger.onUpload(peer, pieceIndex);
     let costMs = costs.messageMs + length * costs.sendMsPerByte;
@@ -289,7 +324,7 @@ export class SimNode {
   }
 
   #sendPiece({ peer, pieceIndex, offset, length, pieceClass }: Upload): void {
-    const payload: SimPayload = this.#options.character === 'poisoner' ? 'bad' : 'good';
+    const payload: SimPayload = this.options.character === 'poisoner' ? 'bad' : 'good';
     const message = { type: 'piece', pieceIndex, offset, length, payload } as const;
     this.ledger.onUploaded(peer);
     this.#send(peer, message, pieceClass === 'demand');
@@ -303,7 +338,7 @@ export class SimNode {
   }
 
   #deliver(pieceIndex: number, payload: SimPayload, isFromOrigin: boolean): void {
-    const { costs } = this.#options;
+    const { costs } = this.options;
     this.ledger.onDeliver(pieceIndex, payload, isFromOrigin);
     this.#storing.add(pieceIndex);
     this.#clock.after(costs.storeMs, this.#onStored);
@@ -331,14 +366,15 @@ export class SimNode {
   // --- time ------------------------------------------------------------------------------------------------------------
 
   #costOf(message: WireMessage): number {
-    const { costs } = this.#options;
+    const { costs } = this.options;
     if (message.type !== 'piece') return costs.messageMs;
     return costs.messageMs + costs.receivePieceMs + message.length * costs.receiveMsPerByte;
   }
 
   #afterCpu(costMs: number, task: Task): void {
     this.#tasks.push(task);
-    this.#clock.at(this.#cpu.spend(this.#clock.now, costMs), this.#onCpuDone);
+    const { cpu } = this.options.process;
+    this.#clock.at(cpu.spend(this.#clock.now, costMs), this.#onCpuDone);
   }
 
   readonly #onCpuDone = (): void => {
@@ -359,11 +395,4 @@ export class SimNode {
       else this.#arm();
     });
   }
-}
-
-/** Whatever it has to say of its pieces, a liar says it has them all. */
-function boast(message: PeerMessage<SimPayload>): PeerMessage<SimPayload> {
-  const { type } = message;
-  const isAboutPieces = type === 'bitfield' || type === 'have-none' || type === 'have';
-  return isAboutPieces ? { type: 'have-all' } : message;
 }

@@ -1,8 +1,9 @@
 /**
- * The tracker in virtual time: the real registry of swarms, one stream per agent, and a CPU that every message costs.
- * Messages are encoded for their size and travel as objects.
+ * The tracker in virtual time: the real registry of swarms, one stream per agent, files over HTTP, and a CPU that every message
+ * and request costs. Messages are encoded for their size and travel as objects.
  */
 import type { Random } from '@bootswarm/stdx';
+import type { MemberDirectory } from '@bootswarm/swarm-proto';
 import {
   type AgentMessage,
   encodeAgentMessage,
@@ -15,6 +16,7 @@ import {
 } from '@bootswarm/tracker-proto';
 import { applyMembers, type KnownOrder } from './known-order.ts';
 import type { Host, Network, Stream } from './network.ts';
+import { Redial } from './redial.ts';
 import { SimBoots } from './sim-boots.ts';
 import { Cpu, type SimCosts } from './sim-costs.ts';
 import type { SimMessage } from './sim-message.ts';
@@ -59,15 +61,19 @@ export class SimTracker {
     options.network.listen(options.host, (stream, remote) => {
       const connection = this.#nextConnection;
       this.#nextConnection += 1;
-      this.#streams.set(connection, stream);
-      this.#handle({ type: 'agent-connected', connection, remoteHost: remote.name });
       return {
         onOpen: () => {},
-        onMessage: (message: SimMessage) =>
-          this.#handle({ type: 'message', connection, message: message as AgentMessage }),
+        onMessage: (message: SimMessage) => {
+          if (message.type === 'get') return this.#answer(stream, message.bytes);
+          if (!this.#streams.has(connection)) {
+            this.#streams.set(connection, stream);
+            this.#handle({ type: 'agent-connected', connection, remoteHost: remote.name });
+          }
+          this.#handle({ type: 'message', connection, message: message as AgentMessage });
+        },
         onDrain: () => {},
         onClose: () => {
-          this.#streams.delete(connection);
+          if (!this.#streams.delete(connection)) return;
           this.#handle({ type: 'agent-disconnected', connection });
         },
       };
@@ -91,6 +97,13 @@ export class SimTracker {
     this.#handle({ type: 'message', connection, message: hello });
     const join = { type: 'join', image, piecesHad: 0 } as const;
     this.#handle({ type: 'message', connection, message: join });
+  }
+
+  #answer(stream: Stream<SimMessage>, bytes: number): void {
+    const { clock, costs } = this.#options;
+    clock.at(this.#cpu.spend(clock.now, costs.httpMs + bytes * costs.httpMsPerByte), () => {
+      if (!this.isStopped) stream.send({ type: 'file' }, bytes, CONTROL);
+    });
   }
 
   #handle(input: Parameters<SwarmRegistry['handle']>[0]): void {
@@ -137,34 +150,36 @@ export class SimTracker {
   }
 }
 
-/** As apps/agent waits before it dials a tracker again: doubled each time, with up to half taken off at random. */
-const REDIAL_MIN_MS = 200;
-const REDIAL_MAX_MS = 10_000;
+export type Origins = readonly { readonly host: string; readonly port: number }[];
 
 export interface SimSignalOptions {
   readonly clock: VirtualClock;
   readonly network: Network<SimMessage>;
   readonly tracker: Host;
   readonly image: string;
+  /** In the image's swarm. */
   readonly node: SimNode;
+  readonly onMembers: (members: MemberDirectory, origins: Origins) => void;
   readonly random: Random;
 }
 
-/** The agent's end: says hello, joins, gives every new member order to its node, learns boot orders with the tracker, and
- * dials again when it is gone. */
+/**
+ * The agent's end: says hello, joins, hands on every new member order, learns boot orders with the tracker, and dials again when
+ * it is gone.
+ */
 export class SimSignal {
   readonly #options: SimSignalOptions;
   readonly #boots: SimBoots;
   #known: KnownOrder | undefined;
   #isJoining = false;
   #stream: Stream<SimMessage> | undefined;
-  #failures = 0;
-  #openedAt = Infinity;
+  readonly #redial: Redial;
   #isStopped = false;
 
   constructor(options: SimSignalOptions) {
     this.#options = options;
-    const { clock, node, image } = options;
+    const { clock, node, image, random } = options;
+    this.#redial = new Redial(clock, random);
     this.#boots = new SimBoots(clock, node, image, (message) => this.#send(message));
     node.onSuspect = (nodes) => this.#suspect(nodes);
     this.#connect();
@@ -183,13 +198,13 @@ export class SimSignal {
   }
 
   #connect(): void {
-    const { clock, network, tracker, node } = this.#options;
+    const { network, tracker, node } = this.#options;
     const { name, zone, rack } = node.host;
     this.#known = undefined;
     network.dial(node.host, tracker.name, {
       onOpen: (stream) => {
         this.#stream = stream;
-        this.#openedAt = clock.now;
+        this.#redial.onOpen();
         this.#send(helloOf(node.name, zone, rack, name));
         this.#join();
       },
@@ -200,12 +215,9 @@ export class SimSignal {
   }
 
   #onClose(): void {
-    const { clock, node, random } = this.#options;
+    const { clock, node } = this.#options;
     this.#stream = undefined;
-    if (clock.now - this.#openedAt >= REDIAL_MAX_MS) this.#failures = 0;
-    const ceiling = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** this.#failures);
-    this.#failures += 1;
-    clock.after(ceiling * (0.5 + random.float() / 2), () =>
+    clock.after(this.#redial.nextMs(), () =>
       node.host.whenAwake(() => {
         if (!this.#isStopped) this.#connect();
       }),
@@ -233,7 +245,7 @@ export class SimSignal {
     }
     this.#isJoining = false;
     this.#known = known;
-    this.#options.node.setMembers(known.members, known.whole.origins);
+    this.#options.onMembers(known.members, known.whole.origins);
   }
 
   #send(message: AgentMessage): void {

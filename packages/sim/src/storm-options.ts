@@ -33,6 +33,8 @@ export interface StormOptions {
   readonly isLearned: boolean;
   /** Whether agents are in the swarm before the first guest arrives; otherwise each joins with its first guest. */
   readonly isKnownBefore: boolean;
+  /** Where nodes that join get the piece layer; default: from its swarm. */
+  readonly layerFrom?: 'swarm' | 'tracker';
   readonly faults?: readonly Fault[];
   readonly seed: number;
   readonly costs?: SimCosts;

@@ -8,6 +8,7 @@ import { RunChecker } from '../src/run-checker.ts';
 import { MEASURED_COSTS } from '../src/sim-costs.ts';
 import type { SimMessage } from '../src/sim-message.ts';
 import { SimNode } from '../src/sim-node.ts';
+import { SimProcess } from '../src/sim-process.ts';
 import { SimSignal, SimTracker } from '../src/sim-tracker.ts';
 import { VirtualClock } from '../src/virtual-clock.ts';
 import { KIB, LATENCY_MS, LINE } from './network-world.ts';
@@ -52,11 +53,15 @@ class Cloud {
     });
     const shape = { pieceCount: PIECES, pieceLength: PIECE_LENGTH, length: PIECES * PIECE_LENGTH };
     const node = new SimNode({
+      ...{ process: new SimProcess(network, host), swarm: 'image', isOpen: true },
       ...{ clock, network, host, name, zone: 'z', rack: 'r', isOrigin: false, shape, have, ledger },
       ...{ random: new Random(1), costs: MEASURED_COSTS, character: 'honest' },
     });
     const tracker = this.#tracker.host;
-    new SimSignal({ clock, network, tracker, image: IMAGE, node, random: new Random(2) });
+    new SimSignal({
+      ...{ clock, network, tracker, image: IMAGE, node, random: new Random(2) },
+      onMembers: (...order) => node.setMembers(...order),
+    });
     this.run(100);
   }
 

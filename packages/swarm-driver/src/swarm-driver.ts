@@ -65,6 +65,8 @@ export class SwarmDriver {
   readonly #engine: SwarmEngine<Uint8Array>;
   readonly #options: SwarmDriverOptions;
   readonly #wires = new Map<number, ReadyWire>();
+  /** Of those, the ones that we dialled. */
+  readonly #dialled = new Set<PeerWire>();
   /** Wires whose handshakes are not done. */
   readonly #unready = new Set<PeerWire>();
   readonly #inputs: Input[] = [];
@@ -134,6 +136,11 @@ export class SwarmDriver {
     this.handle({ type: 'members', members: new MemberDirectory(members), origins });
   }
 
+  /** Closes the wires that we dialled: for a node that has everything and only serves. Those who need us dial us. */
+  hangUp(): void {
+    for (const wire of this.#dialled) wire.close('everything-had');
+  }
+
   /** The store dropped a piece it had vouched for. */
   pieceLost(pieceIndex: number): void {
     this.handle({ type: 'lost', pieceIndex });
@@ -150,6 +157,7 @@ export class SwarmDriver {
         peer = this.#nextPeer;
         this.#nextPeer += 1;
         this.#wires.set(peer, { wire, uploads: this.#uploadsOf(peer, wire) });
+        if (dialled !== undefined) this.#dialled.add(wire);
         this.#options.onEvent({ type: 'peer-connected', address: wire.address, identity });
         this.handle({ type: 'peer-connected', peer, identity, dialled });
       },
@@ -172,6 +180,7 @@ export class SwarmDriver {
           return;
         }
         this.#wires.delete(peer);
+        this.#dialled.delete(wire);
         this.#options.onEvent({ type: 'peer-closed', address: wire.address, code });
         this.handle({ type: 'peer-disconnected', peer });
       },

@@ -1,4 +1,4 @@
-/** All swarms of one process: one peer listener, one identity, one driver per image. */
+/** All swarms of one process: one peer listener, one identity, one driver per swarm. */
 import { randomBytes } from 'node:crypto';
 import { hashesFor, type Metainfo, type PieceLayer } from '@bootswarm/metainfo';
 import {
@@ -9,9 +9,10 @@ import {
   type WireSwarm,
 } from '@bootswarm/peer-wire';
 import type { PieceStore } from '@bootswarm/piece-store';
-import { assert } from '@bootswarm/stdx';
+import { assert, BufferPool } from '@bootswarm/stdx';
 import type { SwarmLimits } from '@bootswarm/swarm-proto';
 import { SwarmDriver, type SwarmEvent } from './swarm-driver.ts';
+import { SwarmLobby } from './swarm-lobby.ts';
 
 export interface SwarmHostOptions {
   /** Where peers may dial us; port 0 lets the system choose. */
@@ -30,6 +31,8 @@ const SHORT_INFO_HASH_LENGTH = 20;
 export class SwarmHost {
   readonly #options: SwarmHostOptions;
   readonly #drivers = new Map<string, SwarmDriver>();
+  /** Of swarms that are to be opened. */
+  readonly #lobbies = new Map<string, SwarmLobby>();
   #listener: PeerListener | undefined;
 
   constructor(options: SwarmHostOptions) {
@@ -46,7 +49,7 @@ export class SwarmHost {
       unidentifiedMax: connectionsMax,
       lookup: (imageId) => {
         const driver = this.#drivers.get(imageId);
-        if (driver === undefined) return undefined;
+        if (driver === undefined) return this.#lobbies.get(imageId);
         return {
           swarm: driver.wireSwarm,
           handlersFor: (wire) => driver.handlersFor(undefined, () => wire),
@@ -54,6 +57,16 @@ export class SwarmHost {
       },
     });
     return { host: listen.host, port: this.#listener.port };
+  }
+
+  /**
+   * The swarm will be opened: peers that dial us for it before that are kept waiting, and what they ask. Without it they are
+   * turned away, and come back later than they need to.
+   */
+  expect(metainfo: Metainfo): void {
+    const { imageId } = metainfo;
+    if (this.#drivers.has(imageId) || this.#lobbies.has(imageId)) return;
+    this.#lobbies.set(imageId, new SwarmLobby(this.#wireSwarmOf(metainfo)));
   }
 
   /** Joins a swarm. The store stays the caller's to close, after shut(). */
@@ -66,6 +79,8 @@ export class SwarmHost {
     const { metainfo, layer, store } = options;
     const { imageId } = metainfo;
     assert(!this.#drivers.has(imageId), `image ${imageId} is already open`);
+    const lobby = this.#lobbies.get(imageId);
+    this.#lobbies.delete(imageId);
     const driver = new SwarmDriver({
       metainfo,
       layer,
@@ -75,31 +90,47 @@ export class SwarmHost {
       isOrigin: this.#options.self.isOrigin,
       randomSeed: randomBytes(4).readUInt32LE(),
       onEvent: (event) => this.#options.onEvent(imageId, event),
-      wireSwarm: {
-        infoHash: metainfo.infoHash.subarray(0, SHORT_INFO_HASH_LENGTH),
-        peerId: makePeerId(randomBytes(PEER_ID_RANDOM_BYTES)),
-        pieceCount: metainfo.pieceCount,
-        pieceLength: metainfo.pieceLength,
-        length: metainfo.length,
-        self: this.#options.self,
-        pieceBuffers: store.buffers,
-        frameBuffers: makeFrameBuffers(metainfo.pieceLength),
-        foreignPeersAllowed: this.#options.foreignPeersAllowed,
-        hashes: (request) => hashesFor(layer, metainfo, request),
-      },
+      wireSwarm: lobby?.swarm ?? this.#wireSwarmOf(metainfo),
     });
     this.#drivers.set(imageId, driver);
+    lobby?.moveTo(driver);
     return driver;
   }
 
-  /** Leaves a swarm and closes its wires. */
+  /** Leaves a swarm, or one that was expected, and closes its wires. */
   shut(imageId: string): void {
     this.#drivers.get(imageId)?.close();
     this.#drivers.delete(imageId);
+    this.#lobbies.get(imageId)?.close();
+    this.#lobbies.delete(imageId);
   }
 
   async close(): Promise<void> {
-    for (const imageId of [...this.#drivers.keys()]) this.shut(imageId);
+    for (const imageId of [...this.#drivers.keys(), ...this.#lobbies.keys()]) this.shut(imageId);
     await this.#listener?.close();
+  }
+
+  #wireSwarmOf(metainfo: Metainfo): WireSwarm {
+    const driverOf = (): SwarmDriver | undefined => this.#drivers.get(metainfo.imageId);
+    // A swarm that is not open asks for no pieces, and takes no buffer.
+    const unopened = new BufferPool(metainfo.pieceLength, 0);
+    return {
+      infoHash: metainfo.infoHash.subarray(0, SHORT_INFO_HASH_LENGTH),
+      peerId: makePeerId(randomBytes(PEER_ID_RANDOM_BYTES)),
+      pieceCount: metainfo.pieceCount,
+      pieceLength: metainfo.pieceLength,
+      length: metainfo.length,
+      self: this.#options.self,
+      get pieceBuffers() {
+        return driverOf()?.store.buffers ?? unopened;
+      },
+      frameBuffers: makeFrameBuffers(metainfo.pieceLength),
+      foreignPeersAllowed: this.#options.foreignPeersAllowed,
+      // Rejected while the swarm is not open: the layer is what it waits for.
+      hashes: (request) => {
+        const layer = driverOf()?.layer;
+        return layer && hashesFor(layer, metainfo, request);
+      },
+    };
   }
 }

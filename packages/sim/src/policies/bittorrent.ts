@@ -25,7 +25,7 @@ export class BittorrentPolicy extends SwarmPolicy {
   readonly #announced: Host[];
 
   constructor(world: StormWorld) {
-    super(world, { isOriginSpecial: false, peersMax: CONNECTIONS_MAX });
+    super(world, { isOriginSpecial: false, isOpenAtOnce: true, peersMax: CONNECTIONS_MAX });
     this.#random = world.nextRandom();
     this.#announced = [world.origin];
     new BlockService(world, world.tracker, new Cpu(), (_offset, _length, done) => done());

@@ -4,6 +4,19 @@ import type { GuestDisk } from '../guest.ts';
 import type { NodeDisk } from '../node-disk.ts';
 import type { Holder } from '../run-checker.ts';
 
+/** What it takes until nodes can ask for pieces. */
+export interface JoinFigures {
+  /** From an agent's first request to the tracker until the image's swarm was open; Infinity: it never was. */
+  readonly joinMsP50: number;
+  readonly joinMsMax: number;
+  /** Everything that left the tracker's NIC: metainfo, member orders, and layers if it sends them. */
+  readonly trackerBytes: number;
+  /** Of the piece layer, that the origin sent. */
+  readonly layerBytes: number;
+  /** Wires of the layer's swarm left because of a wrong piece. */
+  readonly layerBans: number;
+}
+
 export interface PolicyFigures {
   /** Of the image, that the origin sent. */
   readonly originBytes: number;
@@ -12,6 +25,8 @@ export interface PolicyFigures {
   readonly originRequests: Readonly<Record<string, number>>;
   /** Brought to a node and touched by none of its guests, per piece that was. */
   readonly prefetchedUnusedRatio: number;
+  /** Undefined: nodes need nothing before they ask, or have it. */
+  readonly join?: JoinFigures;
 }
 
 export interface Policy {

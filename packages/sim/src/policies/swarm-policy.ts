@@ -10,15 +10,18 @@ import { NodeDisk } from '../node-disk.ts';
 import { NodeLedger } from '../node-ledger.ts';
 import type { Holder } from '../run-checker.ts';
 import { SimNode } from '../sim-node.ts';
+import { SimProcess } from '../sim-process.ts';
 import type { StormWorld } from '../storm-world.ts';
 import type { Policy, PolicyFigures } from './policy.ts';
 
 /** As apps/tracker sets it for the origin process: every node may have a wire to it. */
-const ORIGIN_PEERS_MAX = 100_000;
+export const ORIGIN_PEERS_MAX = 100_000;
 
 export interface SwarmPolicyOptions {
   /** Whether the origin tells its peers that it is one. */
   readonly isOriginSpecial: boolean;
+  /** Whether an agent can ask for pieces before it has joined; otherwise join() opens its swarm. */
+  readonly isOpenAtOnce: boolean;
   /** Wires of every engine, the origin's too; undefined: as the agents and the origin process have it. */
   readonly peersMax?: number;
 }
@@ -51,6 +54,8 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
   /** The agent, started or started again, gets to know the swarm. */
   protected abstract join(node: number, agent: SimNode): void;
   protected abstract leave(node: number): void;
+  /** What the agent kept on disk beside pieces is lost. */
+  protected forget(_node: number): void {}
   abstract onTrackerStopped(): void;
   abstract onTrackerRestarted(): void;
 
@@ -115,6 +120,7 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
   onRestarted(node: number, isCacheKept: boolean): void {
     const { pieces, hosts } = this.world;
     const before = this.#everyAgent.findLast(({ name }) => name === hosts[node].name)!;
+    if (!isCacheKept) this.forget(node);
     const have = isCacheKept ? before.engine.snapshot().have : pieces.zero;
     const agent = this.#startAgent(node, have, hosts[node]);
     this.agents[node] = agent;
@@ -158,8 +164,11 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
     const { pieceCount, pieceLength, length } = pieces;
     const { name, zone, rack } = host;
     const isFirstSeeder = host === this.world.origin;
-    const { isOriginSpecial, peersMax = isFirstSeeder ? ORIGIN_PEERS_MAX : undefined } =
-      this.#options;
+    const {
+      isOriginSpecial,
+      isOpenAtOnce,
+      peersMax = isFirstSeeder ? ORIGIN_PEERS_MAX : undefined,
+    } = this.#options;
     const limits = { ...options.limits, ...(peersMax !== undefined && { peersMax }) };
     const ledger = new NodeLedger({
       name,
@@ -173,6 +182,9 @@ export abstract class SwarmPolicy implements Policy, FaultTarget {
       clock,
       network,
       host,
+      process: new SimProcess(network, host),
+      swarm: 'image',
+      isOpen: isFirstSeeder || isOpenAtOnce,
       name,
       zone,
       rack,

@@ -1,0 +1,57 @@
+/**
+ * One read of an NBD export on a unix socket (fixed newstyle, simple replies): there is no program to start, so it can be
+ * timed.
+ */
+import { connect, type Socket } from 'node:net';
+
+const CLIENT_FLAGS = 3;
+const OPTION_EXPORT_NAME = 1;
+/** NBDMAGIC, IHAVEOPT and flags; then size and flags of the export. */
+const GREETING_LENGTH = 18;
+const EXPORT_LENGTH = 10;
+const REPLY_HEADER_LENGTH = 16;
+const REQUEST_MAGIC = 0x25609513;
+
+/** Rejects when the server closes before the bytes are there. */
+export function readOverNbd(
+  socketPath: string,
+  exportName: string,
+  offset: number,
+  length: number,
+): Promise<void> {
+  const socket = connect({ path: socketPath });
+  socket.write(optionOf(exportName));
+  socket.write(requestOf(offset, length));
+  const expected = GREETING_LENGTH + EXPORT_LENGTH + REPLY_HEADER_LENGTH + length;
+  return received(socket, expected).finally(() => socket.destroy());
+}
+
+function optionOf(exportName: string): Buffer {
+  const name = Buffer.from(exportName);
+  const header = Buffer.alloc(20);
+  header.writeUInt32BE(CLIENT_FLAGS, 0);
+  header.write('IHAVEOPT', 4, 'latin1');
+  header.writeUInt32BE(OPTION_EXPORT_NAME, 12);
+  header.writeUInt32BE(name.length, 16);
+  return Buffer.concat([header, name]);
+}
+
+function requestOf(offset: number, length: number): Buffer {
+  const request = Buffer.alloc(28);
+  request.writeUInt32BE(REQUEST_MAGIC, 0);
+  request.writeBigUInt64BE(BigInt(offset), 16);
+  request.writeUInt32BE(length, 24);
+  return request;
+}
+
+function received(socket: Socket, expected: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let bytes = 0;
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+      if (bytes >= expected) resolve();
+    });
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error(`${bytes} of ${expected} bytes, then closed`)));
+  });
+}
