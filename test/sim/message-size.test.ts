@@ -141,11 +141,13 @@ test('handshakes weigh what the simulator takes them for', () => {
 
 const UNCHOKE: WireMessage = { type: 'unchoke' };
 const REQUEST: WireMessage = { type: 'request', ...WHOLE, pieceClass: 'fill' };
-const FROM_ORIGIN: [WireMessage['type'], WireMessage][] = [
+const FROM_ORIGIN: [string, WireMessage][] = [
   ['bitfield', { type: 'bitfield', bitfield: Bitfield.full(PIECE_COUNT) }],
   ['have-all', { type: 'have-all' }],
   ['have-none', { type: 'have-none' }],
-  ['ping', { type: 'ping' }],
+  ['ping', { type: 'ping', padding: 0 }],
+  ['padded ping', { type: 'ping', padding: 16_384 }],
+  ['busy', { type: 'busy' }],
 ];
 const ANSWERS: [string, WireMessage][] = [
   ['redirect', { type: 'redirect', pieceIndex: 7, lease: 5, node: 'nödé' }],
@@ -171,8 +173,8 @@ describe('what the simulator takes a message for is what it weighs:', () => {
   test.each(FROM_ORIGIN)('%s', (_, message) => expectModelled(message, 'origin'));
 
   test('pong', async () => {
-    await pair.weigh({ type: 'ping' }, 'origin');
-    await expectModelled({ type: 'pong' }, 'dialler');
+    await pair.weigh({ type: 'ping', padding: 0 }, 'origin');
+    await expectModelled({ type: 'pong', bytesPerMs: 9 }, 'dialler');
   });
 
   test.each([

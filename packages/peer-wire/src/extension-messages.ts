@@ -2,10 +2,11 @@
  * The payloads of our BEP 10 messages, version 1 (docs/protocol/peer.md):
  * bs_have: entries of u32; an entry with its top bit set is followed by a u32 count and stands for that many pieces
  * from the index in its other bits. bs_prio: u32 piece index, u8 class, and with a request that follows upon a failed lease its
- * u32 number. bs_redir: u32 piece index, u32 lease, node name. bs_ping: u8, 0 ping, 1 pong, 2 busy.
+ * u32 number. bs_redir: u32 piece index, u32 lease, node name. bs_ping: u8, 0 ping and then padding, 1 pong and then u32 bytes
+ * per ms, 2 busy.
  */
-import { ProtocolError } from '@bootswarm/stdx';
-import { PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
+import { assert, ProtocolError } from '@bootswarm/stdx';
+import { type PeerMessage, PIECE_CLASSES, type PieceClass } from '@bootswarm/swarm-proto';
 import { readUint32, writeUint32 } from './message-ids.ts';
 import { decodeName } from './node-name.ts';
 
@@ -19,9 +20,12 @@ const PRIORITY_BYTES = 5;
 const PRIORITY_AND_LEASE_BYTES = 9;
 /** Before the node name. */
 const REDIRECT_HEAD_BYTES = 8;
-/** Indexed by what bs_ping carries. */
+/** Indexed by what bs_ping carries first. */
 const PING_TYPES = ['ping', 'pong', 'busy'] as const;
-export type PingType = (typeof PING_TYPES)[number];
+export type Ping = Extract<PeerMessage<never>, { type: (typeof PING_TYPES)[number] }>;
+const PONG_BYTES = 5;
+/** Zero bytes after a ping: enough to measure an uplink of 10 Gbit/s, little to read and drop. */
+export const PING_PADDING_MAX = 60 * 1024;
 
 export interface Priority {
   readonly pieceIndex: number;
@@ -120,16 +124,34 @@ export function decodeRedirect(payload: Uint8Array, pieceCount: number): Redirec
   return { pieceIndex: decodeIndex(payload, pieceCount), lease, node };
 }
 
-export function encodePing(type: PingType): Uint8Array {
-  return Uint8Array.of(PING_TYPES.indexOf(type));
+/** `padding` is at most PING_PADDING_MAX, `bytesPerMs` a whole number below 2^32. */
+export function encodePing(ping: Ping): Uint8Array {
+  const padding = ping.type === 'ping' ? ping.padding : 0;
+  assert(padding <= PING_PADDING_MAX, `a ping with ${padding} bytes of padding`);
+  const payload = new Uint8Array(ping.type === 'pong' ? PONG_BYTES : 1 + padding);
+  payload[0] = PING_TYPES.indexOf(ping.type);
+  if (ping.type === 'pong') writeUint32(payload, 1, ping.bytesPerMs);
+  return payload;
 }
 
 /** Throws `ping-malformed`. */
-export function decodePing(payload: Uint8Array): PingType {
-  if (payload.length !== 1 || payload[0] >= PING_TYPES.length) {
-    throw new ProtocolError('ping-malformed');
+export function decodePing(payload: Uint8Array): Ping {
+  const type = PING_TYPES[payload[0]];
+  const padding = payload.length - 1;
+  if (type === 'ping' && padding <= PING_PADDING_MAX && isZero(payload.subarray(1))) {
+    return { type, padding };
   }
-  return PING_TYPES[payload[0]];
+  if (type === 'pong' && payload.length === PONG_BYTES) {
+    return { type, bytesPerMs: readUint32(payload, 1) };
+  }
+  if (type === 'busy' && payload.length === 1) return { type };
+  throw new ProtocolError('ping-malformed');
+}
+
+/** Compared with itself moved by one, which is native code: padding comes by the 16 KiB. */
+function isZero(bytes: Uint8Array): boolean {
+  if (bytes.length === 0) return true;
+  return bytes[0] === 0 && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0;
 }
 
 function decodeIndex(payload: Uint8Array, pieceCount: number): number {

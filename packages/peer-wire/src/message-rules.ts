@@ -15,6 +15,8 @@ const HAVES_PER_PIECE = 2;
 const HAVES_SPARE = 1_024;
 /** Decoding up to 64 KiB of bencode. */
 const EXTENDED_HANDSHAKE_COST = 64;
+/** Of padding, or of what we do not know: a peer may send 256 KiB of it a second for ever. */
+const EXTENDED_BYTES_PER_TOKEN = 1_024;
 /** Up to 18 KiB of answer, and a walk over the hash tree. */
 const HASH_REQUEST_COST = 8;
 
@@ -48,7 +50,7 @@ export class MessageRules {
         this.#chatter.spend(1, nowMs);
         return;
       case MESSAGE_ID.extended:
-        this.#checkExtended(frame[BODY], nowMs);
+        this.#checkExtended(frame[BODY], frame.length, nowMs);
         return;
     }
     this.#mayTellPieces = false;
@@ -67,10 +69,11 @@ export class MessageRules {
     if (this.#havesLeft < 0) throw new ProtocolError('have-flood');
   }
 
-  #checkExtended(extensionId: number, nowMs: number): void {
+  #checkExtended(extensionId: number, length: number, nowMs: number): void {
     // A batch is paid for by countHaves().
     if (this.#isOurs && extensionId === EXTENSION_ID.bs_have) return;
-    this.#chatter.spend(extensionId === 0 ? EXTENDED_HANDSHAKE_COST : 1, nowMs);
+    const cost = 1 + Math.floor(length / EXTENDED_BYTES_PER_TOKEN);
+    this.#chatter.spend(extensionId === 0 ? EXTENDED_HANDSHAKE_COST : cost, nowMs);
   }
 
   #checkPieces(id: number, frame: Uint8Array): void {

@@ -24,7 +24,7 @@ import {
   encodeHaveBatch,
   encodePing,
   HAVE_BATCH_MAX,
-  type PingType,
+  type Ping,
 } from './extension-messages.ts';
 import { FramedWire } from './framed-wire.ts';
 import type { Handshake } from './handshake.ts';
@@ -204,7 +204,7 @@ export class WireSession {
       case 'ping':
       case 'pong':
       case 'busy':
-        return this.#sendPing(message.type);
+        return this.#sendPing(message);
       default:
         return unreachable(message);
     }
@@ -325,12 +325,12 @@ export class WireSession {
     }
   }
 
-  #onPing(type: PingType): void {
-    if (type === 'pong') {
+  #onPing(ping: Ping): void {
+    if (ping.type === 'pong') {
       if (this.#pingsUnanswered === 0) return;
       this.#pingsUnanswered -= 1;
     }
-    this.#sink.onMessage({ type });
+    this.#sink.onMessage(ping);
   }
 
   #answerHashRequest(frame: Uint8Array): void {
@@ -338,9 +338,9 @@ export class WireSession {
   }
 
   /** A ping goes out as any control message does, before pieces that are queued; it lets the peer say a pong besides. */
-  #sendPing(type: PingType): void {
-    this.#wire.extended(this.#ours(type).pingId, encodePing(type));
-    if (type !== 'ping') return;
+  #sendPing(ping: Ping): void {
+    this.#wire.extended(this.#ours(ping.type).pingId, encodePing(ping));
+    if (ping.type !== 'ping') return;
     this.#pingsUnanswered += 1;
     this.#chatter.earn(1);
   }

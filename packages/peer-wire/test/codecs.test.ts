@@ -13,6 +13,7 @@ import {
   encodePriority,
   encodeRedirect,
   HAVE_BATCH_MAX,
+  PING_PADDING_MAX,
 } from '../src/extension-messages.ts';
 import { makePeerId } from '../src/index.ts';
 import { decodeName } from '../src/node-name.ts';
@@ -127,12 +128,42 @@ describe('bs_redir', () => {
 
 describe('bs_ping', () => {
   it.each([
-    ['ping', '00'],
-    ['pong', '01'],
-    ['busy', '02'],
-  ] as const)('carries a %s', (type, bytes) => {
-    expect(toHex(encodePing(type))).toBe(bytes);
-    expect(decodePing(hex(bytes))).toBe(type);
+    [{ type: 'ping', padding: 0 }, '00'],
+    [{ type: 'ping', padding: 3 }, '00 000000'],
+    [{ type: 'pong', bytesPerMs: 0 }, '01 00000000'],
+    [{ type: 'pong', bytesPerMs: 125_000 }, '01 0001e848'],
+    [{ type: 'pong', bytesPerMs: UINT32_MAX }, '01 ffffffff'],
+    [{ type: 'busy' }, '02'],
+  ] as const)('carries %o', (ping, bytes) => {
+    expect(toHex(encodePing(ping))).toBe(toHex(hex(bytes)));
+    expect(decodePing(hex(bytes))).toEqual(ping);
+  });
+
+  it('brings back any padding and rate', () => {
+    const pings = fc.oneof(
+      fc.record({ type: fc.constant('ping' as const), padding: fc.nat(PING_PADDING_MAX) }),
+      fc.record({ type: fc.constant('pong' as const), bytesPerMs: fc.nat(UINT32_MAX) }),
+    );
+    fc.assert(
+      fc.property(pings, (ping) => {
+        expect(decodePing(encodePing(ping))).toEqual(ping);
+      }),
+    );
+  });
+
+  it('rejects padding with anything in it, wherever that is', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20_000 }), fc.nat(), (padding, where) => {
+        const payload = encodePing({ type: 'ping', padding });
+        payload[1 + (where % padding)] = 1;
+        expect(() => decodePing(payload)).toThrow('ping-malformed');
+      }),
+    );
+  });
+
+  it('takes 60 KiB of padding and no more', () => {
+    expect(decodePing(new Uint8Array(1 + 61_440))).toEqual({ type: 'ping', padding: 61_440 });
+    expect(() => decodePing(new Uint8Array(2 + 61_440))).toThrow('ping-malformed');
   });
 });
 
@@ -141,7 +172,10 @@ describe('bs_prio, bs_redir and bs_ping', () => {
   const decoders = [
     ['bs_prio', (payload: Uint8Array) => decodePriority(payload, 1_000).pieceIndex],
     ['bs_redir', (payload: Uint8Array) => decodeRedirect(payload, 1_000).pieceIndex],
-    ['bs_ping', (payload: Uint8Array) => ['ping', 'pong', 'busy'].indexOf(decodePing(payload))],
+    [
+      'bs_ping',
+      (payload: Uint8Array) => ['ping', 'pong', 'busy'].indexOf(decodePing(payload).type),
+    ],
   ] as const;
 
   it.each(decoders)('%s only rejects random bytes', (_, decode) => {

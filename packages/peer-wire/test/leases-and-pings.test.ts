@@ -22,7 +22,9 @@ const REDIRECT_FRAME_0 = extended(3, hex('00000000 00000003 6e37'));
 const REJECT_FRAME_0 = frame(16, u32(0, 0, PIECE_LENGTH));
 const CANCEL_FRAME_0 = frame(8, u32(0, 0, PIECE_LENGTH));
 const PING = extended(4, hex('00'));
-const PONG = extended(4, hex('01'));
+const PONG = extended(4, hex('01 0001e848'));
+const PING_MESSAGE = { type: 'ping', padding: 0 } as const;
+const PONG_MESSAGE = { type: 'pong', bytesPerMs: 125_000 } as const;
 
 describe('a failed lease', () => {
   it.each([
@@ -137,11 +139,13 @@ describe('a redirect', () => {
 
 describe('a ping', () => {
   it.each([
-    ['ping', PING],
-    ['pong', PONG],
-  ] as const)('%s goes out as one byte', (type, bytes) => {
+    [PING_MESSAGE, PING],
+    [{ type: 'ping', padding: 2 }, extended(4, hex('000000'))],
+    [PONG_MESSAGE, PONG],
+    [{ type: 'busy' }, extended(4, hex('02'))],
+  ] as const)('goes out: %o', (message, bytes) => {
     const rig = readyRig(OURS_HELLO);
-    rig.session.send({ type });
+    rig.session.send(message);
     expect(rig.takeSent()).toBe(toHex(bytes));
   });
 
@@ -150,32 +154,42 @@ describe('a ping', () => {
     rig.session.send(pieceMessage(1));
     rig.receive(PING);
     expect(rig.takeMessages()).toMatchObject([{ type: 'request' }, { type: 'ping' }]);
-    rig.session.send({ type: 'pong' });
+    rig.session.send(PONG_MESSAGE);
     expect(rig.takeSent()).toBe(toHex(PONG, pieceFrame(1)));
   });
 
   it('has its pong heard, once', () => {
     const rig = readyRig(OURS_HELLO);
-    rig.session.send({ type: 'ping' });
+    rig.session.send(PING_MESSAGE);
     rig.receive(PONG, PONG);
-    expect(rig).toMatchObject({ messages: [{ type: 'pong' }], closeCode: undefined });
+    expect(rig).toMatchObject({ messages: [PONG_MESSAGE], closeCode: undefined });
   });
 
   it('sent again before its pong has both heard', () => {
     const rig = readyRig(OURS_HELLO);
-    rig.session.send({ type: 'ping' });
-    rig.session.send({ type: 'ping' });
+    rig.session.send(PING_MESSAGE);
+    rig.session.send(PING_MESSAGE);
     rig.receive(PONG, PONG, PONG);
-    expect(rig.messages).toEqual([{ type: 'pong' }, { type: 'pong' }]);
+    expect(rig.messages).toEqual([PONG_MESSAGE, PONG_MESSAGE]);
   });
 
   it('pays for its pong, however often we ask', () => {
     const rig = readyRig(OURS_HELLO);
     for (let asked = 0; asked < 5_000; asked += 1) {
-      rig.session.send({ type: 'ping' });
+      rig.session.send(PING_MESSAGE);
       rig.receive(PONG);
     }
     expect(rig.closeCode).toBeUndefined();
+  });
+
+  it('costs more with padding, by the KiB', () => {
+    const rig = readyRig(OURS_HELLO);
+    const padded = extended(4, new Uint8Array(1 + 16 * 1024));
+    let heard = 0;
+    for (; rig.closeCode === undefined; heard += 1) rig.receive(padded);
+    expect(rig.closeCode).toBe('chatter-flood');
+    // A budget of 4,096, of which the unchoke took 1, at 17 each.
+    expect(heard).toBe(240 + 1);
   });
 
   it('of no request at all has no pong to be heard', () => {

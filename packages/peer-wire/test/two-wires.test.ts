@@ -73,10 +73,11 @@ describe('two wires', () => {
   it('ask and answer whether the other is there', async () => {
     const { a, b } = await connectTwo();
     a.react = (message) => {
-      if (message.type === 'ping') a.wire?.send({ type: 'pong' });
+      if (message.type !== 'ping') return;
+      a.wire?.send({ type: 'pong', bytesPerMs: message.padding });
     };
-    b.wire?.send({ type: 'ping' });
-    expect(await b.next('pong')).toEqual({ type: 'pong' });
+    b.wire?.send({ type: 'ping', padding: 60_000 });
+    expect(await b.next('pong')).toEqual({ type: 'pong', bytesPerMs: 60_000 });
   });
 
   it('carry a failed lease to the origin, and a redirect from it', async () => {

@@ -30,7 +30,9 @@ export function bytesOfMessage(message: PeerMessage<unknown>, shapeBytes: number
     case 'redirect':
       return EXTENDED + 8 + Buffer.byteLength(message.node);
     case 'ping':
+      return EXTENDED + 1 + message.padding;
     case 'pong':
+      return EXTENDED + 5;
     case 'busy':
       return EXTENDED + 1;
     case 'cancel':

@@ -44,9 +44,10 @@ class Cloud {
     this.run(100);
   }
 
-  addNode(name: string): void {
+  addNode(name: string, uplinkShare = 1): void {
     const { clock, network } = this;
     const host = this.#host(name, 'z');
+    network.setRates(host, host.uplink.rate * uplinkShare, host.downlink.rate);
     const have = new Bitfield(PIECES);
     const ledger = new NodeLedger({
       ...{ name, run: this.#checker, have, pieceLength: PIECE_LENGTH, limits: DEFAULT_LIMITS },
@@ -111,6 +112,27 @@ test('a dead member that nodes dial in vain is moved to the end of the order', (
 test('nodes that dial each other at the same moment suspect nobody', () => {
   const cloud = new Cloud();
   for (const name of ['a', 'b', 'c', 'd']) cloud.addNode(name);
+  cloud.addOnlooker();
+  cloud.run(20_000);
+  expect(cloud.places()).toEqual(['a', 'b', 'c', 'd']);
+});
+
+test('a node with a hundredth of the others’ uplink moves itself to the end before anybody reads', () => {
+  const cloud = new Cloud();
+  cloud.addOnlooker();
+  cloud.addNode('slow', 0.01);
+  for (const name of ['a', 'b']) cloud.addNode(name);
+  cloud.run(1_000);
+  expect(cloud.places()).toEqual(['b', 'a', 'slow']);
+  // The tracker moves a node once in 30 s, and a node that stays slow looks after 10 s and after 20 s more.
+  for (const name of ['c', 'd']) cloud.addNode(name);
+  cloud.run(40_000);
+  expect(cloud.places()).toEqual(['b', 'a', 'd', 'c', 'slow']);
+});
+
+test('nodes that all have as little suspect nobody', () => {
+  const cloud = new Cloud();
+  for (const name of ['a', 'b', 'c', 'd']) cloud.addNode(name, 0.01);
   cloud.addOnlooker();
   cloud.run(20_000);
   expect(cloud.places()).toEqual(['a', 'b', 'c', 'd']);

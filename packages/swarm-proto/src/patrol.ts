@@ -76,7 +76,10 @@ export class Patrol<Payload> {
 
   /** One of ours says itself that it cannot serve us. */
   onBusy(peer: Peer): void {
-    if (!peer.isOrigin) this.#leave(peer);
+    if (peer.isOrigin) return;
+    const { now, limits } = this.#state;
+    peer.standing.declined(now, limits.busyMs);
+    this.#abandon(peer);
   }
 
   #onRace(first: PeerId, winner: Peer): void {
@@ -103,7 +106,7 @@ export class Patrol<Payload> {
       const silentMs = now - Math.max(peer.heardAt, oldest.sentAt);
       if (silentMs < limits.probeAfterMs) return;
       peer.probedAt = now;
-      this.#state.send(peer, { type: 'ping' });
+      this.#state.ping(peer);
     } else if (now - peer.probedAt > limits.deadPeerMs) {
       this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
     } else if (now - peer.probedAt >= limits.probeTimeoutMs && !peer.isSnubbed) {
@@ -132,7 +135,13 @@ export class Patrol<Payload> {
 
   #leave(peer: Peer): void {
     peer.standing.failed(this.#state.now);
+    this.#abandon(peer);
+  }
+
+  #abandon(peer: Peer): void {
     this.#keeper.abandon(peer, true);
+    // With a slow uplink our own pings leave late: what is silent then may be we.
+    if (this.#state.busyUntil > this.#state.now) return;
     if (peer.node !== undefined && !peer.isOrigin) this.#neighbours.suspect(peer.node);
   }
 

@@ -42,9 +42,13 @@ export type PeerMessage<Payload> =
       readonly lease: number;
       readonly node: string;
     }
-  /** Are you there? Asked of one of ours that is late and silent; answered at once, before any piece. */
-  | { readonly type: 'ping' }
-  | { readonly type: 'pong' }
+  /**
+   * Are you there? Asked of one of ours that is late and silent; answered at once, before any piece. `padding`: bytes of no
+   * meaning, to measure our uplink.
+   */
+  | { readonly type: 'ping'; readonly padding: number }
+  /** `bytesPerMs`: what the answerer's uplink has at least, a whole number below 2^32; 0 while it does not know. */
+  | { readonly type: 'pong'; readonly bytesPerMs: number }
   /** I cannot send in good time what you asked me for, and will not be able to for a while: ask others. */
   | { readonly type: 'busy' }
   /** Moves an outstanding request of ours to another class (a guest now waits for what was prefetch). */

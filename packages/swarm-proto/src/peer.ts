@@ -51,6 +51,9 @@ export class Peer {
   probedAt = 0;
   /** Silent although asked whether it is there: asked for nothing until it is heard again. */
   isSnubbed = false;
+  /** Pings sent, and pongs received for them, in the same order. */
+  pings = 0;
+  pongs = 0;
   /** Pieces of which it was the first source and a second one was faster, since it last was first. */
   racesLost = 0;
   readonly standing = new Standing();

@@ -29,6 +29,12 @@ export class Standing {
     this.#allowance = 1;
   }
 
+  /** It says itself that it cannot serve for this long: nothing to punish, and no reason to try before. */
+  declined(now: number, forMs: number): void {
+    this.#avoidedUntil = Math.max(this.#avoidedUntil, now + forMs);
+    this.#allowance = 1;
+  }
+
   /** A piece came from it; `isInTime` compared with what others take. */
   answered(now: number, isInTime: boolean, requestsMax: number): void {
     if (this.#allowance === Infinity || this.isAvoided(now)) return;

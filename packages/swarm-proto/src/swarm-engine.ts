@@ -13,6 +13,7 @@ import { Neighbours } from './neighbours.ts';
 import { Peer } from './peer.ts';
 import type { PeerMessage } from './peer-message.ts';
 import { type SwarmShape, SwarmState } from './swarm-state.ts';
+import { UplinkProbe } from './uplink-probe.ts';
 import { Uploader } from './uploader.ts';
 
 export interface SwarmEngineOptions {
@@ -34,6 +35,7 @@ export class SwarmEngine<Payload> {
   readonly #uploader: Uploader<Payload>;
   readonly #announcer: Announcer<Payload>;
   readonly #choker: Choker<Peer>;
+  readonly #probe: UplinkProbe<Payload>;
   #patrolAt = Infinity;
   #rechokeAt = Infinity;
 
@@ -51,6 +53,12 @@ export class SwarmEngine<Payload> {
     });
     this.#announcer = new Announcer(this.#state);
     this.#choker = new Choker(limits.uploadSlots, options.random);
+    this.#probe = new UplinkProbe(this.#state, {
+      isNear: (peer) => this.#neighbours.isNear(peer),
+      onSlow: (until) => this.#uploader.leaveRelaying(until),
+      onRecovered: () => this.#uploader.resumeRelaying(),
+      onMeasured: () => this.#uploader.pump(),
+    });
   }
 
   /** Takes one event. `now` never goes back. */
@@ -58,7 +66,10 @@ export class SwarmEngine<Payload> {
     assert(now >= this.#state.now, 'time went back');
     this.#state.now = now;
     this.#dispatch(input);
-    if (!this.#state.isOrigin) this.#downloader.schedule();
+    if (!this.#state.isOrigin) {
+      this.#downloader.schedule();
+      this.#probe.watch(this.#downloader.flights.size > 0);
+    }
     this.#setPatrol();
   }
 
@@ -75,6 +86,7 @@ export class SwarmEngine<Payload> {
       this.#announcer.flushAt,
       this.#neighbours.nextDialAt,
       this.#uploader.resumeAt,
+      this.#probe.wakeAt,
     );
   }
 
@@ -164,6 +176,9 @@ export class SwarmEngine<Payload> {
     else this.#sendHave(peer);
     // Between our own agents nobody stays choked: the order of uploads is decided by class, not by barter.
     if (peer.isOurs) this.#setChoking(peer, false);
+    if (isOrigin) return;
+    this.#uploader.greet(peer);
+    this.#probe.onConnected(peer);
     if (!peer.isOurs && this.#rechokeAt === Infinity) {
       this.#rechokeAt = this.#state.now + limits.rechokeMs;
     }
@@ -188,6 +203,7 @@ export class SwarmEngine<Payload> {
     this.#neighbours.onGone(peer);
     this.#downloader.abandon(peer, false);
     this.#uploader.onPeerGone(peer);
+    this.#probe.onGone(peer);
     this.#downloader.availability.leave(peer.have);
   }
 
@@ -219,9 +235,9 @@ export class SwarmEngine<Payload> {
         return this.#downloader.onRedirect(peer, pieceIndex, { number, node });
       }
       case 'ping':
-        return this.#state.send(peer, { type: 'pong' });
+        return this.#onPing(peer, message.padding);
       case 'pong':
-        return;
+        return this.#onPong(peer, message.bytesPerMs);
       case 'busy':
         return this.#downloader.patrol.onBusy(peer);
       case 'choke':
@@ -238,6 +254,18 @@ export class SwarmEngine<Payload> {
       default:
         return unreachable(message);
     }
+  }
+
+  #onPing(peer: Peer, padding: number): void {
+    this.#state.send(peer, { type: 'pong', bytesPerMs: this.#probe.bytesPerMs });
+    if (padding > 0 && !this.#state.isOrigin) this.#probe.onProbed();
+  }
+
+  /** One that answers no ping means nothing. */
+  #onPong(peer: Peer, bytesPerMs: number): void {
+    if (peer.pongs === peer.pings) return;
+    peer.pongs += 1;
+    this.#probe.onPong(peer, peer.pongs, bytesPerMs);
   }
 
   #onBitfield(peer: Peer, bitfield: Bitfield): void {
@@ -312,6 +340,7 @@ export class SwarmEngine<Payload> {
     if (now >= this.#announcer.flushAt) this.#announcer.flush();
     if (now >= this.#neighbours.nextDialAt) this.#neighbours.dialDue();
     if (now >= this.#uploader.resumeAt) this.#uploader.pump();
+    this.#probe.wake();
     if (now >= this.#patrolAt) {
       this.#patrolAt = Infinity;
       this.#downloader.patrol.walk();

@@ -45,6 +45,8 @@ export class SwarmState<Payload> {
   now = 0;
   /** Until then our uplink is known to be no good for relaying. */
   busyUntil = 0;
+  /** Until then no piece is to leave, as our uplink is being measured. */
+  uploadsHeldUntil = 0;
   #effects: SwarmEffect<Payload>[] = [];
   #next = 0;
 
@@ -71,6 +73,13 @@ export class SwarmState<Payload> {
 
   send(peer: Peer, message: PeerMessage<Payload>): void {
     this.#effects.push({ type: 'send', peer: peer.id, message });
+  }
+
+  /** Answers the number of this ping on its wire, counted from 1 on. */
+  ping(peer: Peer, padding = 0): number {
+    this.send(peer, { type: 'ping', padding });
+    peer.pings += 1;
+    return peer.pings;
   }
 
   poll(): SwarmEffect<Payload> | undefined {

@@ -67,6 +67,7 @@ export class Uploader<Payload> {
       this.#reject(peer, pieceIndex, offset, length);
     } else if (isHere) {
       if (this.#isRedirected(peer, message)) return;
+      if (this.#isNoRelay(peer)) return this.#reject(peer, pieceIndex, offset, length);
       peer.uploads.push({ pieceIndex, offset, length, pieceClass }, this.#mark);
       this.#enrol(peer);
       this.pump();
@@ -145,7 +146,7 @@ export class Uploader<Payload> {
     this.pump();
   }
 
-  /** Rejects all it waits for: we choke it. */
+  /** Rejects all it waits for: we choke it, or have found that we are no relay. */
   rejectAll(peer: Peer): void {
     for (const pieceIndex of [...peer.uploads.heldPieces]) this.#wanter.unwantForPeer(pieceIndex);
     for (const request of peer.uploads.drain()) {
@@ -154,11 +155,18 @@ export class Uploader<Payload> {
     this.#withdraw(peer);
   }
 
-  /** While our uplink is too slow for a relay, we take one request at a time from each, so that those without another get on. */
+  /** While our uplink is too slow for a relay, we take one request of ours at a time, so that those without another get on. */
   #isNoRelay(peer: Peer): boolean {
-    if (this.#state.busyUntil <= this.#state.now || peer.uploads.size === 0) return false;
+    const { busyUntil, now } = this.#state;
+    if (busyUntil <= now || !peer.isOurs || !this.#isServing) return false;
     this.#state.send(peer, { type: 'busy' });
     return true;
+  }
+
+  get #isServing(): boolean {
+    if (this.#inHand > 0) return true;
+    for (const peer of this.#state.peers.values()) if (peer.uploads.size > 0) return true;
+    return false;
   }
 
   /** Whether a node of ours waits for what we could send it. */
@@ -196,6 +204,27 @@ export class Uploader<Payload> {
     return longest;
   }
 
+  /** Our uplink was found too slow before it has held anybody up: nobody is to wait for it until then. */
+  leaveRelaying(until: number): void {
+    this.#state.busyUntil = Math.max(this.#state.busyUntil, until);
+    // Each time: the tracker may have forgotten, or put newcomers behind us.
+    this.#wanter.confess();
+    for (const peer of this.#state.peers.values()) {
+      this.greet(peer);
+      if (peer.isOurs) this.rejectAll(peer);
+    }
+  }
+
+  /** Tells a peer, before it asks for anything, that we are no relay. */
+  greet(peer: Peer): void {
+    if (!peer.isOurs || peer.isOrigin || this.#state.busyUntil <= this.#state.now) return;
+    this.#state.send(peer, { type: 'busy' });
+  }
+
+  resumeRelaying(): void {
+    this.#state.busyUntil = this.#state.now;
+  }
+
   /** Hands uploads to the driver, most urgent class first, one for each peer by turns. */
   pump(): void {
     this.#resumeAt = Infinity;
@@ -227,7 +256,11 @@ export class Uploader<Payload> {
   }
 
   #isAtLimit(): boolean {
-    const { limits, now } = this.#state;
+    const { limits, now, uploadsHeldUntil } = this.#state;
+    if (now < uploadsHeldUntil) {
+      this.#resumeAt = uploadsHeldUntil;
+      return true;
+    }
     if (this.#inHand >= limits.uploadsInHandTotalMax) return true;
     if (!this.#bytes.isEmpty(now)) return false;
     this.#resumeAt = this.#bytes.refilledAt(now);

@@ -30,11 +30,17 @@ export class VirtualNode {
   busyUntil = 0;
   /** Takes nothing in and lets nothing out. */
   isFrozen = false;
+  /** Bytes per ms that padding takes to leave; pieces take the swarm's time. */
+  uplink = Infinity;
   /** Sends wrong bytes. */
   isPoisoner = false;
   /** Pieces sent, by piece. */
   readonly sent = new Map<number, number>();
   readonly delivered = new Map<number, number>();
+  /** Nodes it has told the tracker of. */
+  readonly suspected: string[] = [];
+  /** Messages it has sent, by type. */
+  readonly said = new Map<string, number>();
 
   constructor(name: string, engine: SwarmEngine<VirtualPayload>) {
     this.name = name;
@@ -157,7 +163,10 @@ export class VirtualSwarm {
     for (let effect = node.engine.poll(); effect !== undefined; effect = node.engine.poll()) {
       switch (effect.type) {
         case 'send':
-          this.#transmit(node, effect.peer, effect.message, 0);
+          this.#say(node, effect.peer, effect.message);
+          break;
+        case 'suspect':
+          node.suspected.push(...effect.nodes);
           break;
         case 'upload': {
           const payload = node.isPoisoner ? 'bad' : 'good';
@@ -197,6 +206,12 @@ export class VirtualSwarm {
       }
     }
     this.#arm(node);
+  }
+
+  #say(node: VirtualNode, peer: number, message: PeerMessage<VirtualPayload>): void {
+    node.said.set(message.type, (node.said.get(message.type) ?? 0) + 1);
+    const padding = message.type === 'ping' ? message.padding : 0;
+    this.#transmit(node, peer, message, padding / node.uplink);
   }
 
   #dial(from: VirtualNode, key: string, host: string): void {

@@ -46,7 +46,7 @@ export type AgentMessage =
   /** `image` is the image id, 40 hex digits. Joining twice is a refresh. */
   | { readonly type: 'join'; readonly image: string; readonly piecesHad: number }
   | { readonly type: 'leave'; readonly image: string }
-  /** These members of the swarm do not answer us. */
+  /** These members of the swarm do not answer us, or hold up what they relay: we too may be among them. */
   | { readonly type: 'suspect'; readonly image: string; readonly nodes: readonly string[] }
   /**
    * What a VM of this node touched since the last such message, in order of first touch. `boot` numbers the boots since the

@@ -1,6 +1,7 @@
 /**
- * Who suspects whom of a swarm not to answer, and when that is enough to demote the suspect: two members within ten seconds, as
- * one may itself be the one that is cut off. Bounded by the members, each of whom may suspect a few.
+ * Who suspects whom of a swarm not to answer or to hold up what it relays, and when that is enough to demote the suspect: two
+ * members within ten seconds, as one may itself be the one that is cut off; or the suspect alone, which knows its own uplink and
+ * has nothing to gain. Bounded by the members, each of whom may suspect a few.
  */
 import { SUSPECTS_MAX } from './message-schema.ts';
 
@@ -31,7 +32,8 @@ export class Suspicions {
     accusers.set(accuser, now);
     let count = 0;
     for (const at of accusers.values()) if (now - at <= SUSPICION_MS) count += 1;
-    if (count < (memberCount < MEMBERS_FOR_TWO ? 1 : 2)) return false;
+    const isEnough = count >= 2 || accuser === suspect || memberCount < MEMBERS_FOR_TWO;
+    if (!isEnough) return false;
     this.#clear(suspect);
     this.#demotedAt.set(suspect, now);
     return true;

@@ -94,12 +94,12 @@ export class Swarm {
     for (const moved of this.#places.remove(entry)) this.#changed.add(moved);
   }
 
-  /** `accuser` says that these do not answer it. Who is no member counts for nothing. */
+  /** `accuser` says that these do not answer it, or that it is no relay itself. Who is no member counts for nothing. */
   suspect(accuser: string, nodes: readonly string[], now: number): void {
     if (!this.#entries.has(accuser)) return;
     for (const node of nodes) {
       const entry = this.#entries.get(node);
-      if (entry === undefined || node === accuser) continue;
+      if (entry === undefined) continue;
       if (!this.#suspicions.accuse(accuser, node, this.size, now)) continue;
       for (const moved of this.#places.demote(entry)) this.#changed.add(moved);
     }

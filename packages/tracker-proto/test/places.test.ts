@@ -70,12 +70,34 @@ describe('a suspected node', () => {
     expect(placesOf()).toEqual(['n4', 'n1', 'n2', 'n3', 'n0']);
   });
 
-  test('stays when the suspicions are more than 10 s apart, or of one member, or its own', () => {
+  test('that suspects itself is moved on its own word, once in 30 s', () => {
+    joined(6);
+    expect(suspect(0, ['n0'], 2_000)).toMatchObject([
+      {
+        message: {
+          members: [
+            { node: 'n0', place: 5 },
+            { node: 'n5', place: 0 },
+          ],
+        },
+      },
+    ]);
+    suspect(1, ['n1'], 3_000);
+    expect(placesOf()).toEqual(['n5', 'n4', 'n2', 'n3', 'n1', 'n0']);
+    rig.greet(9, 'late', 4_000);
+    rig.say(9, join, 4_000);
+    suspect(0, ['n0'], 31_000);
+    expect(placesOf().at(-1)).toBe('late');
+    suspect(0, ['n0'], 32_100);
+    expect(placesOf().at(-1)).toBe('n0');
+  });
+
+  test('stays when the suspicions are more than 10 s apart, or of one member', () => {
     joined(6);
     suspect(1, ['n0'], 2_000);
     suspect(2, ['n0'], 12_001);
     suspect(2, ['n0'], 13_000);
-    suspect(3, ['n3', 'nobody'], 13_000);
+    suspect(3, ['nobody'], 13_000);
     suspect(2, ['n3'], 13_000);
     expect(placesOf()).toEqual(['n0', 'n1', 'n2', 'n3', 'n4', 'n5']);
   });

@@ -1,0 +1,247 @@
+/**
+ * Finds out how fast our uplink is beside those of our neighbours before anybody waits for it: when the first wires are there,
+ * and when work begins, unless what was found is recent. One neighbour after the other gets a pair of pings, a bare one and
+ * right behind it a padded one; each answer says what the neighbour knows of its own uplink. Two bounds are kept apart. The
+ * time from the padded ping to its answer is at least what the padding took to leave: padding over that time is what we tell
+ * others, and never too much. The time between the two answers is free of latency and of the queue in front of both: padding
+ * over that is what we compare with, and seldom too little. Decides whether we are slow; what follows from that is the
+ * uploader's.
+ */
+import type { Peer } from './peer.ts';
+import type { SwarmState } from './swarm-state.ts';
+
+/** 0.13 ms at 1 Gbit/s, 13 ms at a hundredth of it: little to lose, and far more than a late timer. */
+const PADDING_BYTES = 16 * 1024;
+/** A busy event loop, ours or a neighbour's, comes between the two answers of one pair by chance, not of three in a row. */
+const RESULTS_MIN = 3;
+/** Where neighbours disagree, more are asked: a third of them at four times our rate can carry the tree for all. */
+const RESULTS_MAX = 9;
+/** Pairs of one series, unanswered ones included. */
+const TRIES_MAX = 12;
+/** One neighbour may be wrong about itself. */
+const WITNESSES_MIN = 2;
+/** Others are that much faster than a node that is no relay: what bottleneck.ts finds under load. */
+const FACTOR = 4;
+/** An answer that takes longer says nothing of the uplink: 16 KiB in this time are less than 70 kbit/s. */
+const GIVE_UP_MS = 2_000;
+/** From the first wire to a neighbour to the first pair: the others were dialled at the same moment. */
+const SETTLE_MS = 20;
+/** What has held for a while is trusted for as long again: a busy node with an even uplink soon measures rarely. */
+const TRUST_MIN_MS = 2_000;
+const TRUST_MAX_MS = 600_000;
+/** A slow node looks again after this, and after twice as long each time: it may have been a neighbour on its host. */
+const RETRY_MIN_MS = 10_000;
+/** Time for the next series, so that a node that stays slow does not relay for the length of it. */
+const SERIES_MS = 1_000;
+/**
+ * No piece leaves while a series lasts, or at most for this long: at a hundredth of 1 Gbit/s the first few would hold up all who
+ * wait behind them, and the verdict too, for half a second. A node as fast as others is through in a few ms.
+ */
+const HOLD_MS = 100;
+/** Answers that come at the same instant. */
+const TICK_MS = 0.01;
+const BYTES_PER_MS_MAX = 0xffff_ffff;
+
+/** Who acts on what is found. */
+export interface ProbeOwner {
+  /** In our zone: latency and what the zones share would be taken for our uplink. */
+  isNear(peer: Peer): boolean;
+  /** Too slow for a relay, and not to be tried as one before `until`. */
+  onSlow(until: number): void;
+  /** It was too slow, and is no more. */
+  onRecovered(): void;
+  /** Pieces may leave again. */
+  onMeasured(): void;
+}
+
+/** A pair on its way; the answers come in the order of the pings. */
+interface Pair {
+  readonly peer: Peer;
+  readonly sentAt: number;
+  /** Number of the bare ping among those on its wire. */
+  readonly number: number;
+  bareAnsweredAt: number;
+}
+
+/** In bytes per ms. */
+interface Result {
+  readonly peer: Peer;
+  /** What the answerer says its own uplink has. */
+  readonly said: number;
+  /** What ours has at most, as this pair has it. */
+  readonly ceiling: number;
+}
+
+/** Asks neighbours by turns, in random order. */
+interface Series {
+  readonly neighbours: readonly Peer[];
+  tries: number;
+  readonly results: Result[];
+  /** Bytes per ms of our uplink, at least. */
+  floor: number;
+  pair: Pair | undefined;
+}
+
+export class UplinkProbe<Payload> {
+  readonly #state: SwarmState<Payload>;
+  readonly #owner: ProbeOwner;
+  #series: Series | undefined;
+  #floor = 0;
+  /** Of the first series; Infinity once it is over. */
+  #settledAt = Infinity;
+  #isMeasured = false;
+  #trustMs = TRUST_MIN_MS;
+  #trustedUntil = 0;
+  #retryMs = 0;
+  #retryAt = Infinity;
+  #isWorking = false;
+
+  constructor(state: SwarmState<Payload>, owner: ProbeOwner) {
+    this.#state = state;
+    this.#owner = owner;
+  }
+
+  /** Bytes per ms that our uplink has at least; 0 while unknown. */
+  get bytesPerMs(): number {
+    return Math.min(BYTES_PER_MS_MAX, Math.round(this.#floor));
+  }
+
+  /** When wake() has something to do. */
+  get wakeAt(): number {
+    const pair = this.#series?.pair;
+    if (pair !== undefined) return pair.sentAt + GIVE_UP_MS;
+    return Math.min(this.#settledAt, this.#retryAt);
+  }
+
+  onConnected(peer: Peer): void {
+    if (this.#isMeasured || this.#series !== undefined || !this.#isNeighbour(peer)) return;
+    this.#settledAt = Math.min(this.#settledAt, this.#state.now + SETTLE_MS);
+  }
+
+  onGone(peer: Peer): void {
+    if (this.#series?.pair?.peer === peer) this.#next(this.#series);
+  }
+
+  /** To be told after every input whether anything is awaited. */
+  watch(isWorking: boolean): void {
+    if (isWorking === this.#isWorking) return;
+    this.#isWorking = isWorking;
+    if (isWorking) this.#beginUnlessTrusted();
+  }
+
+  /** A neighbour measures its uplink: what it is about to do will soon reach us. */
+  onProbed(): void {
+    this.#beginUnlessTrusted();
+  }
+
+  #beginUnlessTrusted(): void {
+    const isSlow = this.#retryAt !== Infinity;
+    if (!isSlow && this.#state.now >= this.#trustedUntil) this.#begin();
+  }
+
+  wake(): void {
+    const { now } = this.#state;
+    if (now < this.wakeAt) return;
+    this.#settledAt = Infinity;
+    if (this.#series !== undefined) this.#next(this.#series);
+    else this.#begin();
+  }
+
+  /** The `number`th pong on its wire: pongs come in the order of our pings. */
+  onPong(peer: Peer, number: number, bytesPerMs: number): void {
+    const series = this.#series;
+    const pair = series?.pair;
+    if (series === undefined || pair?.peer !== peer) return;
+    const { now } = this.#state;
+    if (number === pair.number) pair.bareAnsweredAt = now;
+    if (number !== pair.number + 1) return;
+    series.floor = Math.max(series.floor, rateOver(now - pair.sentAt));
+    const ceiling = rateOver(now - pair.bareAnsweredAt);
+    series.results.push({ peer, said: bytesPerMs, ceiling });
+    this.#next(series);
+  }
+
+  #begin(): void {
+    if (this.#series !== undefined) return;
+    const neighbours = [...this.#state.peers.values()].filter((peer) => this.#isNeighbour(peer));
+    if (neighbours.length < WITNESSES_MIN) return this.#forgive();
+    this.#state.random.shuffle(neighbours);
+    const series = { neighbours, tries: 0, results: [], floor: 0, pair: undefined };
+    this.#series = series;
+    this.#state.uploadsHeldUntil = this.#state.now + HOLD_MS;
+    this.#next(series);
+  }
+
+  #next(series: Series): void {
+    series.pair = undefined;
+    const isSlow = isProvenSlow(series);
+    if (isSlow || isOver(series)) return this.#end(series, isSlow);
+    while (series.tries < TRIES_MAX) {
+      const peer = series.neighbours[series.tries % series.neighbours.length];
+      series.tries += 1;
+      if (this.#state.peers.get(peer.id) === peer) return this.#ask(series, peer);
+    }
+    this.#end(series, false);
+  }
+
+  #ask(series: Series, peer: Peer): void {
+    const sentAt = this.#state.now;
+    const number = this.#state.ping(peer);
+    this.#state.ping(peer, PADDING_BYTES);
+    series.pair = { peer, sentAt, number, bareAnsweredAt: sentAt };
+  }
+
+  #end(series: Series, isSlow: boolean): void {
+    this.#series = undefined;
+    this.#state.uploadsHeldUntil = 0;
+    if (series.results.length > 0) {
+      this.#floor = series.floor;
+      this.#isMeasured = true;
+    }
+    if (isSlow) this.#condemn();
+    else this.#forgive();
+    this.#owner.onMeasured();
+  }
+
+  #condemn(): void {
+    this.#trustMs = TRUST_MIN_MS;
+    this.#retryMs = Math.min(TRUST_MAX_MS, Math.max(RETRY_MIN_MS, 2 * this.#retryMs));
+    this.#retryAt = this.#state.now + this.#retryMs;
+    this.#owner.onSlow(this.#retryAt + SERIES_MS);
+  }
+
+  /** Nobody can say that we are slow. */
+  #forgive(): void {
+    if (this.#retryAt !== Infinity) this.#owner.onRecovered();
+    this.#retryAt = Infinity;
+    this.#retryMs = 0;
+    this.#trustedUntil = this.#state.now + this.#trustMs;
+    this.#trustMs = Math.min(TRUST_MAX_MS, 2 * this.#trustMs);
+  }
+
+  #isNeighbour(peer: Peer): boolean {
+    return peer.isOurs && !peer.isOrigin && this.#owner.isNear(peer);
+  }
+}
+
+function rateOver(elapsedMs: number): number {
+  return PADDING_BYTES / Math.max(TICK_MS, elapsedMs);
+}
+
+/** Those answerers that are far faster than we are by their answer, and can be by what we have proven. */
+function witnessesOf({ results, floor }: Series): Peer[] {
+  const isFaster = ({ said, ceiling }: Result) => said > FACTOR * Math.max(floor, ceiling);
+  return results.filter(isFaster).map(({ peer }) => peer);
+}
+
+function isProvenSlow(series: Series): boolean {
+  const witnesses = witnessesOf(series);
+  const distinctMin = Math.min(RESULTS_MIN, series.neighbours.length);
+  return witnesses.length >= RESULTS_MIN && new Set(witnesses).size >= distinctMin;
+}
+
+/** Nobody is far faster, or enough were asked. */
+function isOver(series: Series): boolean {
+  const results = series.results.length;
+  return results >= RESULTS_MAX || (results >= RESULTS_MIN && witnessesOf(series).length === 0);
+}
