@@ -39,6 +39,8 @@ export class Uploader<Payload> {
     'boot-order': new Set(),
     fill: new Set(),
   };
+  /** Peers with requests that can be answered, and some that had such: those are taken out when they are looked at. */
+  readonly #waiting = new Set<Peer>();
   readonly #bytes: TokenBucket;
   readonly #bottleneck = new Bottleneck();
   #inHand = 0;
@@ -68,6 +70,7 @@ export class Uploader<Payload> {
     } else if (isHere) {
       if (this.#isRedirected(peer, message)) return;
       peer.uploads.push({ pieceIndex, offset, length, pieceClass });
+      this.#waiting.add(peer);
       this.#enrol(peer);
       this.pump();
     } else if (!peer.uploads.isHolding(pieceIndex)) {
@@ -121,7 +124,9 @@ export class Uploader<Payload> {
   /** The piece can be read now: requests kept open for it are served. */
   release(pieceIndex: number): void {
     for (const peer of this.#state.peers.values()) {
-      if (peer.uploads.release(pieceIndex)) this.#enrol(peer);
+      if (!peer.uploads.release(pieceIndex)) continue;
+      this.#waiting.add(peer);
+      this.#enrol(peer);
     }
     this.pump();
   }
@@ -139,6 +144,7 @@ export class Uploader<Payload> {
     for (const pieceIndex of [...peer.uploads.heldPieces]) this.#wanter.unwantForPeer(pieceIndex);
     peer.uploads.drain();
     this.#withdraw(peer);
+    this.#waiting.delete(peer);
     this.#inHand -= peer.uploads.inHand;
     peer.uploads.inHand = 0;
     this.pump();
@@ -160,9 +166,12 @@ export class Uploader<Payload> {
     return true;
   }
 
-  /** Whether a node of ours waits for what we could send it. */
+  /** Whether a node of ours waits for what we could send it. Asked after every input, so all peers are not looked at. */
   get isBacklogged(): boolean {
-    for (const peer of this.#state.peers.values()) if (isWaiting(peer)) return true;
+    for (const peer of this.#waiting) {
+      if (isWaiting(peer)) return true;
+      this.#waiting.delete(peer);
+    }
     return false;
   }
 
