@@ -103,9 +103,9 @@ function looksPerPiece(members: number, pieceCount: number): number {
     for (let peer = 2; peer < wires - 1; peer += 1) tell(peer);
     const block = { pieceIndex, offset: 0, length: PIECE_LENGTH };
     const message = { type: 'request', ...block, pieceClass: 'boot-order' } as const;
-    input({ type: 'message', peer: wires - 1, message });
     if (n % 2 === 0) input({ type: 'demand', pieceIndex });
-    else input({ type: 'prefetch', pieceIndexes: [pieceIndex, pieceIndex + 1] });
+    input({ type: 'message', peer: wires - 1, message });
+    if (n % 2 === 1) input({ type: 'prefetch', pieceIndexes: [pieceIndex, pieceIndex + 1] });
     for (let peer = 0; peer < 2; peer += 1) tell(peer);
     now += 1;
     if (engine.timeout() <= now) input({ type: 'wake' });
