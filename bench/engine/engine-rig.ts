@@ -73,7 +73,7 @@ export class EngineRig {
     }
   }
 
-  /** For whoever doubts that it did what it was to do. */
+  /** What it did, to be compared with what it was to do. */
   get stats() {
     return this.#engine.snapshot().stats;
   }
