@@ -11,6 +11,8 @@ export interface BenchRow {
   readonly peerValue?: number;
   /** Above 1: we are ahead. */
   readonly ratio?: number;
+  /** Of work that must not grow: what it is to the smallest case of its series. */
+  readonly growth?: number;
 }
 
 /** The middle of an odd number of measurements. */
@@ -20,10 +22,13 @@ export function median(values: readonly number[]): number {
 
 /** Prints the rows as a table; writes `{bench, commit, rows}` to `jsonPath` when it is given. */
 export function reportBench(bench: string, rows: readonly BenchRow[], jsonPath?: string): void {
-  for (const { name, value, unit, peer, peerValue, ratio } of rows) {
+  for (const { name, value, unit, peer, peerValue, ratio, growth } of rows) {
     const beside = peer === undefined ? '' : `   ${peer}: ${format(peerValue)} ${unit}`;
     const ahead = ratio === undefined ? '' : `   ratio ${ratio.toFixed(2)}`;
-    console.log(`${name.padEnd(52)} ${format(value).padStart(10)} ${unit}${beside}${ahead}`);
+    const grown = growth === undefined ? '' : `   growth ${growth.toFixed(2)}`;
+    console.log(
+      `${name.padEnd(52)} ${format(value).padStart(10)} ${unit}${beside}${ahead}${grown}`,
+    );
   }
   if (jsonPath === undefined) return;
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();

@@ -1,7 +1,8 @@
 /**
  * How many connected peers have each wanted piece, kept sorted so that the rarest are found without looking at the rest.
  * A counting sort that is never undone: pieces lie in one array ordered by count, each count's pieces side by side, and
- * a change by one swaps a piece with the edge of its bucket: O(1) per update. Only listed pieces are counted and take memory:
+ * a change by one swaps a piece with the edge of its bucket: O(1) per update. The rarest lie last, so that to take out a piece
+ * moves as many others as peers have it: what is fetched has few holders. Only listed pieces are counted and take memory:
  * what a node holds, all-zero pieces foremost, is most of what its peers tell it of; a piece that becomes wanted is counted then.
  * Peers that have everything are not counted here, they would shift all pieces alike.
  */
@@ -16,13 +17,13 @@ export class Availability {
   readonly #listed: Bitfield;
   /** What each connected peer has, as far as it told. */
   readonly #peers = new Set<Bitfield>();
-  /** Piece indexes by ascending count; the first `listed` entries are in use. */
+  /** Piece indexes by descending count; the first `listed` entries are in use. */
   #order = new Uint32Array(0);
   /** The count of the piece at the same place in #order. */
   #counts = new Uint16Array(0);
   /** Where in #order a listed piece is. */
   readonly #positions: Uint32Array[] = [];
-  /** #bucketEnd[c]: end (exclusive) of the pieces with count ≤ c. */
+  /** #bucketEnd[c]: end (exclusive) of the pieces with count ≥ c; those with c lie between #bucketEnd[c + 1] and it. */
   readonly #bucketEnd: number[] = [0];
 
   /** All pieces start unlisted. */
@@ -32,7 +33,7 @@ export class Availability {
 
   /** Pieces that can be picked. */
   get listed(): number {
-    return this.#bucketEnd[this.#bucketEnd.length - 1];
+    return this.#bucketEnd[0];
   }
 
   /** The highest count of any listed piece, plus one. */
@@ -74,7 +75,7 @@ export class Availability {
     have.addAll(more);
   }
 
-  /** Makes a piece pickable. Costs one look per peer, and one swap per bucket above its own. */
+  /** Makes a piece pickable. Costs one look per peer, and one swap per bucket below its own. */
   list(pieceIndex: number): void {
     if (!this.#listed.set(pieceIndex)) assert(false, `piece ${pieceIndex} is listed twice`);
     this.#positions[pieceIndex >>> PAGE_BITS] ??= new Uint32Array(PAGE_PIECES);
@@ -83,8 +84,8 @@ export class Availability {
     this.#growTo(count);
     let hole = this.listed;
     if (hole === this.#order.length) this.#growOrder();
-    for (let bucket = this.#bucketEnd.length - 1; bucket > count; bucket -= 1) {
-      const first = this.#bucketEnd[bucket - 1];
+    for (let bucket = 0; bucket < count; bucket += 1) {
+      const first = this.#bucketEnd[bucket + 1];
       if (first !== hole) this.#place(this.#order[first], hole, bucket);
       hole = first;
       this.#bucketEnd[bucket] += 1;
@@ -93,11 +94,11 @@ export class Availability {
     this.#place(pieceIndex, hole, count);
   }
 
-  /** Takes a piece out of the picking: held, or already asked for. */
+  /** Takes a piece out of the picking: held, or already asked for. Costs one swap per bucket below its own. */
   unlist(pieceIndex: number): void {
     if (!this.#listed.clear(pieceIndex)) assert(false, `piece ${pieceIndex} is not listed`);
     let hole = this.#positionOf(pieceIndex);
-    for (let bucket = this.#counts[hole]; bucket < this.#bucketEnd.length; bucket += 1) {
+    for (let bucket = this.#counts[hole]; bucket >= 0; bucket -= 1) {
       const last = this.#bucketEnd[bucket] - 1;
       if (last !== hole) this.#place(this.#order[last], hole, bucket);
       hole = last;
@@ -107,32 +108,32 @@ export class Availability {
 
   /** Listed pieces with exactly `count`. */
   bucketSize(count: number): number {
-    return this.#end(count) - this.#end(count - 1);
+    return this.#end(count) - this.#end(count + 1);
   }
 
   /** The n-th listed piece with exactly `count`, n from 0 to bucketSize - 1; the order within a bucket is arbitrary. */
   at(count: number, n: number): number {
-    return this.#order[this.#end(count - 1) + n];
+    return this.#order[this.#end(count + 1) + n];
   }
 
   #increment(pieceIndex: number): void {
     const position = this.#positionOf(pieceIndex);
     const count = this.#counts[position];
     this.#growTo(count + 1);
-    const last = this.#bucketEnd[count] - 1;
-    this.#place(this.#order[last], position, count);
-    this.#place(pieceIndex, last, count + 1);
-    this.#bucketEnd[count] = last;
+    const first = this.#bucketEnd[count + 1];
+    this.#place(this.#order[first], position, count);
+    this.#place(pieceIndex, first, count + 1);
+    this.#bucketEnd[count + 1] = first + 1;
   }
 
   #decrement(pieceIndex: number): void {
     const position = this.#positionOf(pieceIndex);
     const count = this.#counts[position];
     assert(count > 0, 'availability of a piece below zero');
-    const first = this.#bucketEnd[count - 1];
-    this.#place(this.#order[first], position, count);
-    this.#place(pieceIndex, first, count - 1);
-    this.#bucketEnd[count - 1] = first + 1;
+    const last = this.#bucketEnd[count] - 1;
+    this.#place(this.#order[last], position, count);
+    this.#place(pieceIndex, last, count - 1);
+    this.#bucketEnd[count] = last;
   }
 
   #forListed(have: Bitfield, act: (pieceIndex: number) => void): void {
@@ -145,12 +146,11 @@ export class Availability {
   }
 
   #end(count: number): number {
-    if (count < 0) return 0;
-    return this.#bucketEnd[Math.min(count, this.#bucketEnd.length - 1)];
+    return count < this.#bucketEnd.length ? this.#bucketEnd[count] : 0;
   }
 
   #growTo(count: number): void {
-    while (this.#bucketEnd.length <= count) this.#bucketEnd.push(this.listed);
+    while (this.#bucketEnd.length <= count) this.#bucketEnd.push(0);
   }
 
   #growOrder(): void {

@@ -40,6 +40,8 @@ export class Uploader<Payload> {
     'boot-order': new Set(),
     fill: new Set(),
   };
+  /** Peers with requests that can be answered, and some that had such: those are taken out when they are looked at. */
+  readonly #waiting = new Set<Peer>();
   readonly #bytes: TokenBucket;
   #inHand = 0;
   #resumeAt = Infinity;
@@ -69,6 +71,7 @@ export class Uploader<Payload> {
       if (this.#isRedirected(peer, message)) return;
       if (this.#isNoRelay(peer)) return this.#reject(peer, pieceIndex, offset, length);
       peer.uploads.push({ pieceIndex, offset, length, pieceClass }, this.#mark);
+      this.#waiting.add(peer);
       this.#enrol(peer);
       this.pump();
     } else if (!peer.uploads.isHolding(pieceIndex)) {
@@ -123,7 +126,9 @@ export class Uploader<Payload> {
   release(pieceIndex: number): void {
     const mark = this.#mark;
     for (const peer of this.#state.peers.values()) {
-      if (peer.uploads.release(pieceIndex, mark)) this.#enrol(peer);
+      if (!peer.uploads.release(pieceIndex, mark)) continue;
+      this.#waiting.add(peer);
+      this.#enrol(peer);
     }
     this.pump();
   }
@@ -141,6 +146,7 @@ export class Uploader<Payload> {
     for (const pieceIndex of [...peer.uploads.heldPieces]) this.#wanter.unwantForPeer(pieceIndex);
     peer.uploads.drain();
     this.#withdraw(peer);
+    this.#waiting.delete(peer);
     this.#inHand -= peer.uploads.inHand;
     peer.uploads.inHand = 0;
     this.pump();
@@ -169,9 +175,13 @@ export class Uploader<Payload> {
     return false;
   }
 
-  /** Whether a node of ours waits for what we could send it. */
+  /** Whether a node of ours waits for what we could send it. Asked after every input, so all peers are not looked at. */
   get isBacklogged(): boolean {
-    return this.#longestWaiting() !== undefined;
+    for (const peer of this.#waiting) {
+      if (isWaiting(peer)) return true;
+      this.#waiting.delete(peer);
+    }
+    return false;
   }
 
   /** Sends those away who wait for more than our uplink carries. The origin has nobody to send them to. */
@@ -197,7 +207,7 @@ export class Uploader<Payload> {
 
   #longestWaiting(): UploadMark | undefined {
     let longest: UploadMark | undefined;
-    for (const peer of this.#state.peers.values()) {
+    for (const peer of this.#waiting) {
       const since = isWaiting(peer) ? peer.uploads.waitingSince : undefined;
       if (since !== undefined && (longest === undefined || since.at < longest.at)) longest = since;
     }
