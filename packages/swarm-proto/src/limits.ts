@@ -5,7 +5,7 @@ export interface SwarmLimits {
   readonly peersMax: number;
   /** Places among them that are kept for wires we dial. */
   readonly peersDialledMin: number;
-  /** When all places are taken, a wire that has been silent for this long makes room for one that is needed. */
+  /** When all places are taken, a wire that has brought nobody a piece for this long makes room for one that is needed. */
   readonly idleMinMs: number;
   /** Wires we dial for the sake of rarest-first, beyond the relay tree's own. */
   readonly neighboursWanted: number;

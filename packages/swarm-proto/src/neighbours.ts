@@ -174,8 +174,8 @@ export class Neighbours<Payload> {
       const isInUse = peer.requests.size > 0 || peer.uploads.size > 0 || peer.uploads.inHand > 0;
       const contact = peer.node === undefined ? undefined : this.#contacts.get(nodeKey(peer.node));
       if (peer.isOrigin || isInUse || contact?.isWanted === true) continue;
-      if (now - peer.heardAt < limits.idleMinMs) continue;
-      if (idlest === undefined || peer.heardAt < idlest.heardAt) idlest = peer;
+      if (now - peer.usedAt < limits.idleMinMs) continue;
+      if (idlest === undefined || peer.usedAt < idlest.usedAt) idlest = peer;
     }
     return idlest;
   }

@@ -45,6 +45,8 @@ export class Peer {
   bytesOutstanding = 0;
   /** When it last sent a piece, or when it was last asked while owing nothing. */
   progressAt = 0;
+  /** When it last asked for a piece, or was asked for one; at first, when its wire was made. */
+  usedAt = 0;
   /** When it last sent anything at all. */
   heardAt = 0;
   /** When it was asked whether it is there; 0 when it has been heard since. */
@@ -122,6 +124,7 @@ export class Peer {
 
   asked(request: Request): void {
     if (this.requests.size === 0) this.progressAt = request.sentAt;
+    this.usedAt = request.sentAt;
     this.requests.set(request.pieceIndex, request);
     this.bytesOutstanding += request.length;
   }

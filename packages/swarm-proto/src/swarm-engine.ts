@@ -170,6 +170,7 @@ export class SwarmEngine<Payload> {
     }
     if (other) this.#drop(other, 'duplicate-wire');
     else if (idlest) this.#drop(idlest, 'making-room');
+    peer.usedAt = this.#state.now;
     peers.set(peer.id, peer);
     this.#downloader.availability.join(peer.have);
     if (peer.isOrigin) peer.isSeeder = true;

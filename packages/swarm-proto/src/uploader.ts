@@ -63,6 +63,7 @@ export class Uploader<Payload> {
 
   onRequest(peer: Peer, message: RequestMessage): void {
     const { pieceIndex, offset, length, pieceClass } = message;
+    peer.usedAt = this.#state.now;
     const isHere = this.#isHere(pieceIndex);
     const isHeld = !isHere && peer.isOurs && !this.#state.isOrigin && pieceClass !== 'fill';
     if (peer.amChoking || peer.uploads.isFull || !(isHere || isHeld)) {
