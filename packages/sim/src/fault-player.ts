@@ -41,7 +41,7 @@ export class FaultPlayer {
     this.#options = options;
     for (const fault of options.plan.faults) {
       if (fault.kind === 'origin-dead') this.#awaitSpread(startMs + fault.atMs);
-      else this.#at(startMs + fault.atMs, () => this.#begin(fault));
+      else this.#at(Math.max(0, startMs + fault.atMs), () => this.#begin(fault));
     }
   }
 

@@ -12,7 +12,7 @@ export const FAULT_KINDS = {
   restart: 'the agent dies and is back after a while, with its cache',
   'restart-empty': 'the same, and its cache is lost',
   freeze: 'the host stands still, and its streams with it',
-  slow: 'the uplink has 1 % of its capacity',
+  slow: 'the uplink has 1 % of its capacity, unless a time is given from before its agent joins',
   partition: 'cut off from all others',
   'partition-out': 'hears all others, and nothing of it reaches them',
   clog: 'what it sends arrives late: all of it at the end',
@@ -38,11 +38,15 @@ export interface Fault {
 /** In the midst of the arrivals and of the transfer, unless its kind says otherwise. */
 const AT_MS = 500;
 
+/** Before agents join a swarm, however long before the first guest that is. */
+const FROM_THE_START = Number.NEGATIVE_INFINITY;
+
 const DEFAULTS: Readonly<Partial<Record<FaultKind, Partial<Fault>>>> = {
   dead: { atMs: 0 },
   restart: { forMs: 1_000 },
   'restart-empty': { forMs: 1_000 },
-  slow: { share: 0.3, atMs: 0 },
+  // No event, but how the node is.
+  slow: { share: 0.3, atMs: FROM_THE_START },
   partition: { forMs: 2_000 },
   'partition-out': { forMs: 2_000 },
   clog: { forMs: 1_000 },

@@ -23,13 +23,13 @@ export interface SimCosts {
 }
 
 /**
- * CPU (user and system, all threads of a process) per piece on loopback, by `npm run bench -- fill`: medians of 6 runs and more
- * at 64 KiB and 1 MiB, on two cores that other work kept busy; quiet, they are a fifth to a quarter less. The lines through
- * them: 0.025 ms + 0.184 per 64 KiB received; 0.019 + 0.041 sent, half of the former for the request and half for the answer; 0.049 +
- * 0.077 more for an origin that reads and verifies the piece. Not measured anew: `storeMs`, `readMs`. About a third of what
- * receiving costs is the write to the cache, on another thread: here it is all on one.
- * Of a tracker that is asked by 50 clients at once: 0.13 ms of CPU per metainfo on a connection of its own, 2.8 ms per 2 MiB. Of
- * a layer of 65,536 pieces, 7,412 of them data: 35 ms.
+ * CPU (user and system, all threads of a process) per piece on loopback, by `npm run bench -- fill`: medians of 6 runs and
+ * more at 64 KiB and 1 MiB, on two cores that other work kept busy; quiet, they are a fifth to a quarter less. The lines
+ * through them: 0.025 ms + 0.184 per 64 KiB received; 0.019 + 0.041 sent, half of the former for the request and half for the
+ * answer; 0.049 + 0.077 more for an origin that reads and verifies the piece. Not measured anew: `storeMs`, `readMs`. About a
+ * third of what receiving costs is the write to the cache, on another thread: here it is all on one. Of a tracker that is
+ * asked by 50 clients at once: 0.13 ms of CPU per metainfo on a connection of its own, 2.8 ms per 2 MiB. Of a layer of 65,536
+ * pieces, 7,412 of them data: 35 ms.
  */
 export const MEASURED_COSTS: SimCosts = {
   messageMs: 0.01,

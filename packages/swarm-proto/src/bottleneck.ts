@@ -1,6 +1,6 @@
 /**
- * Whether this node holds up those it relays to: it gives on far less than it takes in, while one of them waits. A node knows that of
- * itself at once and for certain; to its children a slow parent looks like a parent that waits for its own.
+ * Whether this node holds up those it relays to: it gives on far less than it takes in, while one of them waits. A node knows
+ * that of itself at once and for certain; to its children a slow parent looks like a parent that waits for its own.
  */
 import type { UploadMark } from './upload-queue.ts';
 

@@ -13,18 +13,16 @@ import type { Lease } from './origin-leases.ts';
 import { Patrol } from './patrol.ts';
 import type { Peer, Request } from './peer.ts';
 import type { PeerMessage, PieceClass } from './peer-message.ts';
+import { PrefetchQueue } from './prefetch-queue.ts';
 import { RelayTree } from './relay-tree.ts';
 import { type Choice, SourceChooser } from './source-chooser.ts';
 import type { SwarmState } from './swarm-state.ts';
+import { UsualLatency } from './usual-latency.ts';
 
 type PieceMessage<Payload> = Extract<PeerMessage<Payload>, { type: 'piece' }>;
 
 /** Behind so many pieces that cannot be asked for now, the rest wait unseen: to look at all at every event is quadratic. */
 const STUCK_MAX = 32;
-/** A peer on trial must not take longer than this many times the mean of all. */
-const IN_TIME_FACTOR = 4;
-/** Answers that the mean covers. */
-const LATENCY_ANSWERS = 32;
 /** A peer that rejects this often in a row, of what it says it has, is asked for nothing for a while. */
 const REJECTS_IN_A_ROW_MAX = 8;
 
@@ -41,15 +39,12 @@ export class Downloader<Payload> {
   readonly #expected: Bitfield;
   /** Of flights being verified. */
   readonly #payloads = new Map<number, { payload: Payload; sender: Peer }>();
-  /** Boot order still to be fetched; a cursor instead of shift(), since it can be long. */
-  #prefetchQueue: number[] = [];
-  #prefetchNext = 0;
+  readonly #bootOrder = new PrefetchQueue();
   readonly #prefetchMax: number;
   #isFillEnabled = false;
   /** When fill last got a piece from a peer, or one of its own share. */
   #fillProgressAt = 0;
-  /** Running mean of the time from request to piece, over all peers: what is in time for one on trial. */
-  #latencyMs = 0;
+  readonly #usualLatency: UsualLatency;
   /** Pieces taken from the origin out of turn, because fill had stalled. */
   readonly #orphans = new Set<number>();
 
@@ -62,6 +57,7 @@ export class Downloader<Payload> {
     this.patrol = new Patrol(state, neighbours, this.flights, this.#chooser, this);
     const { have, limits, shape } = state;
     this.#expected = new Bitfield(shape.pieceCount);
+    this.#usualLatency = new UsualLatency(limits.hedgeMinMs);
     const byBytes = Math.max(4, Math.floor(limits.prefetchBytesMax / shape.pieceLength));
     this.#prefetchMax = Math.min(limits.prefetchInFlightMax, byBytes);
     for (let index = have.nextClear(0); index >= 0; index = have.nextClear(index + 1)) {
@@ -79,8 +75,7 @@ export class Downloader<Payload> {
   }
 
   prefetch(pieceIndexes: readonly number[]): void {
-    this.#prefetchQueue = this.#prefetchQueue.slice(this.#prefetchNext).concat(pieceIndexes);
-    this.#prefetchNext = 0;
+    this.#bootOrder.append(pieceIndexes);
     for (const pieceIndex of pieceIndexes) this.#expected.set(pieceIndex);
   }
 
@@ -133,15 +128,15 @@ export class Downloader<Payload> {
       if (this.#assign(flight) !== 'ask') stuck += 1;
       if (stuck >= STUCK_MAX) break;
     }
-    while (this.#prefetchNext < this.#prefetchQueue.length && this.#hasPrefetchRoom()) {
-      const pieceIndex = this.#prefetchQueue[this.#prefetchNext];
-      const flight = this.flights.get(pieceIndex);
+    for (let next = this.#bootOrder.first; next !== undefined; next = this.#bootOrder.first) {
+      if (!this.#hasPrefetchRoom()) break;
+      const flight = this.flights.get(next);
       if (flight !== undefined) flight.isOwn = true;
-      else if (!this.#state.have.has(pieceIndex)) {
+      else if (!this.#state.have.has(next)) {
         // Without any source it keeps its turn.
-        if (this.#assign(this.#begin(pieceIndex, 'boot-order')) === 'none') break;
+        if (this.#assign(this.#begin(next, 'boot-order')) === 'none') break;
       }
-      this.#prefetchNext += 1;
+      this.#bootOrder.advance();
     }
     if (this.isFillEnabled) this.#fill();
   }
@@ -169,10 +164,8 @@ export class Downloader<Payload> {
   #answered(peer: Peer, request: Request): void {
     const { now, limits } = this.#state;
     peer.answered(request, now);
-    const latencyMs = now - request.sentAt;
-    const isInTime = latencyMs <= Math.max(limits.hedgeMinMs, IN_TIME_FACTOR * this.#latencyMs);
+    const isInTime = this.#usualLatency.add(now - request.sentAt);
     peer.standing.answered(now, isInTime, limits.requestsInFlightMax);
-    this.#latencyMs += (latencyMs - this.#latencyMs) / LATENCY_ANSWERS;
   }
 
   /** The hash is right: verifying → storing, and the piece goes to those who wait. Returns whether peers are among them. */

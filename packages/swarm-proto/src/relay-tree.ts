@@ -1,8 +1,8 @@
 /**
- * Which node relays which piece to which: from one member order every node computes the same trees, so that the origin
- * sends a piece to one node only and each zone takes it across once. Striped trees after SplitStream: piece p belongs to
- * stripe p mod STRIPES; in a stripe half of a zone's nodes relay, so each node relays about one copy. Decides who should be asked,
- * in what order; whether they are connected or alive is the caller's business.
+ * Which node relays which piece to which: from one member order every node computes the same trees, so that the origin sends
+ * a piece to one node only and each zone takes it across once. Striped trees after SplitStream: piece p belongs to stripe p
+ * mod STRIPES; in a stripe half of a zone's nodes relay, so each node relays about one copy. Decides who should be asked, in
+ * what order; whether they are connected or alive is the caller's business.
  */
 import type { SwarmMember } from './engine-io.ts';
 import type { MemberDirectory } from './member-directory.ts';

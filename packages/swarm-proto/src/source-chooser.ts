@@ -95,8 +95,8 @@ export class SourceChooser<Payload> {
   }
 
   /**
-   * Whether a peer beside the tree may be asked for what it has. Not one that owes us something already: the first to have a piece
-   * would be asked by everybody, and its own children, through whom the rest get it, would starve.
+   * Whether a peer beside the tree may be asked for what it has. Not one that owes us something already: the first to have a
+   * piece would be asked by everybody, and its own children, through whom the rest get it, would starve.
    */
   #isIdle(holder: Peer): boolean {
     return holder.requests.size === 0 && this.#neighbours.isNear(holder);

@@ -55,6 +55,7 @@ export class SwarmEngine<Payload> {
     this.#choker = new Choker(limits.uploadSlots, options.random);
     this.#probe = new UplinkProbe(this.#state, {
       isNear: (peer) => this.#neighbours.isNear(peer),
+      isWorking: () => this.#downloader.flights.size > 0 || this.#uploader.isServing,
       onSlow: (until) => this.#uploader.leaveRelaying(until),
       onRecovered: () => this.#uploader.resumeRelaying(),
       onMeasured: () => this.#uploader.pump(),
@@ -66,10 +67,7 @@ export class SwarmEngine<Payload> {
     assert(now >= this.#state.now, 'time went back');
     this.#state.now = now;
     this.#dispatch(input);
-    if (!this.#state.isOrigin) {
-      this.#downloader.schedule();
-      this.#probe.watch(this.#downloader.flights.size > 0);
-    }
+    if (!this.#state.isOrigin) this.#downloader.schedule();
     this.#setPatrol();
   }
 
@@ -236,7 +234,7 @@ export class SwarmEngine<Payload> {
         return this.#downloader.onRedirect(peer, pieceIndex, { number, node });
       }
       case 'ping':
-        return this.#onPing(peer, message.padding);
+        return this.#onPing(peer);
       case 'pong':
         return this.#onPong(peer, message.bytesPerMs);
       case 'busy':
@@ -257,9 +255,8 @@ export class SwarmEngine<Payload> {
     }
   }
 
-  #onPing(peer: Peer, padding: number): void {
+  #onPing(peer: Peer): void {
     this.#state.send(peer, { type: 'pong', bytesPerMs: this.#probe.bytesPerMs });
-    if (padding > 0 && !this.#state.isOrigin) this.#probe.onProbed();
   }
 
   /** One that answers no ping means nothing. */

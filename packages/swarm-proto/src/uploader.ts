@@ -165,12 +165,13 @@ export class Uploader<Payload> {
   /** While our uplink is too slow for a relay, we take one request of ours at a time, so that those without another get on. */
   #isNoRelay(peer: Peer): boolean {
     const { busyUntil, now } = this.#state;
-    if (busyUntil <= now || !peer.isOurs || !this.#isServing) return false;
+    if (busyUntil <= now || !peer.isOurs || !this.isServing) return false;
     this.#state.send(peer, { type: 'busy' });
     return true;
   }
 
-  get #isServing(): boolean {
+  /** Whether anybody waits for us, or for what is on its way to him. */
+  get isServing(): boolean {
     if (this.#inHand > 0) return true;
     for (const peer of this.#state.peers.values()) if (peer.uploads.size > 0) return true;
     return false;

@@ -58,19 +58,6 @@ test('a slow node still serves what nobody else has', () => {
   expect(slow.said.get('reject')).toBeGreaterThan(PIECES / 2);
 });
 
-test('no piece leaves before a node has measured its uplink', () => {
-  const swarm = new VirtualSwarm({ pieceCount: PIECES });
-  const slow = swarm.add('n0', Bitfield.full(PIECES));
-  slow.uplink = 1_250;
-  for (let index = 1; index < 8; index += 1) swarm.add(`n${index}`).uplink = 125_000;
-  swarm.announceMembers();
-  swarm.crash(swarm.origin);
-  expect(swarm.run(1_000, () => slow.said.has('ping'))).toBe(true);
-  for (const node of swarm.nodes) if (node !== slow) demandAll(swarm, node);
-  expect(swarm.run(1_000, () => slow.said.has('busy'))).toBe(true);
-  expect(slow.sentCount).toBe(0);
-});
-
 test('a node that knows it is slow takes no silence for the fault of others', () => {
   const [swarm, slow] = swarmWithSlow({ isSlow: true });
   for (const node of swarm.nodes) node.isFrozen = node !== slow;

@@ -38,7 +38,9 @@ class Rig {
   readonly log: string[] = [];
   /** Those asked, pair by pair. */
   readonly asked: string[] = [];
+  isWorking = false;
   readonly probe = new UplinkProbe(this.state, {
+    isWorking: () => this.isWorking,
     isNear: (peer) => peer.zone === 'z',
     onSlow: (until) => this.log.push(`slow until ${until.toFixed(0)}`),
     onRecovered: () => this.log.push('recovered'),
@@ -76,13 +78,6 @@ class Rig {
       this.probe.wake();
     }
     this.#advance(until);
-    return this;
-  }
-
-  /** Work begins now, and ends at once. */
-  work(): this {
-    this.probe.watch(true);
-    this.probe.watch(false);
     return this;
   }
 
@@ -222,27 +217,25 @@ describe('a neighbour that does not answer', () => {
 });
 
 describe('another series', () => {
-  test('begins with work, or with that of a neighbour, when what was found is older than it has held', () => {
-    const rig = new Rig(3, over(FAST, FAST)).run(1_000).work().run(1_900);
+  test('comes after ten minutes', () => {
+    const rig = new Rig(3, over(FAST, FAST)).run(599_000);
     expect(rig.asked).toHaveLength(3);
-    rig.run(2_100).work().run(3_000);
+    rig.run(601_000);
     expect(rig.asked).toHaveLength(6);
-    rig.work().run(6_000).probe.onProbed();
-    rig.run(6_100);
-    expect(rig.asked).toHaveLength(6);
-    rig.run(6_200).probe.onProbed();
-    rig.run(7_000);
-    expect(rig.asked).toHaveLength(9);
   });
 
-  test('does not begin by itself on a fast node', () => {
-    expect(new Rig(3, over(FAST, FAST)).run(1_000).probe.wakeAt).toBe(Infinity);
+  test('waits for the end of work, as the first one does', () => {
+    const rig = new Rig(3, over(FAST, FAST));
+    rig.isWorking = true;
+    rig.run(10_000);
+    expect(rig.asked).toHaveLength(0);
+    rig.isWorking = false;
+    rig.run(12_000);
+    expect(rig.asked).toHaveLength(3);
   });
 
   test('comes 10 s later on a slow node, then 20 s, until it is slow no more', () => {
     const rig = new Rig(3, over(SLOW, FAST)).run(10_000);
-    expect(rig.asked).toHaveLength(3);
-    rig.work().run(10_060);
     expect(rig.asked).toHaveLength(3);
     rig.run(11_000);
     expect(rig.asked).toHaveLength(6);
@@ -251,7 +244,6 @@ describe('another series', () => {
     expect(rig.log).toHaveLength(4);
     rig.run(31_000);
     expect(rig.log.slice(4)).toEqual(['recovered', 'measured']);
-    expect(rig.probe.wakeAt).toBe(Infinity);
   });
 });
 
