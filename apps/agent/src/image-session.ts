@@ -38,6 +38,8 @@ export class ImageSession {
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
   readonly #fill: FillPolicy;
+  /** A guest of this node wants it or did: also on an earlier run, if there are pieces of it. */
+  #isWanted: boolean;
 
   static async open(options: ImageSessionOptions): Promise<ImageSession> {
     let session: ImageSession | undefined;
@@ -67,6 +69,7 @@ export class ImageSession {
     const driver = options.host.open({ metainfo: options.metainfo, layer: options.layer, store });
     this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
+    this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
   get id(): string {
@@ -103,7 +106,8 @@ export class ImageSession {
   tick(): void {
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
-    const isFilling = this.#fill.update(openedCount, size, performance.now());
+    this.#isWanted ||= this.isAttached || this.#exports.size > 0;
+    const isFilling = this.#fill.update(openedCount, size, this.#isWanted, performance.now());
     if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
   }
 

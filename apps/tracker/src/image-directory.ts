@@ -41,7 +41,9 @@ export async function readImageDirectory(
     const record = JSON.parse(await readFile(join(path, RECORD_FILE), 'utf8')) as ImageRecord;
     if (record.version !== 1) throw new Error(`${RECORD_FILE} has version ${record.version}`);
     const { metainfo } = openSignedMetainfo(await readFile(join(path, METAINFO_FILE)));
-    const { image, rawPath } = record;
+    const { rawPath } = record;
+    // Images that were published before there was a choice have none.
+    const image = { ...record.image, prejoin: record.image.prejoin ?? 'all' };
     if (metainfo.imageId !== id || image.id !== metainfo.imageId) {
       throw new Error(`it holds the image ${metainfo.imageId}`);
     }

@@ -93,7 +93,7 @@ export class Publisher {
     onProgress: (progress: PublishProgress) => void,
     signal: AbortSignal,
   ): Promise<string> {
-    const { source, format, inPlace } = request;
+    const { source, format, inPlace, prejoin = 'all' } = request;
     const fetched = await fetchImage(source, {
       directory: staged,
       name: 'disk',
@@ -129,6 +129,7 @@ export class Publisher {
         createdAt: new Date().toISOString(),
         source: publicSource(source),
         sourceFormat: fetched.sourceFormat,
+        prejoin,
       },
       rawPath: fetched.isInPlace ? rawPath : basename(rawPath),
     };

@@ -23,6 +23,7 @@ interface Options {
   readonly advertise?: string;
   readonly fill: FillMode;
   readonly hot: number;
+  readonly prejoin: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
   readonly accel: keyof typeof ACCELERATORS;
@@ -59,6 +60,14 @@ export function agentCommand({ terminal }: CliContext): Command {
       new Option('--hot <size>', 'pieces kept in memory')
         .argParser(parseHotBytes)
         .default(HOT_BYTES, formatBytes(HOT_BYTES)),
+    )
+    .addOption(
+      new Option(
+        '--prejoin <answer>',
+        'be known to swarms before a VM of this node wants the image',
+      )
+        .choices(['yes', 'no'])
+        .default('yes'),
     )
     .option(
       '--publisher-key <hex>',
@@ -101,6 +110,7 @@ Examples:
         trackerUrl: trackerUrl(options, env).origin,
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
+        prejoin: options.prejoin === 'yes',
         vmDir: options.vms === undefined ? undefined : resolve(options.vms),
       });
       print(terminal.stdout, `agent ready at ${join(runDir, 'agent.sock')}`);
