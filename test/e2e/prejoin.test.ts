@@ -36,9 +36,16 @@ test('agents are members of a swarm before a VM wants its image, and have fetche
   expect(await members(image)).toEqual(['late', 'node1']);
   expect(await members(kept)).toEqual([]);
   expect((await out.status()).images).toEqual([]);
-  // A wire to the origin and to each other: they could fetch.
+  // A wire to the origin and to each other: they could fetch. Whether to fill is looked at every second.
   for (const agent of [first, late]) {
     await until('it has its wires', async () => (await imageOf(agent, image))?.peers === 2);
+  }
+  const { uptimeSeconds } = await first.status();
+  await until(
+    'it has had time',
+    async () => (await first.status()).uptimeSeconds > uptimeSeconds + 2,
+  );
+  for (const agent of [first, late]) {
     const status = (await imageOf(agent, image))!;
     expect(status).toMatchObject({
       ...{ piecesHad: status.zeroPieces, bytesFromPeers: 0, bytesFromOrigin: 0 },
