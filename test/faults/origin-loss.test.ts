@@ -103,6 +103,7 @@ test('a read waits without an error while there is no source, and is answered by
 
 test('a tracker that is killed finds its origin, its agents and its swarms again, and publishes', async () => {
   const origin = cluster.originPid;
+  await until('the swarm is told of its origin', async () => (await statusOf(first)).peers > 0);
   await cluster.tracker.kill('SIGKILL');
   // Without it, all that is known goes on.
   await expectRightBytes(first);

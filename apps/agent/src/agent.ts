@@ -89,12 +89,12 @@ export class Agent implements ExportDirectory {
   }
 
   async createVm(image: string, name: string, sizeBytes: number | undefined): Promise<VmInfo> {
-    const { metainfo, id } = await this.#parts.library.ensure(image);
-    return this.#parts.vms.create(
-      { id, name: metainfo.name, length: metainfo.length },
-      name,
-      sizeBytes,
-    );
+    const session = await this.#parts.library.ensure(image);
+    const { metainfo, id } = session;
+    const of = { id, name: metainfo.name, length: metainfo.length };
+    const vm = await this.#parts.vms.create(of, name, sizeBytes);
+    session.exportFor(name);
+    return vm;
   }
 
   async removeVm(name: string, force: boolean): Promise<void> {

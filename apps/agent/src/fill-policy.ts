@@ -1,6 +1,6 @@
 /**
  * When a node fetches what no guest has asked for: never, always, or once its guests have missed nothing for a while, so that
- * fill and boots do not meet.
+ * fill and boots do not meet. Of an image that no guest of this node wants, as it was joined ahead, it fetches nothing.
  */
 
 export const FILL_MODES = ['idle', 'always', 'never'] as const;
@@ -21,14 +21,21 @@ export class FillPolicy {
   }
 
   /**
-   * Called about once a second with the number of reads that ever missed and of those that wait now; returns the new setting
-   * when it changes.
+   * Called about once a second with the number of reads that ever missed and of those that wait now, and whether a guest of this
+   * node wants the image; returns the new setting when it changes.
    */
-  update(readsMissed: number, readsWaiting: number, now: number): boolean | undefined {
-    if (readsMissed !== this.#readsMissed || readsWaiting > 0) this.#quietSince = now;
+  update(
+    readsMissed: number,
+    readsWaiting: number,
+    isWanted: boolean,
+    now: number,
+  ): boolean | undefined {
+    if (!isWanted || readsMissed !== this.#readsMissed || readsWaiting > 0) this.#quietSince = now;
     this.#readsMissed = readsMissed;
     const isFilling =
-      this.#mode === 'always' || (this.#mode === 'idle' && now - this.#quietSince >= FILL_IDLE_MS);
+      isWanted &&
+      (this.#mode === 'always' ||
+        (this.#mode === 'idle' && now - this.#quietSince >= FILL_IDLE_MS));
     if (isFilling === this.#isFilling) return undefined;
     this.#isFilling = isFilling;
     return isFilling;

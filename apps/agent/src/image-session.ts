@@ -53,6 +53,8 @@ export class ImageSession {
   readonly #exports = new Map<string, ImageExport>();
   readonly #fill: FillPolicy;
   readonly #layer: SessionLayer;
+  /** A guest of this node wants it or did: also on an earlier run, if there are pieces of it. */
+  #isWanted: boolean;
 
   static async open(options: ImageSessionOptions): Promise<ImageSession> {
     let session: ImageSession | undefined;
@@ -84,6 +86,7 @@ export class ImageSession {
     const driver = options.host.open({ metainfo: options.metainfo, layer, store });
     this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
+    this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
   get id(): string {
@@ -121,7 +124,8 @@ export class ImageSession {
     this.#layer.swarm?.tick(performance.now());
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
-    const isFilling = this.#fill.update(openedCount, size, performance.now());
+    this.#isWanted ||= this.isAttached || this.#exports.size > 0;
+    const isFilling = this.#fill.update(openedCount, size, this.#isWanted, performance.now());
     if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
   }
 

@@ -15,6 +15,7 @@ import type { FillMode } from './fill-policy.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import { NbdListener } from './nbd/nbd-listener.ts';
+import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
@@ -37,6 +38,8 @@ export interface AgentOptions {
   /** The host that peers are told to dial; default: where we listen, or what the tracker sees when that is a wildcard. */
   readonly advertise?: string;
   readonly fill: FillMode;
+  /** Whether swarms are joined before a guest of this node wants their image, where the publisher wishes it. */
+  readonly prejoin: boolean;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
@@ -168,6 +171,8 @@ async function serveGuests(
     nbdSocketPath: nbdSocket,
     accelerators: options.accelerators,
   });
+  // Their images are wanted, whether they run or not.
+  for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
   const agent = new Agent({
     facts: {
@@ -195,11 +200,12 @@ async function serveGuests(
 }
 
 function startSignalling(
-  { options, log }: Start,
+  { options, log, opened }: Start,
   { library, self }: Swarms,
   agent: Agent,
 ): SignalClient {
   let isWarned = false;
+  const prejoiner = prejoinerOf(library, log);
   const signal = new SignalClient({
     url: signalUrlOf(options.trackerUrl),
     self,
@@ -217,6 +223,9 @@ function startSignalling(
       if (state === 'connected') void openPromised(agent, log);
     },
     onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
+    onPublished: (image) => {
+      if (options.prejoin) prejoiner.published(image);
+    },
     onWithdrawn: (image) => {
       agent.withdrawn(image).catch((error: unknown) => {
         log.error({ image, error: messageOf(error) }, 'withdrawn image not let go');
@@ -224,8 +233,19 @@ function startSignalling(
     },
     onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
   });
+  opened.push(() => prejoiner.close());
   for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
+}
+
+function prejoinerOf(library: ImageLibrary, log: Logger): Prejoiner {
+  return new Prejoiner({
+    imageCount: () => [...library.sessions].length,
+    has: (image) => library.get(image) !== undefined,
+    open: (image) => library.ensure(image),
+    onFailed: (image, error) =>
+      log.warn({ image, error: messageOf(error) }, 'image not joined ahead'),
+  });
 }
 
 function openPromised(agent: Agent, log: Logger): Promise<void> {

@@ -48,6 +48,8 @@ export interface SignalClientOptions {
   onStateChange(state: SignalState, reason: string | undefined): void;
   /** Hex of the key that signs metainfo, told with every welcome. */
   onPublisherKey(publisherKey: string): void;
+  /** There is an image to be joined before a guest wants it; told again with every welcome. */
+  onPublished(image: string): void;
   /** The swarm has been left; pieces may be kept. */
   onWithdrawn(image: string): void;
   /** The tracker did not let us into this swarm; we try again whenever we reconnect. */
@@ -254,6 +256,10 @@ export class SignalClient {
     }
     if (message.type === 'welcome') return this.#onWelcome(message);
     if (this.#state !== 'connected') return 'welcome-expected';
+    if (message.type === 'published') {
+      this.#options.onPublished(message.image);
+      return undefined;
+    }
     const swarm = this.#swarms.get(message.image);
     // What was said before our leave arrived there.
     if (swarm === undefined) return undefined;

@@ -192,3 +192,11 @@ describe('boot orders', () => {
     expect(await again.received.next()).toMatchObject({ type: 'touched' });
   });
 });
+
+test('tells of images that may be joined ahead, and does not join them by itself', async () => {
+  const tracker = await rig.welcomed();
+  tracker.say({ type: 'published', image: IMAGE });
+  expect(await rig.events.next()).toEqual({ type: 'published', image: IMAGE });
+  rig.client.join('c'.repeat(40), 0);
+  expect(await tracker.received.next()).toMatchObject({ type: 'join', image: 'c'.repeat(40) });
+});

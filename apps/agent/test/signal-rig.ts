@@ -83,7 +83,7 @@ export type SignalEvent =
   | { type: 'state'; state: string; reason: string | undefined }
   | { type: 'boot-order'; image: string; revision: number; kinds: readonly KindOrder[] }
   | { type: 'key'; key: string }
-  | { type: 'withdrawn' | 'refused'; image: string };
+  | { type: 'published' | 'withdrawn' | 'refused'; image: string };
 
 /** One connection as the tracker sees it. */
 export class Conversation {
@@ -159,6 +159,7 @@ export class SignalRig {
       },
       onStateChange: (state, reason) => this.events.push({ type: 'state', state, reason }),
       onPublisherKey: (key) => this.events.push({ type: 'key', key }),
+      onPublished: (image) => this.events.push({ type: 'published', image }),
       onWithdrawn: (image) => this.events.push({ type: 'withdrawn', image }),
       onRefused: (image) => this.events.push({ type: 'refused', image }),
     });

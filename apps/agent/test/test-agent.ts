@@ -57,7 +57,13 @@ export class TestAgent {
     this.#running = await runAgent({
       ...{ trackerUrl: this.tracker.url, cacheDir: this.cacheDir, runDir: this.runDir },
       ...{ node: 'n1', zone: 'z', rack: 'r', listen: { host: '127.0.0.1', port: 0 } },
-      ...{ fill: 'never', hotBytes: 2 ** 20, foreignPeers: false, logLevel: 'silent' },
+      ...{
+        fill: 'never',
+        hotBytes: 2 ** 20,
+        prejoin: true,
+        foreignPeers: false,
+        logLevel: 'silent',
+      },
       ...options,
     });
   }

@@ -18,6 +18,7 @@ const IMAGE: ImageSummary = {
   createdAt: '2026-11-21T00:00:00Z',
   source: '/srv/debian-12.qcow2',
   sourceFormat: 'qcow2',
+  prejoin: 'all',
   state: 'ready',
 };
 
@@ -63,6 +64,20 @@ test('publishes a file under its absolute path with the token of the tracker on 
   expect(JSON.parse(request?.body ?? '')).toEqual({ source: file, name: 'd', inPlace: true });
   expect(terminal.out).toContain('debian-12 published in 1.3 s');
   expect(terminal.out).toContain(IMAGE.id);
+});
+
+test('passes on whether agents join ahead, and shows it', async () => {
+  const terminal = await tracker({ BOOTSWARM_TOKEN: 't' });
+  expect(await runCli(['publish', 'http://x/y', '--prejoin', 'none'], terminal)).toBe(0);
+  expect(JSON.parse(daemon?.requests.at(-1)?.body ?? '')).toEqual({
+    ...{ source: 'http://x/y', prejoin: 'none' },
+  });
+  expect(await runCli(['images', 'show', 'debian-12'], terminal)).toBe(0);
+  expect(terminal.out).toContain('prejoin    all agents\n');
+  const json = await tracker();
+  expect(await runCli(['images', 'show', 'debian-12', '--json'], json)).toBe(0);
+  expect(JSON.parse(json.out)).toMatchObject({ image: { prejoin: 'all' } });
+  expect(await runCli(['publish', 'http://x/y', '--prejoin', 'some'], terminal)).toBe(2);
 });
 
 const KINDS = [

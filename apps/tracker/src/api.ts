@@ -15,6 +15,9 @@ export interface TrackerHealth {
   readonly images: number;
 }
 
+/** Which agents join the swarm of an image when it is published or they connect, before a guest of theirs wants it. */
+export type PrejoinPolicy = 'all' | 'none';
+
 /** One entry of GET /v1/images → { images: ImageSummary[] }; GET /v1/images/ID answers one. ID: id, unique prefix or name. */
 export interface ImageSummary {
   /** 40 hex digits: the first 20 bytes of the BEP 52 infohash. */
@@ -31,6 +34,7 @@ export interface ImageSummary {
   /** What was published: a path, or a URL without its user, password and query, which may be secrets. */
   readonly source: string;
   readonly sourceFormat: 'raw' | 'qcow2';
+  readonly prejoin: PrejoinPolicy;
   /** 'damaged': the original no longer holds what was published; peers may still have it. */
   readonly state: 'ready' | 'damaged';
 }
@@ -47,6 +51,8 @@ export interface PublishRequest {
   readonly format?: 'raw' | 'qcow2';
   /** Serve a local raw file where it lies instead of copying it into the tracker's data directory. */
   readonly inPlace?: boolean;
+  /** Default: all. An image that is there already keeps its own. */
+  readonly prejoin?: PrejoinPolicy;
 }
 
 export type PublishEvent =

@@ -126,7 +126,10 @@ export class HttpApi {
         handle: ({ request, response }) =>
           publishStream(request, response, this.#options.publisher, {
             log: this.#options.log,
-            openAtOrigin: async (image) => this.#options.origin()?.open(image),
+            openAtOrigin: async (image) => {
+              await this.#options.origin()?.open(image);
+              this.#options.signals().imageSeeded(image);
+            },
           }),
       },
       {

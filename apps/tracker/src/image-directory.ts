@@ -49,7 +49,9 @@ export async function readImageDirectory(
     if (record.version !== 1) throw new Error(`${RECORD_FILE} has version ${record.version}`);
     const metainfoBytes = await readFile(join(path, METAINFO_FILE));
     const { metainfo, layerTorrent } = openSignedMetainfo(metainfoBytes);
-    const { image, rawPath } = record;
+    const { rawPath } = record;
+    // Images that were published before there was a choice have none.
+    const image = { ...record.image, prejoin: record.image.prejoin ?? 'none' };
     if (metainfo.imageId !== id || image.id !== metainfo.imageId) {
       throw new Error(`it holds the image ${metainfo.imageId}`);
     }

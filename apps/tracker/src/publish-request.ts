@@ -45,13 +45,13 @@ function parsePublishRequest(text: string): PublishRequest {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new OperatorError('body-malformed', 'The body is not an object', 'Send one JSON object.');
   }
-  const { source, name, format, inPlace, ...unknown } = value as Record<string, unknown>;
+  const { source, name, format, inPlace, prejoin, ...unknown } = value as Record<string, unknown>;
   const [extra] = Object.keys(unknown);
   if (extra !== undefined) {
     throw new OperatorError(
       'field-unknown',
       `There is no field ${JSON.stringify(extra.slice(0, 64))}`,
-      'The fields are source, name, format and inPlace.',
+      'The fields are source, name, format, inPlace and prejoin.',
     );
   }
   if (typeof source !== 'string' || !isSource(source)) {
@@ -64,11 +64,15 @@ function parsePublishRequest(text: string): PublishRequest {
   if (inPlace !== undefined && typeof inPlace !== 'boolean') {
     throw invalid('inPlace', 'Give true or false.');
   }
+  if (prejoin !== undefined && prejoin !== 'all' && prejoin !== 'none') {
+    throw invalid('prejoin', 'Give "all" or "none", or leave it out.');
+  }
   return {
     source,
     ...(name !== undefined && { name }),
     ...(format !== undefined && { format }),
     ...(inPlace !== undefined && { inPlace }),
+    ...(prejoin !== undefined && { prejoin }),
   };
 }
 

@@ -95,7 +95,7 @@ export class Publisher {
     onProgress: (progress: PublishProgress) => void,
     signal: AbortSignal,
   ): Promise<string> {
-    const { source, format, inPlace } = request;
+    const { source, format, inPlace, prejoin = 'none' } = request;
     const fetched = await fetchImage(source, {
       directory: staged,
       name: 'disk',
@@ -131,6 +131,7 @@ export class Publisher {
         createdAt: new Date().toISOString(),
         source: publicSource(source),
         sourceFormat: fetched.sourceFormat,
+        prejoin,
       },
       rawPath: fetched.isInPlace ? rawPath : basename(rawPath),
     };

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
+import type { ImageSummary } from './api.ts';
 import { BootOrderStore } from './boot-order-store.ts';
 import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
@@ -74,9 +75,7 @@ async function start(
     adminToken: secrets.adminToken,
     publisherKey: secrets.publicKeyHex,
     catalogue,
-    publisher: new Publisher(catalogue, secrets, ({ id, pieceCount }) =>
-      signals.imagePublished(id, pieceCount, []),
-    ),
+    publisher: new Publisher(catalogue, secrets, (image) => signals.imagePublished(image, [])),
     log,
     signals: () => signals,
     origin: () => origin,
@@ -88,8 +87,8 @@ async function start(
     onLearned: (image, records) => bootOrders.changed(image, records),
   });
   undo.push(() => signals.close());
-  for (const { id, pieceCount } of catalogue.list()) {
-    signals.imagePublished(id, pieceCount, await bootOrders.read(id));
+  for (const image of byAge(catalogue.list())) {
+    signals.imagePublished(image, await bootOrders.read(image.id));
   }
   origin = await OriginProcess.start({
     dataDir,
@@ -110,6 +109,11 @@ async function start(
   log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
   const address = origin.address ?? options.originListen;
   return { url, origin: address, adminToken: secrets.adminToken, close };
+}
+
+/** The oldest first: agents are told of the newest if they cannot be told of all. */
+function byAge(images: readonly ImageSummary[]): ImageSummary[] {
+  return images.toSorted((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt));
 }
 
 /** Run from .ts sources or from what tsc made of them. */

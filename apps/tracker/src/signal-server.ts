@@ -24,8 +24,11 @@ import {
 } from '@bootswarm/tracker-proto';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { ImageSummary } from './api.ts';
 
 const SIGNAL_PATH = '/v1/signal';
+
+export type PublishedImage = Pick<ImageSummary, 'id' | 'pieceCount' | 'prejoin'>;
 
 export interface SignalServerOptions {
   readonly server: Server;
@@ -101,9 +104,16 @@ export class SignalServer {
     this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs);
   }
 
-  /** `kinds`: what was learned of its boots before. */
-  imagePublished(image: string, pieceCount: number, kinds: readonly KindRecord[]): void {
-    this.#handle({ type: 'image-published', image, pieceCount, kinds });
+  /** Agents may join it from now on. `kinds`: what was learned of its boots before. */
+  imagePublished(image: PublishedImage, kinds: readonly KindRecord[]): void {
+    const { id, pieceCount, prejoin } = image;
+    const isPrejoined = prejoin === 'all';
+    this.#handle({ type: 'image-published', image: id, pieceCount, kinds, isPrejoined });
+  }
+
+  /** The origin has it open: agents that join now find a source. */
+  imageSeeded(image: string): void {
+    this.#handle({ type: 'image-seeded', image });
   }
 
   imageWithdrawn(image: string): void {

@@ -226,6 +226,7 @@ describe('reading', () => {
       createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       source: join(fixture.path, 'sparse.raw'),
       sourceFormat: 'raw',
+      prejoin: 'none',
       state: 'ready',
     });
   });

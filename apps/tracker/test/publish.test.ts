@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import {
   existsSync,
   readdirSync,
+  readFileSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -126,6 +127,32 @@ describe('publishing', () => {
   });
 });
 
+describe('whether agents join ahead', () => {
+  test('is kept with the image, none unless the publisher says all', async () => {
+    const other = fixture.image('other.raw', [9]);
+    await fixture.published({ source: other, name: 'a', prejoin: 'all' });
+    const id = await fixture.published({ source, name: 'b' });
+    await fixture.published({ source, name: 'b', prejoin: 'all' });
+    const policies = async () => (await images()).map(({ prejoin }) => prejoin);
+    expect(await policies()).toEqual(['all', 'none']);
+    await fixture.tracker.close();
+    await fixture.start();
+    expect(await policies()).toEqual(['all', 'none']);
+    expect(await fixture.json(`/v1/images/${id}`)).toMatchObject({ prejoin: 'none' });
+  });
+
+  test('is none for an image that was published before there was a choice', async () => {
+    const id = await fixture.published({ source, name: 'a', prejoin: 'all' });
+    await fixture.tracker.close();
+    const path = join(fixture.dataDir, 'images', id, 'image.json');
+    const record = JSON.parse(readFileSync(path, 'utf8')) as { image: { prejoin?: string } };
+    delete record.image.prejoin;
+    writeFileSync(path, JSON.stringify(record));
+    await fixture.start();
+    expect((await images())[0].prejoin).toBe('none');
+  });
+});
+
 describe('what cannot be published', () => {
   test('is refused with the field that is wrong', async () => {
     const cases: [unknown, string, number][] = [
@@ -144,6 +171,8 @@ describe('what cannot be published', () => {
       [{ source, name: 1 }, 'field-invalid', 400],
       [{ source, format: 'vmdk' }, 'field-invalid', 400],
       [{ source, inPlace: 'yes' }, 'field-invalid', 400],
+      [{ source, prejoin: 'some' }, 'field-invalid', 400],
+      [{ source, prejoin: true }, 'field-invalid', 400],
       [{ source, nmae: 'a' }, 'field-unknown', 400],
       [`{"source": ${JSON.stringify(source)}, "__proto__": {}}`, 'field-unknown', 400],
       ['x'.repeat(40_000), 'body-too-long', 413],

@@ -36,7 +36,7 @@ async function start(limits: Partial<SignalLimits> = {}): Promise<void> {
     onLearned: (image, records) => learned.push([image, records().length]),
     limits,
   });
-  signals.imagePublished(IMAGE, 100, []);
+  signals.imagePublished({ id: IMAGE, pieceCount: 100, prejoin: 'none' }, []);
   signals.originsChanged([ORIGIN]);
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');

@@ -117,7 +117,15 @@ export class LabCloud {
   async publish(path: string): Promise<ImageSummary> {
     const { host } = this.tracker;
     const command = [...host.prefix, process.execPath, BOOTSWARM, 'publish', path, '--in-place'];
-    const [program, ...args] = [...command, '--json', '--tracker', this.#trackerUrl];
+    // Whether the nodes are known before the storm is the storm's choice.
+    const [program, ...args] = [
+      ...command,
+      '--prejoin',
+      'none',
+      '--json',
+      '--tracker',
+      this.#trackerUrl,
+    ];
     const { code, stdout, stderr } = await run(program, args, { timeoutMs: PUBLISH_MS_MAX });
     if (code !== 0) throw new Error(`publish ${path}: ${stderr}`);
     return (JSON.parse(stdout) as { image: ImageSummary }).image;

@@ -57,7 +57,10 @@ export class SimTracker {
     const origins = options.origins.map((host) => ({ host, port: 1 }));
     this.#registry.handle({ type: 'origins-changed', origins }, 0);
     const { image, pieceCount, kinds } = options;
-    this.#registry.handle({ type: 'image-published', image, pieceCount, kinds }, 0);
+    this.#registry.handle(
+      { type: 'image-published', image, pieceCount, kinds, isPrejoined: false },
+      0,
+    );
     options.network.listen(options.host, (stream, remote) => {
       const connection = this.#nextConnection;
       this.#nextConnection += 1;

@@ -128,6 +128,7 @@ export class MessageReader {
           isFull: fields.boolean('isFull'),
           kinds: fields.list('kinds', KIND_CHANGES_MAX).map((kind) => this.#kindOrder(kind)),
         };
+      case 'published':
       case 'withdrawn':
         return { type, image: fields.image() };
       case 'refused':

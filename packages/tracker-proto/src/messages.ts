@@ -3,7 +3,7 @@
  * name images and members; metainfo travels signed.
  */
 
-export const SIGNALLING_VERSION = 2;
+export const SIGNALLING_VERSION = 3;
 
 /** Where a node accepts peers. host is an IP address or a DNS name. */
 export interface PeerAddress {
@@ -96,6 +96,11 @@ export type TrackerMessage =
       readonly isFull: boolean;
       readonly kinds: readonly KindOrder[];
     }
+  /**
+   * The image is there to be joined before a guest wants it: after the welcome for each such image, and when one is published.
+   * A node that is in the swarm or wants to stay out ignores it.
+   */
+  | { readonly type: 'published'; readonly image: string }
   /** The image is no longer served; nodes that have it may keep it. */
   | { readonly type: 'withdrawn'; readonly image: string }
   /** A message of the agent was not carried out, e.g. code `image-not-found` for a join. */

@@ -24,13 +24,19 @@ export type RegistryInput =
     }
   | { readonly type: 'message'; readonly connection: Connection; readonly message: AgentMessage }
   | { readonly type: 'agent-disconnected'; readonly connection: Connection }
-  /** `kinds`: what was learned of its boots before. */
+  /**
+   * Nodes may join it from now on. `kinds`: what was learned of its boots before; `isPrejoined`: agents are told of it when they
+   * say hello, the images given last first.
+   */
   | {
       readonly type: 'image-published';
       readonly image: string;
       readonly pieceCount: number;
       readonly kinds: readonly KindRecord[];
+      readonly isPrejoined: boolean;
     }
+  /** It has a source now: all agents are told of it, if it is one that they are told of. */
+  | { readonly type: 'image-seeded'; readonly image: string }
   | { readonly type: 'image-withdrawn'; readonly image: string }
   | { readonly type: 'origins-changed'; readonly origins: readonly PeerAddress[] }
   /** The time timeout() named has come. */
@@ -91,6 +97,7 @@ export interface NodeStats {
 export interface RegistryLimits {
   readonly agentsMax: number;
   readonly swarmsPerAgentMax: number;
+  readonly prejoinsPerAgentMax: number;
   readonly messagesPerSecondMax: number;
   readonly messagesBurstMax: number;
   readonly helloTimeoutMs: number;
@@ -103,6 +110,8 @@ export const LIMITS: RegistryLimits = {
   agentsMax: MEMBERS_MAX,
   /** Images on one compute node at once; far above what its disk holds. */
   swarmsPerAgentMax: 256,
+  /** Half of them: a guest may always want an image that nobody foresaw. */
+  prejoinsPerAgentMax: 128,
   /** A progress per image and second from an agent in 256 swarms, and a quarter more for joins. */
   messagesPerSecondMax: 320,
   /** A reconnect: hello, 256 joins and a progress each at once, with room. */

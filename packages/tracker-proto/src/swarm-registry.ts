@@ -8,7 +8,7 @@ import { BootOrders } from './boot-orders.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { MessageBudget } from './message-budget.ts';
 import { MEMBERS_MAX } from './message-schema.ts';
-import type { AgentMessage, NodeIdentity } from './messages.ts';
+import type { AgentMessage } from './messages.ts';
 import { SIGNALLING_VERSION } from './messages.ts';
 import type {
   BootOrderStats,
@@ -21,29 +21,8 @@ import type {
   SwarmStats,
 } from './registry-io.ts';
 import { LIMITS } from './registry-io.ts';
-import type { Swarm } from './swarm.ts';
+import type { Agent, Membership, Node } from './registry-node.ts';
 import { SwarmEpochs } from './swarm-epochs.ts';
-
-/** One connection; `node` is undefined until its hello. */
-interface Agent {
-  readonly connection: Connection;
-  readonly remoteHost: string;
-  readonly connectedAt: number;
-  node: Node | undefined;
-  readonly budget: MessageBudget;
-}
-
-/** A host by its name: it outlives its connection by the grace of its memberships. */
-interface Node {
-  identity: NodeIdentity;
-  agent: Agent | undefined;
-  readonly memberships: Map<string, Membership>;
-}
-
-interface Membership {
-  readonly node: Node;
-  readonly swarm: Swarm;
-}
 
 export class SwarmRegistry {
   readonly #publisherKey: string;
@@ -52,6 +31,8 @@ export class SwarmRegistry {
   readonly #nodes = new Map<string, Node>();
   /** Of every image there is. */
   readonly #bootOrders = new BootOrders();
+  /** Images that agents are told of before they want them, the newest last. */
+  readonly #prejoined = new Set<string>();
   readonly #wallClockMs: number;
   readonly #swarms: SwarmEpochs;
   readonly #effects: RegistryEffect[] = [];
@@ -84,7 +65,11 @@ export class SwarmRegistry {
       case 'image-published':
         if (!this.#bootOrders.has(input.image)) {
           this.#bootOrders.add(input.image, input.pieceCount, input.kinds);
+          if (input.isPrejoined) this.#prejoined.add(input.image);
         }
+        return;
+      case 'image-seeded':
+        this.#imageSeeded(input.image);
         return;
       case 'image-withdrawn':
         this.#imageWithdrawn(input.image);
@@ -244,11 +229,10 @@ export class SwarmRegistry {
     node.identity = identity;
     node.agent = agent;
     agent.node = node;
-    const { version, publisherKey } = {
-      version: SIGNALLING_VERSION,
-      publisherKey: this.#publisherKey,
-    };
-    this.#send(connection, { type: 'welcome', version, publisherKey });
+    const publisherKey = this.#publisherKey;
+    this.#send(connection, { type: 'welcome', version: SIGNALLING_VERSION, publisherKey });
+    const newest = [...this.#prejoined].slice(-this.#limits.prejoinsPerAgentMax).reverse();
+    for (const image of newest) this.#send(connection, { type: 'published', image });
   }
 
   #join(agent: Agent, node: Node, image: string, piecesHad: number, now: number): void {
@@ -364,8 +348,17 @@ export class SwarmRegistry {
     }
   }
 
+  #imageSeeded(image: string): void {
+    if (!this.#prejoined.has(image)) return;
+    const greeted = [...this.#agents.values()].filter(({ node }) => node !== undefined);
+    const connections = greeted.map(({ connection }) => connection);
+    if (connections.length === 0) return;
+    this.#effects.push({ type: 'send', connections, message: { type: 'published', image } });
+  }
+
   #imageWithdrawn(image: string): void {
     this.#bootOrders.remove(image);
+    this.#prejoined.delete(image);
     const swarm = this.#swarms.get(image);
     if (swarm === undefined) return;
     for (const name of swarm.nodes) {

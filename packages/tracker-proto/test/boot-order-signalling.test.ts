@@ -107,7 +107,10 @@ describe('what was learned', () => {
     boot(2, 2, 2_000);
     const kinds = rig.registry.bootOrder(IMAGE);
     const [{ pieceIndexes }] = rig.registry.bootOrderStats(IMAGE);
-    rig.feed({ type: 'image-published', image: OTHER, pieceCount: PIECE_COUNT, kinds }, 3_000);
+    rig.feed(
+      { type: 'image-published', image: OTHER, pieceCount: PIECE_COUNT, kinds, isPrejoined: false },
+      3_000,
+    );
     rig.greet(3, 'n3', 3_000);
     expect(rig.say(3, { ...join, image: OTHER } as AgentMessage, 3_000)).toMatchObject([
       { message: { type: 'members' } },

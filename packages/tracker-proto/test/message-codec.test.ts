@@ -97,6 +97,7 @@ const trackerMessage: fc.Arbitrary<TrackerMessage> = fc.oneof(
     ),
   }),
   fc.record({ type: fc.constant('withdrawn' as const), image }),
+  fc.record({ type: fc.constant('published' as const), image }),
   fc.record({
     type: fc.constant('refused' as const),
     code: fc.constant('image-not-found'),

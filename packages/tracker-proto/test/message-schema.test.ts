@@ -32,6 +32,7 @@ describe('schema', () => {
     BOOT_ORDER,
     REFUSED,
     { type: 'withdrawn', image: IMAGE },
+    { type: 'published', image: IMAGE },
   ];
   const cases: [object, (bytes: Uint8Array) => string][] = [
     ...agentTypes.map((each): [object, typeof agentCode] => [each, agentCode]),

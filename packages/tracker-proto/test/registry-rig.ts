@@ -35,7 +35,16 @@ export class RegistryRig {
 
   constructor(limits: Partial<RegistryLimits> = {}) {
     this.registry = new SwarmRegistry(KEY, { ...LIMITS, ...limits });
-    this.feed({ type: 'image-published', image: IMAGE, pieceCount: PIECE_COUNT, kinds: [] }, 0);
+    this.feed(
+      {
+        type: 'image-published',
+        image: IMAGE,
+        pieceCount: PIECE_COUNT,
+        kinds: [],
+        isPrejoined: false,
+      },
+      0,
+    );
   }
 
   feed(input: RegistryInput, now: number): RegistryEffect[] {

@@ -181,7 +181,10 @@ describe('join', () => {
 
   test('refuses one swarm too many', () => {
     rig = new RegistryRig({ swarmsPerAgentMax: 1 });
-    rig.feed({ type: 'image-published', image: OTHER, pieceCount: 1, kinds: [] }, 0);
+    rig.feed(
+      { type: 'image-published', image: OTHER, pieceCount: 1, kinds: [], isPrejoined: false },
+      0,
+    );
     rig.greet(1, 'a');
     rig.say(1, join);
     expect(rig.say(1, { ...join, image: OTHER } as AgentMessage)).toMatchObject([

@@ -23,6 +23,7 @@ interface Options {
   readonly advertise?: string;
   readonly fill: FillMode;
   readonly hot: number;
+  readonly prejoin: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
   readonly accel: keyof typeof ACCELERATORS;
@@ -50,16 +51,13 @@ export function agentCommand({ terminal }: CliContext): Command {
     .option('--rack <name>', 'its rack', 'default')
     .addOption(listenOption('--listen', 'peers', LISTEN))
     .option('--advertise <host>', 'where other nodes dial this one, if not where it listens')
-    .addOption(
-      new Option('--fill <when>', 'when to fetch what no guest has read')
-        .choices(['idle', 'always', 'never'])
-        .default('idle'),
-    )
+    .addOption(fillOption())
     .addOption(
       new Option('--hot <size>', 'pieces kept in memory')
         .argParser(parseHotBytes)
         .default(HOT_BYTES, formatBytes(HOT_BYTES)),
     )
+    .addOption(prejoinOption())
     .option(
       '--publisher-key <hex>',
       'accept only images signed with this key; else the first key seen is kept',
@@ -101,12 +99,25 @@ Examples:
         trackerUrl: trackerUrl(options, env).origin,
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
+        prejoin: options.prejoin === 'yes',
         vmDir: options.vms === undefined ? undefined : resolve(options.vms),
       });
       print(terminal.stdout, `agent ready at ${join(runDir, 'agent.sock')}`);
       await runUntilSignal(agent);
     });
   return withTrackerOption(command);
+}
+
+function fillOption(): Option {
+  return new Option('--fill <when>', 'when to fetch what no guest has read')
+    .choices(['idle', 'always', 'never'])
+    .default('idle');
+}
+
+function prejoinOption(): Option {
+  return new Option('--prejoin <answer>', 'join swarms before a VM of this node wants the image')
+    .choices(['yes', 'no'])
+    .default('yes');
 }
 
 function parseHotBytes(text: string): number {

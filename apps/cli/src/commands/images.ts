@@ -79,6 +79,7 @@ async function showImage(name: string, options: Options, terminal: Terminal): Pr
     `source     ${printable(image.source)} (${image.sourceFormat})`,
     `published  ${image.createdAt}`,
     `state      ${image.state}`,
+    `prejoin    ${image.prejoin === 'all' ? 'all agents' : 'no agent'}`,
     `origin     sent ${formatBytes(swarm?.origin.bytesSent ?? 0)}`,
     `members    ${swarm?.members.length ?? 0}`,
     `boots      ${kinds.length === 0 ? 'nothing learned yet' : kindsText(kinds.length)}`,

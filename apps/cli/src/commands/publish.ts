@@ -2,7 +2,7 @@
 import { access, constants } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
-import type { ImageSummary, PublishEvent, PublishRequest } from '@bootswarm/tracker';
+import type { ImageSummary, PrejoinPolicy, PublishEvent, PublishRequest } from '@bootswarm/tracker';
 import { Command, Option } from 'commander';
 import { adminToken } from '../admin-token.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -18,6 +18,7 @@ interface Options {
   readonly name?: string;
   readonly format?: 'raw' | 'qcow2';
   readonly inPlace?: boolean;
+  readonly prejoin?: PrejoinPolicy;
   readonly json?: boolean;
 }
 
@@ -35,16 +36,26 @@ export function publishCommand({ terminal }: CliContext): Command {
       ]),
     )
     .option('--in-place', 'serve a raw file where it lies; nobody may change it from then on')
+    .addOption(
+      new Option(
+        '--prejoin <who>',
+        'which agents join its swarm before a VM wants it (else none)',
+      ).choices(['all', 'none']),
+    )
     .option('--json', 'print the last event as JSON, and no progress')
     .addHelpText(
       'after',
       `
 Needs the admin token: BOOTSWARM_TOKEN, or on the tracker's host the file admin.token in its data directory.
 
+Agents that know an image before a storm of VMs lose no time to meet; they fetch nothing of it until then.
+An image that is there already stays as it was published.
+
 Examples:
   bootswarm publish debian-12-generic-amd64.qcow2 --name debian-12
   bootswarm publish https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-generic-amd64.qcow2
-  bootswarm publish /srv/images/worker.raw --in-place`,
+  bootswarm publish /srv/images/worker.raw --in-place
+  bootswarm publish /srv/images/rare.raw --prejoin none`,
     )
     .action((source: string, options: Options) => publish(source, options, terminal));
   return withTrackerOption(command);
@@ -52,8 +63,9 @@ Examples:
 
 async function publish(source: string, options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
-  const { name, format, inPlace } = options;
-  const request = { source: await resolveSource(source, tracker), name, format, inPlace };
+  const { name, format, inPlace, prejoin } = options;
+  const path = await resolveSource(source, tracker);
+  const request = { source: path, name, format, inPlace, prejoin };
   const token = await adminToken(tracker, terminal.env);
   if (options.json) {
     printJson(terminal.stdout, await publishImage(tracker, request, token, NO_REPORT));
