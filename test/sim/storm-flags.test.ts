@@ -80,7 +80,7 @@ describe('command line of the storm benchmark', () => {
 
   it.each([
     ['freeze', { kind: 'freeze', share: 0.1, atMs: 500, forMs: Infinity }],
-    ['slow', { kind: 'slow', share: 0.3, atMs: 0 }],
+    ['slow', { kind: 'slow', share: 0.3, atMs: Number.NEGATIVE_INFINITY }],
     ['restart-empty:0.2@1.5', { kind: 'restart-empty', share: 0.2, atMs: 1_500, forMs: 1_000 }],
     ['partition:0.5@1+0.25', { kind: 'partition', share: 0.5, atMs: 1_000, forMs: 250 }],
     ['tracker-dead@3', { kind: 'tracker-dead', atMs: 3_000 }],

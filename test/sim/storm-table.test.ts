@@ -128,6 +128,8 @@ describe('storm --table', () => {
     const { rows } = JSON.parse(readFileSync(join(out, 'storm-table.json'), 'utf8'));
     expect(rows).toHaveLength(4);
     expect(rows[0]).toMatchObject({ name: 'origin-10', target: 1.05, median: 1, isMet: true });
-    expect(readFileSync(join(out, 'storm-table.md'), 'utf8')).toContain('nodes × 0.004');
+    expect(rows[0].commandLine).toBe('--nodes 4 --seed 1');
+    const markdown = readFileSync(join(out, 'storm-table.md'), 'utf8');
+    expect(markdown).toContain('| ≤ 1.05 × | **1** × | 1 – 1 | 1 | met |');
   });
 });
