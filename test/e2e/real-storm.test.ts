@@ -107,7 +107,7 @@ describe.skipIf(obstacle !== undefined)('storm --real', () => {
     const simulated = await figures();
     const real = await figures('--real');
     const onlySimulated = [
-      ...['stallsBySource', 'bans', 'zoneBytesMax', 'eventLogHash', 'events', 'rssMib'],
+      ...['stallsBySource', 'bans', 'zoneBytesMax', 'eventLogHash', 'events', 'rssMib', 'join'],
     ];
     const shared = Object.keys(simulated).filter((name) => !onlySimulated.includes(name));
     expect(Object.keys(real).sort()).toEqual([...shared, 'real'].sort());
