@@ -62,7 +62,8 @@ test('VMs boot although the tracker and then an agent are killed, and no verifie
     const { fetched, had } = fetchedAndHad(now);
     return fetched + hadFromDisk === had && now;
   });
-  expect(after.bytesWasted).toBe(0);
+  // Of the pieces that were missing, a late one may have been asked of a second source: a hedge, and those have a budget.
+  expect(after.bytesWasted).toBeLessThan((after.bytesFromPeers + after.bytesFromOrigin) / 10);
   killOrigin();
 });
 
