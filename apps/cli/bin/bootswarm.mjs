@@ -41,13 +41,14 @@ function installedNode(from) {
 }
 
 function restart(node) {
+  // Before there is a child: a signal that comes as soon as it runs would end us alone, and leave it behind.
+  // The terminal sends Ctrl-C to both of us; the child decides what it means.
+  process.on('SIGINT', () => {});
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   const child = spawn(node, [here, ...process.argv.slice(2)], {
     stdio: 'inherit',
     env: { ...process.env, [RESTARTED]: '1' },
   });
-  // The terminal sends Ctrl-C to both of us; the child decides what it means.
-  process.on('SIGINT', () => {});
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     process.exitCode = code === null ? 128 + constants.signals[signal] : code;
   });
