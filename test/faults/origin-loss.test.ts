@@ -130,6 +130,11 @@ test('a tracker that is killed finds its origin, its agents and its swarms again
 
 test('an agent that starts while there is no tracker serves its cache, and joins when one is there', async () => {
   await expectRightBytes(first);
+  // A guest has a piece a moment before the cache has it.
+  await until('its cache has all of it', async () => {
+    const { piecesHad, pieceCount } = (await first.status()).images[0];
+    return piecesHad === pieceCount;
+  });
   await cluster.tracker.kill('SIGKILL');
   process.kill(cluster.originPid, 'SIGKILL');
   await first.kill('SIGKILL');
