@@ -88,9 +88,9 @@ export class Uploader<Payload> {
       this.#enrol(peer);
       return;
     }
-    // Raising what is already counted must not count it twice.
-    this.#wanter.unwantForPeer(pieceIndex);
+    // Counted once more before it is counted once less: what nobody wants for a moment is taken back from its source.
     this.#wanter.wantForPeer(pieceIndex, pieceClass);
+    this.#wanter.unwantForPeer(pieceIndex);
   }
 
   /** BEP 6: a cancelled request is still answered, here by a reject. */
