@@ -231,7 +231,10 @@ export class Downloader<Payload> {
     if (peer.settle(pieceIndex) === undefined) return;
     if (peer.has(pieceIndex) && !peer.isOrigin) {
       peer.rejectsInARow += 1;
-      if (peer.rejectsInARow >= REJECTS_IN_A_ROW_MAX) peer.isSnubbed = true;
+      if (peer.rejectsInARow >= REJECTS_IN_A_ROW_MAX) {
+        peer.rejectsInARow = 0;
+        peer.standing.failed(this.#state.now);
+      }
     }
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined) return;

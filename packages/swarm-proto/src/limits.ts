@@ -43,7 +43,7 @@ export interface SwarmLimits {
   readonly probeAfterMs: number;
   /** … and left, until it is heard again, when it has not answered after this: a busy event loop may take tens of ms. */
   readonly probeTimeoutMs: number;
-  /** A foreign peer that owes us pieces and has sent nothing for this long is snubbed: asked for nothing until it sends. */
+  /** A foreign peer that owes us pieces and has sent none for this long is snubbed: left alone, then tried with one. */
   readonly snubMs: number;
   /** A peer that owes us pieces and has sent nothing for this long is disconnected. */
   readonly deadPeerMs: number;

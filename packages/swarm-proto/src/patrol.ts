@@ -109,8 +109,8 @@ export class Patrol<Payload> {
       this.#state.ping(peer);
     } else if (now - peer.probedAt > limits.deadPeerMs) {
       this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
-    } else if (now - peer.probedAt >= limits.probeTimeoutMs && !peer.isSnubbed) {
-      peer.isSnubbed = true;
+    } else if (now - peer.probedAt >= limits.probeTimeoutMs && !peer.isSilent) {
+      peer.isSilent = true;
       this.#leave(peer);
     }
   }
@@ -122,8 +122,9 @@ export class Patrol<Payload> {
     const silentMs = now - Math.max(peer.progressAt, oldest.sentAt);
     if (silentMs > limits.deadPeerMs) {
       this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
-    } else if (silentMs > limits.snubMs && !peer.isSnubbed) {
-      peer.isSnubbed = true;
+    } else if (silentMs > limits.snubMs) {
+      // Whatever else it sends: only a piece that comes in time restores it.
+      peer.standing.failed(now);
       this.#keeper.abandon(peer, true);
     }
   }

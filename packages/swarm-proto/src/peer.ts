@@ -33,7 +33,6 @@ export class Peer {
   have: Bitfield;
   /** Said have-all, or a full bitfield, or all pieces one by one: not counted in Availability. */
   isSeeder = false;
-  isBitfieldDue = true;
   /** BEP 3: a wire begins choked on both sides. */
   peerIsChoking = true;
   amInterested = false;
@@ -51,8 +50,8 @@ export class Peer {
   heardAt = 0;
   /** When it was asked whether it is there; 0 when it has been heard since. */
   probedAt = 0;
-  /** Silent although asked whether it is there: asked for nothing until it is heard again. */
-  isSnubbed = false;
+  /** One of ours, silent although asked whether it is there: asked for nothing until it is heard again. */
+  isSilent = false;
   /** Pings sent, and pongs received for them, in the same order. */
   pings = 0;
   pongs = 0;
@@ -94,7 +93,7 @@ export class Peer {
 
   /** Can be asked for a piece: willing, answering, and trusted with one more. */
   isServing(now: number): boolean {
-    if (this.peerIsChoking || this.isSnubbed || this.standing.isAvoided(now)) return false;
+    if (this.peerIsChoking || this.isSilent || this.standing.isAvoided(now)) return false;
     return this.standing.allows(this.requests.size);
   }
 
@@ -102,7 +101,7 @@ export class Peer {
   heard(now: number): void {
     this.heardAt = now;
     this.probedAt = 0;
-    this.isSnubbed = false;
+    this.isSilent = false;
   }
 
   /** Milliseconds until a piece of `length` asked for now would be here. */

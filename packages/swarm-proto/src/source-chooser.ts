@@ -12,11 +12,12 @@ import type { SwarmState } from './swarm-state.ts';
 
 export type Choice =
   | { readonly type: 'ask'; readonly peer: Peer; readonly originReason?: OriginReason }
-  /** A wire is being made: ask again when it is there, at the latest at `until`. */
-  | { readonly type: 'wait'; readonly until: number }
+  /** A wire is being made: ask again when it is there, or has not come for a while. */
+  | { readonly type: 'wait' }
   | { readonly type: 'none' };
 
 const NONE: Choice = { type: 'none' };
+const WAIT: Choice = { type: 'wait' };
 
 export class SourceChooser<Payload> {
   readonly #state: SwarmState<Payload>;
@@ -109,9 +110,7 @@ export class SourceChooser<Payload> {
     for (const node of nodes) {
       const peer = this.#neighbours.peerOf(node);
       if (peer === undefined || peer.peerIsChoking) {
-        if (now < graceEnds && this.#neighbours.reach(node)) {
-          return { type: 'wait', until: graceEnds };
-        }
+        if (now < graceEnds && this.#neighbours.reach(node)) return WAIT;
       } else if (
         peer.isServing(now) &&
         mayAsk(peer, flight) &&
@@ -130,7 +129,7 @@ export class SourceChooser<Payload> {
     const { origins } = this.#neighbours;
     const isOpen = origins.some((peer) => !peer.peerIsChoking);
     if (!isOpen && (origins.length > 0 || this.#neighbours.reachOrigin())) {
-      return { type: 'wait', until: this.#state.now + this.#state.limits.dialGraceMs };
+      return WAIT;
     }
     return NONE;
   }

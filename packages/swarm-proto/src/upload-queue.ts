@@ -82,13 +82,6 @@ export class UploadQueue {
     return true;
   }
 
-  /** Takes a held request out, to be rejected. */
-  dropHeld(pieceIndex: number): UploadRequest | undefined {
-    const request = this.#held.get(pieceIndex);
-    this.#held.delete(pieceIndex);
-    return request;
-  }
-
   /** The next one of a class to serve. */
   shift(pieceClass: PieceClass): UploadRequest | undefined {
     return this.#ready[pieceClass].shift()?.request;
@@ -116,7 +109,10 @@ export class UploadQueue {
   /** Forgets a request that its maker cancelled; returns it if it was still here. */
   cancel(pieceIndex: number, offset: number): UploadRequest | undefined {
     const held = this.#held.get(pieceIndex);
-    if (held !== undefined && held.offset === offset) return this.dropHeld(pieceIndex);
+    if (held !== undefined && held.offset === offset) {
+      this.#held.delete(pieceIndex);
+      return held;
+    }
     for (const pieceClass of PIECE_CLASSES) {
       const queue = this.#ready[pieceClass];
       const index = queue.findIndex(

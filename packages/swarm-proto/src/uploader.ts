@@ -134,14 +134,6 @@ export class Uploader<Payload> {
     this.pump();
   }
 
-  /** The piece will not come: requests kept open for it are rejected. */
-  refuse(pieceIndex: number): void {
-    for (const peer of this.#state.peers.values()) {
-      const request = peer.uploads.dropHeld(pieceIndex);
-      if (request) this.#reject(peer, pieceIndex, request.offset, request.length);
-    }
-  }
-
   /** A peer is gone: what it waited for is wanted by one less, and what was in hand for it will not be heard of again. */
   onPeerGone(peer: Peer): void {
     for (const pieceIndex of [...peer.uploads.heldPieces]) this.#wanter.unwantForPeer(pieceIndex);

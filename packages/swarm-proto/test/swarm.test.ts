@@ -1,11 +1,7 @@
 import { Bitfield, Random } from '@bootswarm/stdx';
-import {
-  MemberDirectory,
-  type PeerMessage,
-  SwarmEngine,
-  type SwarmInput,
-} from '@bootswarm/swarm-proto';
+import { MemberDirectory, SwarmEngine, type SwarmInput } from '@bootswarm/swarm-proto';
 import { describe, expect, test } from 'vitest';
+import { LoneEngine } from './lone-engine.ts';
 import { type VirtualNode, VirtualSwarm } from './virtual-swarm.ts';
 
 const MINUTE = 60_000;
@@ -154,33 +150,17 @@ describe('demand', () => {
 
 describe('relaying', () => {
   test('a request that becomes urgent is passed on as it is, and not taken back', () => {
-    const engine = new SwarmEngine<string>({
-      shape: { pieceCount: 8, pieceLength: PIECE_LENGTH, length: 8 * PIECE_LENGTH },
-      node: 'relay',
-      isOrigin: false,
-      have: new Bitfield(8),
-      random: new Random(1),
-    });
-    const said: PeerMessage<string>[] = [];
-    const input = (each: SwarmInput<string>): void => {
-      engine.handle(each, 1);
-      for (let effect = engine.poll(); effect; effect = engine.poll()) {
-        if (effect.type === 'send' && effect.peer === 1) said.push(effect.message);
-      }
-    };
-    for (const [peer, isOrigin] of [true, false].entries()) {
-      const node = isOrigin ? 'origin' : 'child';
-      const identity = { kind: 'ours', node, zone: '', rack: '', isOrigin } as const;
-      input({ type: 'peer-connected', peer: peer + 1, identity, dialled: undefined });
-    }
-    input({ type: 'message', peer: 1, message: { type: 'unchoke' } });
+    const relay = new LoneEngine(8, 'relay');
+    relay.connectNode(1, 'origin', true);
+    relay.connectNode(2, 'child');
+    relay.take(1);
     const asked = { type: 'request', pieceIndex: 3, offset: 0, length: PIECE_LENGTH } as const;
-    input({ type: 'message', peer: 2, message: { ...asked, pieceClass: 'boot-order' } });
+    relay.hear(2, { ...asked, pieceClass: 'boot-order' });
     const raised = { type: 'priority', pieceIndex: 3, pieceClass: 'demand' } as const;
-    input({ type: 'message', peer: 2, message: raised });
-    expect(said.slice(-2)).toEqual([{ ...asked, pieceClass: 'boot-order' }, raised]);
-    input({ type: 'message', peer: 2, message: { ...asked, type: 'cancel' } });
-    expect(said.at(-1)).toEqual({ ...asked, type: 'cancel' });
+    relay.hear(2, raised);
+    expect(relay.take(1)).toEqual([{ ...asked, pieceClass: 'boot-order' }, raised]);
+    relay.hear(2, { ...asked, type: 'cancel' });
+    expect(relay.take(1)).toEqual([{ ...asked, type: 'cancel' }]);
   });
 });
 
