@@ -55,6 +55,11 @@ test.each([
     "bootswarm: option '--vms <n>' argument '0' is invalid. Give a number from 1 to 1000.\n  → see bootswarm demo --help\n",
   ],
   [
+    ['tracker', '--origin-mbit', '0'],
+    "bootswarm: option '--origin-mbit <n>' argument '0' is invalid. Give Mbit per second, as 4000 or 0.5.\n" +
+      '  → see bootswarm tracker --help\n',
+  ],
+  [
     ['tracker', '--listen', '7420'],
     "bootswarm: option '--listen <host:port>' argument '7420' is invalid. Write it as HOST:PORT or [IPV6]:PORT.\n" +
       '  → see bootswarm tracker --help\n',

@@ -19,6 +19,8 @@ export interface OriginOptions {
   readonly dataDir: DataDir;
   /** Port 0: any; the origin keeps the one it got for as long as the tracker lives. */
   readonly listen: PeerAddress;
+  /** The most it sends, over all images. Default: no limit. */
+  readonly bytesPerSecondMax?: number;
   readonly log: Logger;
   /** The program to run. */
   readonly mainPath: string;
@@ -151,6 +153,8 @@ export class OriginProcess {
     let hello: OriginHello;
     try {
       hello = await control.request('hello', {}, this.#requestTimeoutMs);
+      const { bytesPerSecondMax = null } = this.#options;
+      await control.request('limit', { bytesPerSecond: bytesPerSecondMax }, this.#requestTimeoutMs);
       // An adopted origin may serve what was withdrawn while no tracker ran.
       const { images } = await control.request('stats', {}, this.#requestTimeoutMs);
       for (const image of Object.keys(images)) {

@@ -12,6 +12,8 @@ export interface OriginMethods {
   open: { params: { readonly image: string }; result: Record<string, never> };
   /** Stop serving; the directory goes away. */
   withdraw: { params: { readonly image: string }; result: Record<string, never> };
+  /** The most it sends over all images; null: as much as it can. */
+  limit: { params: { readonly bytesPerSecond: number | null }; result: Record<string, never> };
   stats: { params: Record<string, never>; result: OriginStats };
   /** Exit once this has been answered. */
   stop: { params: Record<string, never>; result: Record<string, never> };

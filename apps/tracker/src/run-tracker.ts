@@ -25,6 +25,8 @@ export interface TrackerOptions {
   readonly listen: PeerAddress;
   /** Where the origin accepts peers; port 0: any. */
   readonly originListen: PeerAddress;
+  /** The most that the origin sends, over all images, in bytes per second. Default: no limit. */
+  readonly originBytesPerSecondMax?: number;
   /** Default: info. */
   readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
   /** The origin's program; default: the one beside this file. */
@@ -93,6 +95,7 @@ async function start(
   origin = await OriginProcess.start({
     dataDir,
     listen: options.originListen,
+    bytesPerSecondMax: options.originBytesPerSecondMax,
     log,
     mainPath: options.originMain ?? ORIGIN_MAIN,
     images: () => catalogue.ids(),

@@ -44,6 +44,10 @@ const control = createServer((socket) => {
         images.add(params.image);
         answer({});
         break;
+      case 'limit':
+        process.stdout.write(`limit ${params.bytesPerSecond}\n`);
+        answer({});
+        break;
       case 'withdraw':
         images.delete(params.image);
         answer({});

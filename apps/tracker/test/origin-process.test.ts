@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,10 +41,14 @@ function behave(behaviour: object): void {
   writeFileSync(join(path, 'fake-origin.json'), JSON.stringify(behaviour));
 }
 
-async function start(listen: PeerAddress = { host: '127.0.0.1', port: 0 }): Promise<OriginProcess> {
+async function start(
+  listen: PeerAddress = { host: '127.0.0.1', port: 0 },
+  bytesPerSecondMax?: number,
+): Promise<OriginProcess> {
   const origin = await OriginProcess.start({
     dataDir,
     listen,
+    bytesPerSecondMax,
     log: pino({ level: 'silent' }),
     mainPath: FAKE_ORIGIN,
     // Long enough for an origin that answers, on a busy machine.
@@ -111,6 +115,11 @@ describe('a new origin', () => {
     });
     await origin.withdraw(other);
     expect(Object.keys((await origin.stats())?.images ?? {})).toEqual([IMAGE]);
+  });
+
+  test('is told how much it may send', async () => {
+    await start({ host: '127.0.0.1', port: 0 }, 5_000_000);
+    expect(readFileSync(dataDir.originLog, 'utf8')).toContain('limit 5000000\n');
   });
 
   test('reports an image that it cannot serve as damaged', async () => {

@@ -19,6 +19,7 @@ import {
   type SwarmInput,
   type SwarmLimits,
   type SwarmMember,
+  type TokenBucket,
 } from '@bootswarm/swarm-proto';
 import { ByteRate } from './byte-rate.ts';
 import { PendingReads } from './pending-reads.ts';
@@ -35,6 +36,8 @@ export interface SwarmDriverOptions {
   readonly node: string;
   readonly isOrigin: boolean;
   readonly limits?: Partial<SwarmLimits>;
+  /** Bytes of pieces that may leave, shared by the swarms of a process. */
+  readonly uploadBudget?: TokenBucket;
   readonly randomSeed: number;
   /** Anything worth a log line: wires that came and went, pieces refuted, members suspected. */
   readonly onEvent: (event: SwarmEvent) => void;
@@ -96,6 +99,7 @@ export class SwarmDriver {
         : options.store.have.clone(),
       random: new Random(options.randomSeed),
       limits: options.limits,
+      uploadBudget: options.uploadBudget,
     });
   }
 

@@ -10,7 +10,7 @@ import {
 } from '@bootswarm/peer-wire';
 import type { PieceStore } from '@bootswarm/piece-store';
 import { assert, BufferPool } from '@bootswarm/stdx';
-import type { SwarmLimits } from '@bootswarm/swarm-proto';
+import { type SwarmLimits, TokenBucket } from '@bootswarm/swarm-proto';
 import { SwarmDriver, type SwarmEvent } from './swarm-driver.ts';
 import { SwarmLobby } from './swarm-lobby.ts';
 
@@ -25,6 +25,9 @@ export interface SwarmHostOptions {
   readonly onEvent: (imageId: string, event: SwarmEvent) => void;
 }
 
+/** What may leave at once after a quiet time, at a limited rate: little enough that the next demand waits for no more. */
+const UPLOAD_BURST_MS = 20;
+
 /** BEP 52 puts only the first 20 bytes of the infohash into the handshake. */
 const SHORT_INFO_HASH_LENGTH = 20;
 
@@ -33,6 +36,7 @@ export class SwarmHost {
   readonly #drivers = new Map<string, SwarmDriver>();
   /** Of swarms that are to be opened. */
   readonly #lobbies = new Map<string, SwarmLobby>();
+  readonly #uploadBudget = new TokenBucket(Infinity, Infinity);
   #listener: PeerListener | undefined;
 
   constructor(options: SwarmHostOptions) {
@@ -57,6 +61,12 @@ export class SwarmHost {
       },
     });
     return { host: listen.host, port: this.#listener.port };
+  }
+
+  /** Over all swarms; Infinity lifts the limit. Within each, demand goes before prefetch. */
+  limitUploads(bytesPerSecond: number): void {
+    const perMs = bytesPerSecond / 1_000;
+    this.#uploadBudget.reset(perMs, perMs * UPLOAD_BURST_MS, performance.now());
   }
 
   /**
@@ -88,6 +98,7 @@ export class SwarmHost {
       limits: options.limits,
       node: this.#options.self.node,
       isOrigin: this.#options.self.isOrigin,
+      uploadBudget: this.#uploadBudget,
       randomSeed: randomBytes(4).readUInt32LE(),
       onEvent: (event) => this.#options.onEvent(imageId, event),
       wireSwarm: lobby?.swarm ?? this.#wireSwarmOf(metainfo),

@@ -89,3 +89,14 @@ test('a node fills the rest when told to', async () => {
   expect(node.reader.guest(noReadBytes()).readNow(0, target)).toBe(true);
   expect(origin.driver.snapshot().stats.piecesSent).toBe(30);
 });
+
+test('an origin that may send only so much takes its time, and sends all', async () => {
+  // 30 pieces at 200 a second.
+  const origin = await swarm.startOrigin(200 * PIECE_LENGTH);
+  const node = await swarm.startNode('a');
+  node.driver.setMembers([node.member], [origin]);
+  const begunAt = performance.now();
+  expect((await read(node.reader, 0, LENGTH)).equals(swarm.image)).toBe(true);
+  // What may leave at once is 20 ms of it, and a piece.
+  expect(performance.now() - begunAt).toBeGreaterThan(((30 - 1 - 4) / 200) * 1_000);
+});

@@ -57,12 +57,14 @@ export class TestSwarm {
     this.layer = makePieceLayer(this.metainfo, pieceLayer);
   }
 
-  async startOrigin(): Promise<{ host: string; port: number; driver: SwarmDriver }> {
+  async startOrigin(
+    bytesPerSecondMax = Infinity,
+  ): Promise<{ host: string; port: number; driver: SwarmDriver }> {
     const path = join(this.directory, 'original.raw');
     writeFileSync(path, this.image);
     const { metainfo, layer } = this;
     const store = await OriginalPieceStore.open({ path, metainfo, layer, onEvent: () => {} });
-    const { driver, member } = await this.startHost('origin', store, true);
+    const { driver, member } = await this.startHost('origin', store, true, bytesPerSecondMax);
     return { host: member.host, port: member.port, driver };
   }
 
@@ -83,7 +85,12 @@ export class TestSwarm {
   }
 
   /** A node on any store, which is closed with it. */
-  async startHost(node: string, store: PieceStore, isOrigin = false): Promise<TestNode> {
+  async startHost(
+    node: string,
+    store: PieceStore,
+    isOrigin = false,
+    bytesPerSecondMax = Infinity,
+  ): Promise<TestNode> {
     const events: SwarmEvent[] = [];
     const host = new SwarmHost({
       listen: { host: '127.0.0.1', port: 0 },
@@ -91,6 +98,7 @@ export class TestSwarm {
       foreignPeersAllowed: false,
       onEvent: (_, event) => events.push(event),
     });
+    host.limitUploads(bytesPerSecondMax);
     const { port } = await host.listen();
     const driver = host.open({ metainfo: this.metainfo, layer: this.layer, store });
     const close = async () => {

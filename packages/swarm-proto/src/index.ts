@@ -21,3 +21,4 @@ export {
 export { ReadAhead } from './read-ahead.ts';
 export { SwarmEngine, type SwarmEngineOptions } from './swarm-engine.ts';
 export type { SwarmShape } from './swarm-state.ts';
+export { TokenBucket } from './token-bucket.ts';

@@ -68,8 +68,6 @@ export interface SwarmLimits {
   readonly uploadsInHandMax: number;
   /** The same over all peers: what a demand of any of them, or of our own guests, may have to wait behind. */
   readonly uploadsInHandTotalMax: number;
-  /** Bytes handed to the driver for upload, per ms: the origin's cap on what it reads. */
-  readonly uploadBytesPerMs: number;
   /** New pieces are announced together after this long: 1 message instead of up to 200 at 1 Gbit/s and 64 KiB. */
   readonly haveBatchMs: number;
   /** Pieces in one announcement (peer-wire accepts as many). */
@@ -117,7 +115,6 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   requestsHeldMax: 256,
   uploadsInHandMax: 8,
   uploadsInHandTotalMax: 16,
-  uploadBytesPerMs: Infinity,
   haveBatchMs: 50,
   haveBatchMax: 1_024,
   uploadSlots: 5,

@@ -10,16 +10,29 @@ export interface Lease {
   readonly number: number;
 }
 
+/** A node that holds leases, under a number that a later node may get when it holds none any more. */
+interface Holder {
+  readonly node: string;
+  leases: number;
+}
+
 export class OriginLeases {
-  /** Per piece: 1 + index in #nodes, 0 for none. */
-  readonly #holders: Uint32Array;
+  /** Per piece: 1 + index in #holders, 0 for none. */
+  readonly #holderOf: Uint32Array;
   readonly #numbers: Uint32Array;
-  readonly #nodes: string[] = [];
+  /** Never more than there are pieces, whoever comes and goes. */
+  readonly #holders: (Holder | undefined)[] = [];
+  readonly #free: number[] = [];
   readonly #indexOfNode = new Map<string, number>();
 
   constructor(pieceCount: number) {
-    this.#holders = new Uint32Array(pieceCount);
+    this.#holderOf = new Uint32Array(pieceCount);
     this.#numbers = new Uint32Array(pieceCount);
+  }
+
+  /** Nodes that hold a lease. */
+  get holders(): number {
+    return this.#indexOfNode.size;
   }
 
   /**
@@ -32,24 +45,37 @@ export class OriginLeases {
     failedLease: number,
     isConnected: (node: string) => boolean,
   ): Lease | undefined {
-    const holder = this.#holders[pieceIndex];
+    const holderIndex = this.#holderOf[pieceIndex] - 1;
     const number = this.#numbers[pieceIndex];
-    if (holder > 0 && number !== failedLease) {
-      const held = this.#nodes[holder - 1];
-      if (held !== node && isConnected(held)) return { node: held, number };
+    const holder = this.#holders[holderIndex];
+    if (holder !== undefined) {
+      const isOther = number !== failedLease && holder.node !== node;
+      if (isOther && isConnected(holder.node)) return { node: holder.node, number };
+      this.#release(holder, holderIndex);
     }
-    this.#holders[pieceIndex] = this.#indexOf(node) + 1;
+    this.#holderOf[pieceIndex] = this.#give(node) + 1;
     this.#numbers[pieceIndex] = number + 1;
     return undefined;
   }
 
-  #indexOf(node: string): number {
-    let index = this.#indexOfNode.get(node);
-    if (index === undefined) {
-      index = this.#nodes.length;
-      this.#nodes.push(node);
-      this.#indexOfNode.set(node, index);
+  #release(holder: Holder, index: number): void {
+    holder.leases -= 1;
+    if (holder.leases > 0) return;
+    this.#indexOfNode.delete(holder.node);
+    this.#holders[index] = undefined;
+    this.#free.push(index);
+  }
+
+  /** One lease more for a node; returns its index. */
+  #give(node: string): number {
+    const known = this.#indexOfNode.get(node);
+    if (known !== undefined) {
+      this.#holders[known]!.leases += 1;
+      return known;
     }
+    const index = this.#free.pop() ?? this.#holders.length;
+    this.#holders[index] = { node, leases: 1 };
+    this.#indexOfNode.set(node, index);
     return index;
   }
 }

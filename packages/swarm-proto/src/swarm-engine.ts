@@ -13,6 +13,7 @@ import { Neighbours } from './neighbours.ts';
 import { Peer } from './peer.ts';
 import type { PeerMessage } from './peer-message.ts';
 import { type SwarmShape, SwarmState } from './swarm-state.ts';
+import { TokenBucket } from './token-bucket.ts';
 import { UplinkProbe } from './uplink-probe.ts';
 import { Uploader } from './uploader.ts';
 
@@ -26,6 +27,8 @@ export interface SwarmEngineOptions {
   readonly have: Bitfield;
   readonly random: Random;
   readonly limits?: Partial<SwarmLimits>;
+  /** Bytes of pieces that may leave, in bytes and ms; engines of one process may share it. Default: no limit. */
+  readonly uploadBudget?: TokenBucket;
 }
 
 export class SwarmEngine<Payload> {
@@ -41,7 +44,8 @@ export class SwarmEngine<Payload> {
 
   constructor(options: SwarmEngineOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#state = new SwarmState({ ...options, limits });
+    const uploadBudget = options.uploadBudget ?? new TokenBucket(Infinity, Infinity);
+    this.#state = new SwarmState({ ...options, limits, uploadBudget });
     this.#neighbours = new Neighbours(this.#state);
     this.#downloader = new Downloader(this.#state, this.#neighbours);
     this.#uploader = new Uploader(this.#state, {

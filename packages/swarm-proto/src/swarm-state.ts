@@ -4,6 +4,7 @@ import type { PeerId, SwarmEffect, SwarmStats } from './engine-io.ts';
 import type { SwarmLimits } from './limits.ts';
 import type { Peer } from './peer.ts';
 import type { PeerMessage } from './peer-message.ts';
+import type { TokenBucket } from './token-bucket.ts';
 
 export interface SwarmShape {
   readonly pieceCount: number;
@@ -21,6 +22,8 @@ export class SwarmState<Payload> {
   readonly have: Bitfield;
   readonly limits: SwarmLimits;
   readonly random: Random;
+  /** Bytes of pieces that may leave. */
+  readonly uploadBudget: TokenBucket;
   readonly peers = new Map<PeerId, Peer>();
   readonly stats: SwarmStats = {
     bytesFromPeers: 0,
@@ -57,6 +60,7 @@ export class SwarmState<Payload> {
     have: Bitfield;
     limits: SwarmLimits;
     random: Random;
+    uploadBudget: TokenBucket;
   }) {
     assert(options.have.size === options.shape.pieceCount, 'have does not fit the swarm');
     this.shape = options.shape;
@@ -65,6 +69,7 @@ export class SwarmState<Payload> {
     this.have = options.have;
     this.limits = options.limits;
     this.random = options.random;
+    this.uploadBudget = options.uploadBudget;
   }
 
   emit(effect: SwarmEffect<Payload>): void {

@@ -1,7 +1,7 @@
 /** A rate with a burst: takes are allowed while there is anything left, and may go below zero, which the next ones wait for. */
 export class TokenBucket {
-  readonly #perMs: number;
-  readonly #burst: number;
+  #perMs: number;
+  #burst: number;
   #level: number;
   #filledAt = 0;
 
@@ -10,6 +10,15 @@ export class TokenBucket {
     this.#perMs = perMs;
     this.#burst = burst;
     this.#level = burst;
+  }
+
+  /** Another rate and burst from now on; what has been taken stays taken. */
+  reset(perMs: number, burst: number, now: number): void {
+    if (this.#perMs !== Infinity) this.#fill(now);
+    this.#perMs = perMs;
+    this.#burst = burst;
+    this.#level = Math.min(this.#level, burst);
+    this.#filledAt = now;
   }
 
   take(amount: number, now: number): void {

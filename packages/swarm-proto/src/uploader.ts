@@ -10,7 +10,6 @@ import { OriginLeases } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
 import { type PeerMessage, PIECE_CLASSES, type PieceClass } from './peer-message.ts';
 import type { SwarmState } from './swarm-state.ts';
-import { TokenBucket } from './token-bucket.ts';
 import type { UploadMark } from './upload-queue.ts';
 
 type RequestMessage = Extract<PeerMessage<unknown>, { type: 'request' }>;
@@ -42,7 +41,6 @@ export class Uploader<Payload> {
   };
   /** Peers with requests that can be answered, and some that had such: those are taken out when they are looked at. */
   readonly #waiting = new Set<Peer>();
-  readonly #bytes: TokenBucket;
   #inHand = 0;
   #resumeAt = Infinity;
 
@@ -50,10 +48,6 @@ export class Uploader<Payload> {
     this.#state = state;
     this.#wanter = wanter;
     this.#leases = state.isOrigin ? new OriginLeases(state.shape.pieceCount) : undefined;
-    const { uploadBytesPerMs } = state.limits;
-    // At least one piece, or a slow rate would never let one through.
-    const burst = Math.max(state.shape.pieceLength, uploadBytesPerMs * BURST_MS);
-    this.#bytes = new TokenBucket(uploadBytesPerMs, burst);
   }
 
   /** When pump() has something to do again: the rate limit lets the next piece through. */
@@ -253,21 +247,21 @@ export class Uploader<Payload> {
       this.#reject(peer, pieceIndex, offset, length);
       return;
     }
-    this.#bytes.take(length, this.#state.now);
+    this.#state.uploadBudget.take(length, this.#state.now);
     peer.uploads.inHand += 1;
     this.#inHand += 1;
     this.#state.emit({ type: 'upload', peer: peer.id, pieceIndex, offset, length, pieceClass });
   }
 
   #isAtLimit(): boolean {
-    const { limits, now, uploadsHeldUntil } = this.#state;
+    const { limits, now, uploadsHeldUntil, uploadBudget } = this.#state;
     if (now < uploadsHeldUntil) {
       this.#resumeAt = uploadsHeldUntil;
       return true;
     }
     if (this.#inHand >= limits.uploadsInHandTotalMax) return true;
-    if (!this.#bytes.isEmpty(now)) return false;
-    this.#resumeAt = this.#bytes.refilledAt(now);
+    if (!uploadBudget.isEmpty(now)) return false;
+    this.#resumeAt = uploadBudget.refilledAt(now);
     return true;
   }
 
@@ -311,6 +305,3 @@ export class Uploader<Payload> {
 function isWaiting(peer: Peer): boolean {
   return peer.isOurs && PIECE_CLASSES.some((pieceClass) => peer.uploads.hasReady(pieceClass));
 }
-
-/** What may go at once after a quiet time, at the limited rate. */
-const BURST_MS = 20;

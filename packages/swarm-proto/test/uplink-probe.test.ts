@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS } from '../src/limits.ts';
 import { Peer } from '../src/peer.ts';
 import type { PeerIdentity } from '../src/peer-message.ts';
 import { SwarmState } from '../src/swarm-state.ts';
+import { TokenBucket } from '../src/token-bucket.ts';
 import { UplinkProbe } from '../src/uplink-probe.ts';
 
 const PADDING = 16_384;
@@ -33,6 +34,7 @@ class Rig {
   readonly state = new SwarmState<never>({
     ...{ shape: { pieceCount: 1, pieceLength: 65_536, length: 65_536 }, node: 'self' },
     ...{ isOrigin: false, have: new Bitfield(1), limits: DEFAULT_LIMITS, random: new Random(1) },
+    uploadBudget: new TokenBucket(Infinity, Infinity),
   });
   /** What came of it, and when. */
   readonly log: string[] = [];

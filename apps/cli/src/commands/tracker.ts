@@ -1,6 +1,6 @@
 /** `bootswarm tracker`: runs the tracker and its origin in the foreground. */
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../cli-context.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
@@ -12,6 +12,8 @@ interface Options {
   readonly data: string;
   readonly listen: ListenAddress;
   readonly originListen: ListenAddress;
+  /** Mbit/s. */
+  readonly originMbit?: number;
   readonly logLevel: LogLevel;
 }
 
@@ -23,6 +25,11 @@ export function trackerCommand({ terminal }: CliContext): Command {
     .option('--data <dir>', 'images, keys and the admin token', '/var/lib/bootswarm/tracker')
     .addOption(listenOption('--listen', 'HTTP API', `${EVERY_ADDRESS}:${TRACKER_PORT}`))
     .addOption(listenOption('--origin-listen', 'peers', `${EVERY_ADDRESS}:${ORIGIN_PORT}`))
+    .option(
+      '--origin-mbit <n>',
+      'the most the origin sends, in Mbit/s; default: no limit',
+      parseMbit,
+    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -33,14 +40,28 @@ admin token. The publisherKey of GET /healthz is for agents to pin with --publis
 Examples:
   bootswarm tracker
   bootswarm tracker --listen 10.0.0.5:7420 --origin-listen 10.0.0.5:7421
+  bootswarm tracker --origin-mbit 4000
   bootswarm tracker --data ~/bootswarm --listen 127.0.0.1:7420 --origin-listen 127.0.0.1:7421`,
     )
     .action(async (options: Options) => {
       const { runTracker } = await import('@bootswarm/tracker');
-      const { listen, originListen, logLevel } = options;
-      const dataDir = resolve(options.data);
-      const tracker = await runTracker({ dataDir, listen, originListen, logLevel });
+      const { listen, originListen, originMbit, logLevel } = options;
+      const tracker = await runTracker({
+        dataDir: resolve(options.data),
+        listen,
+        originListen,
+        originBytesPerSecondMax: originMbit === undefined ? undefined : originMbit * BYTES_PER_MBIT,
+        logLevel,
+      });
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
       await runUntilSignal(tracker);
     });
+}
+
+const BYTES_PER_MBIT = 125_000;
+
+function parseMbit(text: string): number {
+  const mbit = Number(text);
+  if (/^\d{1,7}(\.\d{1,3})?$/.test(text) && mbit > 0) return mbit;
+  throw new InvalidArgumentError('Give Mbit per second, as 4000 or 0.5.');
 }

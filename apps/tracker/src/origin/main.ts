@@ -53,6 +53,10 @@ const control = new ControlServer(
       await origin.withdraw(image);
       return {};
     },
+    limit: ({ bytesPerSecond }) => {
+      origin.limit(bytesPerSecond);
+      return {};
+    },
     stats: () => origin.stats(),
     stop: () => {
       setImmediate(() => void stop('told to'));

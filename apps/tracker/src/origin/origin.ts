@@ -63,6 +63,14 @@ export class Origin {
     return { version: VERSION, pid: process.pid, ...this.#address };
   }
 
+  /** Bytes of pieces per second over all images, null: as many as it can. Demand goes before prefetch. */
+  limit(bytesPerSecond: number | null): void {
+    if (bytesPerSecond !== null && !(bytesPerSecond > 0)) {
+      throw new ProtocolError('limit', { bytesPerSecond });
+    }
+    this.#host.limitUploads(bytesPerSecond ?? Infinity);
+  }
+
   /** Serves an image. Throws OperatorError when its directory or its original cannot be read. */
   async open(image: string): Promise<void> {
     if (this.#images.has(image)) return;
