@@ -23,8 +23,6 @@ type PieceMessage<Payload> = Extract<PeerMessage<Payload>, { type: 'piece' }>;
 
 /** Behind so many pieces that cannot be asked for now, the rest wait unseen: to look at all at every event is quadratic. */
 const STUCK_MAX = 32;
-/** A peer that rejects this often in a row, of what it says it has, is asked for nothing for a while. */
-const REJECTS_IN_A_ROW_MAX = 8;
 
 export class Downloader<Payload> {
   readonly #state: SwarmState<Payload>;
@@ -146,7 +144,6 @@ export class Downloader<Payload> {
     const { pieceIndex, length, payload } = message;
     const request = peer.settle(pieceIndex);
     if (request) this.#answered(peer, request);
-    peer.rejectsInARow = 0;
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined || flight.state === 'verifying' || flight.state === 'storing') {
       this.#state.stats.bytesWasted += length;
@@ -229,13 +226,7 @@ export class Downloader<Payload> {
 
   onReject(peer: Peer, pieceIndex: number): void {
     if (peer.settle(pieceIndex) === undefined) return;
-    if (peer.has(pieceIndex) && !peer.isOrigin) {
-      peer.rejectsInARow += 1;
-      if (peer.rejectsInARow >= REJECTS_IN_A_ROW_MAX) {
-        peer.rejectsInARow = 0;
-        peer.standing.failed(this.#state.now);
-      }
-    }
+    if (peer.has(pieceIndex) && !peer.isOrigin) peer.rejected(this.#state.now);
     const flight = this.flights.get(pieceIndex);
     if (flight === undefined) return;
     if (peer.isOrigin && flight.isRedirected) return this.#onRedirected(flight, peer);

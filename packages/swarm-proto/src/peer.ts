@@ -18,6 +18,7 @@ export interface Request {
 const RATE_UNKNOWN_BYTES_PER_MS = 12_500;
 /** Answers in which a best latency that is not reached any more is forgotten. */
 const BEST_FORGOTTEN_IN = 64;
+const REJECTS_IN_A_ROW_MAX = 8;
 /** Assumed round trip before anything is measured. */
 const LATENCY_UNKNOWN_MS = 5;
 
@@ -58,13 +59,13 @@ export class Peer {
   /** Pieces of which it was the first source and a second one was faster, since it last was first. */
   racesLost = 0;
   readonly standing = new Standing();
-  rejectsInARow = 0;
   readonly download = new RateMeter();
   /** The least time seen from request to piece: the round trip without queues. */
   latencyBestMs = LATENCY_UNKNOWN_MS;
   readonly uploads: UploadQueue;
   bytesReceived = 0;
   bytesSent = 0;
+  #rejectsInARow = 0;
 
   constructor(
     id: PeerId,
@@ -137,8 +138,17 @@ export class Peer {
     return request;
   }
 
+  /** It does not give what it says it has; often in a row, it is not to be relied on. */
+  rejected(now: number): void {
+    this.#rejectsInARow += 1;
+    if (this.#rejectsInARow < REJECTS_IN_A_ROW_MAX) return;
+    this.#rejectsInARow = 0;
+    this.standing.failed(now);
+  }
+
   /** Counts an answer in the estimates. */
   answered(request: Request, now: number): void {
+    this.#rejectsInARow = 0;
     const latency = now - request.sentAt;
     this.download.add(request.length, now - Math.max(this.progressAt, request.sentAt));
     // What was best once is believed a little less with every answer that is not.
