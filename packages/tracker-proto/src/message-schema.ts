@@ -37,6 +37,8 @@ export function isHost(value: string): boolean {
   return value.split('.').every((label) => DNS_LABEL.test(label));
 }
 
+type Location = Pick<Member, 'zone' | 'rack'>;
+
 /** Reads one message and counts the fields it took, so that a key sent twice can be told. */
 export class MessageReader {
   #fieldsTaken = 0;
@@ -116,7 +118,7 @@ export class MessageReader {
           image: fields.image(),
           epoch: fields.uint('epoch', 0, Number.MAX_SAFE_INTEGER),
           isFull: fields.boolean('isFull'),
-          members: fields.list('members', MEMBERS_MAX).map((member) => this.#member(member)),
+          members: this.#members(fields),
           left: fields.list('left', MEMBERS_MAX).map((node) => nodeName(node, 'left')),
           origins: fields.list('origins', ORIGINS_MAX).map((each) => this.#address(each, false)),
         };
@@ -143,15 +145,17 @@ export class MessageReader {
     }
   }
 
-  #member(value: unknown): Member {
-    const fields = this.#fields(value, 'members');
-    const member = {
-      ...names(fields),
-      address: this.#address(fields.take('address'), false),
-      place: fields.uint('place', 0, MEMBERS_MAX - 1),
-    };
+  /** Each as [node, host, port, place, index of its location]. */
+  #members(fields: Fields): Member[] {
+    const locations = fields.list('locations', MEMBERS_MAX).map((each) => this.#location(each));
+    return fields.list('members', MEMBERS_MAX).map((row) => memberOf(row, locations));
+  }
+
+  #location(value: unknown): Location {
+    const fields = this.#fields(value, 'locations');
+    const location = { zone: fields.string('zone', isName), rack: fields.string('rack', isName) };
     this.#fieldsTaken += fields.end();
-    return member;
+    return location;
   }
 
   #kindOrder(value: unknown): KindOrder {
@@ -210,11 +214,7 @@ class Fields {
 
   /** A whole number from `min` to `max`, both included. */
   uint(name: string, min: number, max: number): number {
-    const value = this.take(name);
-    if (!Number.isSafeInteger(value)) throw invalid(name);
-    const number = value as number;
-    if (number < min || number > max || Object.is(number, -0)) throw invalid(name);
-    return number;
+    return uintOf(this.take(name), name, min, max);
   }
 
   boolean(name: string): boolean {
@@ -255,6 +255,25 @@ function names(fields: Fields): { node: string; zone: string; rack: string } {
     node: fields.string('node', isName),
     zone: fields.string('zone', isName),
     rack: fields.string('rack', isName),
+  };
+}
+
+function uintOf(value: unknown, where: string, min: number, max: number): number {
+  if (!Number.isSafeInteger(value)) throw invalid(where);
+  const number = value as number;
+  if (number < min || number > max || Object.is(number, -0)) throw invalid(where);
+  return number;
+}
+
+function memberOf(row: unknown, locations: readonly Location[]): Member {
+  if (!Array.isArray(row) || row.length !== 5) throw invalid('members');
+  const [node, host, port, place, location] = row;
+  if (typeof host !== 'string' || !isHost(host)) throw invalid('members');
+  return {
+    node: nodeName(node, 'members'),
+    ...locations[uintOf(location, 'members', 0, locations.length - 1)],
+    address: { host, port: uintOf(port, 'members', 1, 65_535) },
+    place: uintOf(place, 'members', 0, MEMBERS_MAX - 1),
   };
 }
 

@@ -3,7 +3,7 @@
  * name images and members; metainfo travels signed.
  */
 
-export const SIGNALLING_VERSION = 3;
+export const SIGNALLING_VERSION = 4;
 
 /** Where a node accepts peers. host is an IP address or a DNS name. */
 export interface PeerAddress {

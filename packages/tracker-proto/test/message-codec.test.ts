@@ -151,7 +151,7 @@ describe('round trip', () => {
     const members = Array.from({ length: MEMBERS_MAX }, (_, index) => ({
       node: `${longest}a${String(index).padStart(6, '0')}`,
       zone: 'z'.repeat(128),
-      rack: 'r'.repeat(128),
+      rack: `${'r'.repeat(122)}${String(index).padStart(6, '0')}`,
       address: {
         host: `${'h'.repeat(63)}.${'h'.repeat(63)}.${'h'.repeat(63)}.${'h'.repeat(61)}`,
         port: 65_535,

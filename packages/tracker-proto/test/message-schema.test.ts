@@ -7,7 +7,7 @@ import {
   HELLO,
   IMAGE,
   JOIN,
-  MEMBERS,
+  PACKED_MEMBERS,
   PROGRESS,
   packr,
   REFUSED,
@@ -28,7 +28,7 @@ describe('schema', () => {
   ];
   const trackerTypes: object[] = [
     WELCOME,
-    MEMBERS,
+    PACKED_MEMBERS,
     BOOT_ORDER,
     REFUSED,
     { type: 'withdrawn', image: IMAGE },
@@ -151,23 +151,34 @@ describe('schema', () => {
     for (const each of bad) expect([each, isHost(each)]).toEqual([each, false]);
   });
 
-  test('refuses an empty host in a member, which only a hello may have', () => {
-    const members = [{ ...MEMBERS.members[0], address: { host: '', port: 1 } }];
-    expect(trackerCode(packr.pack({ ...MEMBERS, members }))).toBe('field-invalid');
+  test('refuses members that are none, of no location, or with an empty host, which only a hello may have', () => {
+    const codeOf = (row: unknown) => trackerCode(packr.pack({ ...PACKED_MEMBERS, members: [row] }));
+    const [good] = PACKED_MEMBERS.members;
+    expect(codeOf(good)).toBe('accepted');
+    const wrong: readonly (readonly unknown[])[] = [
+      ['', '\n', 1, null],
+      ['', 'a b', 1, null],
+      [0, -1, 1.5, 65_536, '1', null],
+      [-1, 0.5, MEMBERS_MAX, '0', null],
+      [1, -1, 0.5, '0', null],
+    ];
+    for (const [at, values] of wrong.entries()) {
+      for (const value of values)
+        expect(codeOf(good.with(at, value as never))).toBe('field-invalid');
+    }
+    for (const row of [[], good.slice(1), [...good, 1], { node: 'a' }, null]) {
+      expect(codeOf(row)).toBe('field-invalid');
+    }
   });
 
   test('refuses a list longer than a swarm', () => {
     const left = new Array(MEMBERS_MAX + 1).fill('n');
-    expect(trackerCode(packr.pack({ ...MEMBERS, left }))).toBe('field-invalid');
+    expect(trackerCode(packr.pack({ ...PACKED_MEMBERS, left }))).toBe('field-invalid');
   });
 
-  test('refuses more suspects than a node has neighbours, and places beyond the largest swarm', () => {
+  test('refuses more suspects than a node has neighbours', () => {
     const nodes = new Array(SUSPECTS_MAX + 1).fill('n');
     expect(agentCode(packr.pack({ ...SUSPECT, nodes }))).toBe('field-invalid');
-    for (const place of [-1, 0.5, MEMBERS_MAX]) {
-      const members = [{ ...MEMBERS.members[0], place }];
-      expect(trackerCode(packr.pack({ ...MEMBERS, members }))).toBe('field-invalid');
-    }
   });
 
   test('refuses more first touches than a message takes, and piece indexes that are none', () => {

@@ -44,6 +44,12 @@ export const MEMBERS = {
   left: ['b'],
   origins: [{ host: 'origin.example', port: 6881 }],
 };
+/** The same as it is on the wire. */
+export const PACKED_MEMBERS = {
+  ...MEMBERS,
+  locations: [{ zone: 'z', rack: 'r' }],
+  members: [['a', '10.0.0.1', 1, 0, 0]],
+};
 export const WELCOME = { type: 'welcome', version: 1, publisherKey: 'ab'.repeat(32) };
 export const REFUSED = { type: 'refused', code: 'image-not-found', message: 'No.', image: IMAGE };
 
