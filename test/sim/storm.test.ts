@@ -1,3 +1,4 @@
+import { MEASURED_COSTS } from '@bootswarm/sim';
 import { describe, expect, test } from 'vitest';
 import { STORM, stormOf, stormWith } from './storms.ts';
 
@@ -16,6 +17,11 @@ describe('boot storm in the simulator', () => {
     expect(result.lastVmSeconds).toBeLessThan(60);
     expect(result.originRatio).toBeGreaterThanOrEqual(1);
     expect(result.originRatio).toBeLessThanOrEqual(1.05);
+  });
+
+  test('is not begun while agents that were to be known beforehand still join', () => {
+    const costs = { ...MEASURED_COSTS, httpMs: 500 };
+    expect(() => stormWith({ costs })).toThrow(/at 5000.000 ms: node\d+ still joins/);
   });
 
   test('nodes that join with their guests get the layer from each other, not from the tracker', () => {

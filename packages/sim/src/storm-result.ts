@@ -2,7 +2,7 @@
 import { type Boot, type GuestFigures, guestFigures } from './guest-figures.ts';
 import type { Policy, PolicyFigures } from './policies/policy.ts';
 import type { PolicyName } from './storm-options.ts';
-import { PREPARATION_MS, type StormWorld } from './storm-world.ts';
+import type { StormWorld } from './storm-world.ts';
 
 export interface StormCurves {
   /** When each guest was ready, ascending. */
@@ -44,7 +44,7 @@ export function resultOf(
 ): StormResult {
   const { options, plan, checker, neededBytes } = world;
   const live = boots.filter(({ node }) => plan.isLive(node));
-  const figures = guestFigures(live, PREPARATION_MS);
+  const figures = guestFigures(live, world.preparationMs);
   const swarm = policy.figures();
   const warmLastVmSeconds = warmLast(world, live);
   const ready = live.flatMap(({ readyAt }) => readyAt ?? []);
@@ -54,7 +54,7 @@ export function resultOf(
     ...swarm,
     healthy: guestFigures(
       boots.filter(({ node }) => plan.isHealthy(node)),
-      PREPARATION_MS,
+      world.preparationMs,
     ),
     guestsWaiting: live.length - ready.length,
     warmLastVmSeconds,
@@ -68,23 +68,24 @@ export function resultOf(
     eventLogHash: checker.logHash,
     events: world.clock.handled,
     curves: {
-      vmReadySeconds: ready.map(secondsAt).sort((a, b) => a - b),
+      vmReadySeconds: ready.map((at) => secondsAt(world, at)).sort((a, b) => a - b),
       originBytes: originCurve,
     },
   };
 }
 
 /** Of a virtual time: seconds after the first arrival. */
-export function secondsAt(time: number): number {
-  return (time - PREPARATION_MS) / 1_000;
+export function secondsAt({ preparationMs }: StormWorld, time: number): number {
+  return (time - preparationMs) / 1_000;
 }
 
-function warmLast({ options, costs }: StormWorld, boots: readonly Boot[]): number {
+function warmLast(world: StormWorld, boots: readonly Boot[]): number {
+  const { options, costs } = world;
   const { trace, thinkScale, fullImageBytes } = options;
   const thinkMs = trace.reads.reduce((sum, read) => sum + read.thinkMs, 0) * thinkScale;
   const bootMs = thinkMs + trace.reads.length * costs.readMs;
   const lastStart = boots.reduce((max, { startAt }) => Math.max(max, startAt), 0);
-  return secondsAt(lastStart + (fullImageBytes === undefined ? bootMs : 0));
+  return secondsAt(world, lastStart + (fullImageBytes === undefined ? bootMs : 0));
 }
 
 function zoneBytesMax({ hosts, origin }: StormWorld): number {

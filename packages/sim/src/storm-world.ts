@@ -12,8 +12,10 @@ import type { SimMessage } from './sim-message.ts';
 import type { StormOptions } from './storm-options.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-/** Guests do not start before the swarm they need is known, if it is to be known. */
-export const PREPARATION_MS = 5_000;
+/** Guests do not start before the swarm they need is known, if it is to be known: piece layers and wires take a few seconds. */
+const PREPARATION_MIN_MS = 5_000;
+/** Of a member in the tracker's order, with what else it sends for him. */
+const MEMBER_BYTES = 60;
 /** One way between zones, at least. */
 const BETWEEN_ZONES_MS = 0.5;
 /** Of the bytes that an Ethernet carries: a segment of 1,448 with its headers, preamble, checksum and gap takes 1,538. */
@@ -45,6 +47,8 @@ export class StormWorld {
   readonly hosts: readonly Host[];
   /** In order of time. Nobody starts a guest on a node that is dead. */
   readonly arrivals: readonly Arrival[];
+  /** When the first guest arrives, at the earliest. */
+  readonly preparationMs: number;
   readonly #engineRandom: Random;
 
   constructor(options: StormOptions) {
@@ -54,6 +58,9 @@ export class StormWorld {
       fullImageBytes === undefined
         ? piecesOf(trace, pieceLength)
         : fullImagePieces(fullImageBytes, pieceLength);
+    // All agents join at once here, which they do not in life, and the tracker tells all of them of all.
+    const ordersMs = (nodes * nodes * MEMBER_BYTES) / options.originNic;
+    this.preparationMs = Math.max(PREPARATION_MIN_MS, 2 * ordersMs);
     this.costs = options.costs ?? MEASURED_COSTS;
     this.plan = new FaultPlan(faults, nodes, seed ^ FAULT_STREAM);
     this.#engineRandom = new Random(seed ^ ENGINE_STREAM);
@@ -117,15 +124,16 @@ export class StormWorld {
    */
   get fluidLimitSeconds(): number {
     const { nic, originNic, betweenZones } = this.options;
+    const { preparationMs } = this;
     const bytes = this.neededBytes;
     const lastOfFirsts = Math.max(...this.#firstArrivals((arrival) => arrival.node));
     const zoneOf = ({ node }: Arrival): string => this.hosts[node].zone;
     const others = this.arrivals.filter((each) => zoneOf(each) !== this.origin.zone);
-    const lastZone = Math.max(PREPARATION_MS, ...this.#firstArrivals(zoneOf, others));
+    const lastZone = Math.max(preparationMs, ...this.#firstArrivals(zoneOf, others));
     const limits = [
-      lastOfFirsts - PREPARATION_MS + bytes / nic,
+      lastOfFirsts - preparationMs + bytes / nic,
       bytes / originNic,
-      lastZone - PREPARATION_MS + bytes / (others.length > 0 ? betweenZones : Infinity),
+      lastZone - preparationMs + bytes / (others.length > 0 ? betweenZones : Infinity),
     ];
     return Math.max(...limits) / 1_000;
   }
@@ -145,7 +153,7 @@ export class StormWorld {
     const order = new Random(seed).shuffle(Array.from({ length: count }, (_, index) => index));
     const all = order.map((index, rank) => ({
       node: index % nodes,
-      at: PREPARATION_MS + (arrivalMs * rank) / count,
+      at: this.preparationMs + (arrivalMs * rank) / count,
     }));
     return all.filter(({ node }) => this.plan.of(node)?.kind !== 'dead');
   }

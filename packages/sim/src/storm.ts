@@ -1,5 +1,6 @@
 /** A boot storm: builds the world, starts the policy, the guests and the faults, runs until all that can boot have, reports. */
 import { FaultPlayer } from './fault-player.ts';
+import { hitsNodes } from './faults.ts';
 import { Guest } from './guest.ts';
 import type { Boot } from './guest-figures.ts';
 import { POLICIES } from './policies/index.ts';
@@ -7,7 +8,7 @@ import type { Policy } from './policies/policy.ts';
 import { DEMAND_BOUND_MS } from './run-checker.ts';
 import type { StormOptions } from './storm-options.ts';
 import { resultOf, type StormResult, secondsAt } from './storm-result.ts';
-import { type Arrival, PREPARATION_MS, StormWorld } from './storm-world.ts';
+import { type Arrival, StormWorld } from './storm-world.ts';
 
 const UNTIL_MS = 24 * 3_600_000;
 /** How often the origin's curve gets a point, and how many it may have before every second one is dropped. */
@@ -49,7 +50,7 @@ class Storm {
   }
 
   run(): StormResult {
-    const { clock, arrivals, options } = this.#world;
+    const { clock, arrivals, options, preparationMs } = this.#world;
     this.#policy.prepare();
     const begun = new Set<number>();
     for (const arrival of arrivals) {
@@ -60,12 +61,28 @@ class Storm {
       this.#addBoot(arrival);
     }
     this.#addFaults();
-    clock.at(PREPARATION_MS, () => this.#sample());
-    clock.at(PREPARATION_MS, () => this.#checkDemand());
-    const until = PREPARATION_MS + (options.untilMs ?? UNTIL_MS);
+    clock.at(preparationMs, () => this.#begin());
+    clock.at(preparationMs, () => this.#sample());
+    clock.at(preparationMs, () => this.#checkDemand());
+    const until = preparationMs + (options.untilMs ?? UNTIL_MS);
     clock.run(until, () => this.#booting === 0);
     this.#addSample();
     return resultOf(this.#world, this.#policy, this.#boots, this.#curve);
+  }
+
+  /** What is measured from here on is the storm, and not what was to be over before. */
+  #begin(): void {
+    const { plan, hosts, checker, options } = this.#world;
+    const isDisturbed = plan.faults.some((fault) => !hitsNodes(fault.kind) && fault.atMs < 0);
+    if (!options.isKnownBefore || isDisturbed) return;
+    for (const node of this.#policy.nodesJoining?.() ?? []) {
+      const isDue = plan.isHealthy(node);
+      checker.check(
+        !isDue,
+        hosts[node],
+        'still joins when guests arrive, and was to be known before',
+      );
+    }
   }
 
   #addBoot(arrival: Arrival): void {
@@ -105,7 +122,7 @@ class Storm {
   }
 
   #addFaults(): void {
-    const { clock, network, plan, hosts, tracker, origin, checker } = this.#world;
+    const { clock, network, plan, hosts, tracker, origin, checker, preparationMs } = this.#world;
     const { faultTarget } = this.#policy;
     if (faultTarget === undefined) return;
     const onChange = (): void => {
@@ -114,7 +131,7 @@ class Storm {
     const isSpread = (): boolean => this.#world.isSpread();
     new FaultPlayer(
       { clock, network, plan, hosts, tracker, origin, target: faultTarget, onChange, isSpread },
-      PREPARATION_MS,
+      preparationMs,
     );
   }
 
@@ -140,6 +157,6 @@ class Storm {
 
   #addSample(): void {
     const { clock, origin } = this.#world;
-    this.#curve.push([secondsAt(clock.now), origin.bytesSent]);
+    this.#curve.push([secondsAt(this.#world, clock.now), origin.bytesSent]);
   }
 }

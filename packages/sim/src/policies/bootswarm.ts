@@ -85,6 +85,10 @@ export class BootswarmPolicy extends SwarmPolicy {
   /** The tracker tells what to fetch, and SimBoots when. */
   protected prefetch(): void {}
 
+  nodesJoining(): number[] {
+    return [...this.#joined].flatMap(([node, { joinMs }]) => (joinMs === undefined ? node : []));
+  }
+
   override figures(): PolicyFigures {
     // Who was stopped before it had joined never will.
     const joining = this.#everyJoin.filter((each) => each.joinMs !== undefined || !each.isStopped);

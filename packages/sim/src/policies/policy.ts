@@ -38,6 +38,8 @@ export interface Policy {
   diskOf(node: number): GuestDisk;
   /** Begins to fetch the whole image to this node; `onDone` when it is there. Undefined: this policy never does. */
   readonly fetchAll?: (node: number, onDone: () => void) => void;
+  /** Those that were told to join and cannot ask for pieces yet. Undefined: nodes need nothing before they ask. */
+  nodesJoining?(): readonly number[];
   figures(): PolicyFigures;
   /** Undefined: faults are not for this policy. */
   readonly faultTarget?: FaultTarget;
