@@ -1,10 +1,10 @@
 /**
- * Runs storms as processes of their own, one per core at a time, each command line once however many figures are read from it. A
+ * Runs storms as processes of their own, several at a time, each command line once however many figures are read from it. A
  * storm that a checker ended is a result too: what it said.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StormReport } from './storm-report.ts';
 
@@ -14,9 +14,10 @@ export type JobResult =
   | { readonly type: 'report'; readonly report: StormReport }
   | { readonly type: 'failed'; readonly what: string };
 
-/** `onDone` is told of each as it ends. */
+/** `jobs` at a time; `onDone` is told of each as it ends. */
 export async function runJobs(
   commandLines: readonly string[],
+  jobs: number,
   onDone: (commandLine: string, result: JobResult, seconds: number) => void,
 ): Promise<void> {
   const waiting = [...new Set(commandLines)];
@@ -29,7 +30,7 @@ export async function runJobs(
     }
   };
   try {
-    await Promise.all(Array.from({ length: availableParallelism() }, (_, worker) => work(worker)));
+    await Promise.all(Array.from({ length: jobs }, (_, worker) => work(worker)));
   } finally {
     rmSync(directory, { recursive: true });
   }

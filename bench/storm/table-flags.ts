@@ -1,4 +1,5 @@
 /** The command line of `storm --table`. */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { UsageError } from './storm-flags.ts';
 import { TABLE, type TableRow } from './table.ts';
@@ -9,6 +10,7 @@ export const TABLE_USAGE = `usage: npm run bench -- storm --table [options]
   --rows NAME,...     only these: ${[...new Set(TABLE.map(({ name }) => name))].join(', ')}
   --seeds N           every storm with the seeds 1 to N; the table has their median (5)
   --nodes-scale F     of all numbers of nodes, for a quick look: figures are then not those of the table (1)
+  --jobs N            storms at a time (one per core)
   --picture yes|no    draw every policy on 100 nodes (yes)
   --out DIRECTORY     storm-table.json, .md and .svg go there (bench/results)
 `;
@@ -17,6 +19,7 @@ export interface TableCommand {
   readonly rows: readonly TableRow[];
   readonly seeds: number;
   readonly nodesScale: number;
+  readonly jobs: number;
   readonly hasPicture: boolean;
   readonly out: string;
 }
@@ -25,10 +28,7 @@ export interface TableCommand {
 export function parseTableFlags(args: readonly string[]): TableCommand | undefined {
   const values = parse(args);
   if (values.help) return undefined;
-  const seeds = Number(values.seeds);
-  if (!Number.isSafeInteger(seeds) || seeds < 1) {
-    throw new UsageError(`--seeds ${values.seeds} is not a whole number from 1 on`);
-  }
+  const seeds = countOf('--seeds', values.seeds);
   const nodesScale = Number(values['nodes-scale']);
   if (!(nodesScale > 0 && nodesScale <= 1)) {
     throw new UsageError(`--nodes-scale ${values['nodes-scale']} is not above 0 and at most 1`);
@@ -43,9 +43,16 @@ export function parseTableFlags(args: readonly string[]): TableCommand | undefin
     rows: names === undefined ? TABLE : TABLE.filter(({ name }) => names.includes(name)),
     seeds,
     nodesScale,
+    jobs: countOf('--jobs', values.jobs),
     hasPicture: values.picture === 'yes',
     out: values.out,
   };
+}
+
+function countOf(flag: string, text: string): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count >= 1) return count;
+  throw new UsageError(`${flag} ${text} is not a whole number from 1 on`);
 }
 
 function parse(args: readonly string[]) {
@@ -57,6 +64,7 @@ function parse(args: readonly string[]) {
         help: { type: 'boolean', default: false },
         rows: { type: 'string' },
         seeds: { type: 'string', default: '5' },
+        jobs: { type: 'string', default: String(availableParallelism()) },
         'nodes-scale': { type: 'string', default: '1' },
         picture: { type: 'string', default: 'yes' },
         out: { type: 'string', default: RESULTS },

@@ -17,7 +17,7 @@ import {
 } from './table-result.ts';
 
 export async function runTable(command: TableCommand): Promise<void> {
-  const { rows, seeds, nodesScale, hasPicture, out } = command;
+  const { rows, seeds, nodesScale, jobs, hasPicture, out } = command;
   mkdirSync(out, { recursive: true });
   const picture = commandLineOf(PICTURE_FLAGS, 1, nodesScale);
   const commandLines = commandLinesOf(rows, seeds, nodesScale);
@@ -34,7 +34,7 @@ export async function runTable(command: TableCommand): Promise<void> {
     writeTable(out, mergedLines(earlier, lines));
     return lines;
   };
-  await runJobs(commandLines, (commandLine, result, seconds) => {
+  await runJobs(commandLines, jobs, (commandLine, result, seconds) => {
     results.set(commandLine, result);
     write();
     const said = result.type === 'failed' ? `: ${result.what}` : '';

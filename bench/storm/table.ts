@@ -130,20 +130,22 @@ function traceRows(trace?: string): TableRow[] {
   ];
 }
 
-const FAULTS = {
-  dead: '10 % of nodes dead from the start',
-  crash: '10 % crash mid-storm',
-  freeze: '10 % freeze',
-  slow: '30 % have 1 % of the uplink',
-  'tracker-dead': 'tracker dead after all have joined',
-};
+/** Row, --fault, scenario. */
+const FAULTS = [
+  ['dead', 'dead', '10 % of nodes dead from the start'],
+  ['crash', 'crash', '10 % crash mid-storm'],
+  ['freeze', 'freeze', '10 % freeze'],
+  ['slow', 'slow', '30 % have 1 % of the uplink'],
+  ['slow-suddenly', 'slow:0.3@0', '30 % fall to it as the first VM arrives'],
+  ['tracker-dead', 'tracker-dead', 'tracker dead after all have joined'],
+] as const;
 
 function faultRows(): TableRow[] {
-  return Object.entries(FAULTS).flatMap(([kind, scenario]) =>
+  return FAULTS.flatMap(([name, fault, scenario]) =>
     rows(
-      kind,
+      name,
       scenario,
-      `${THOUSAND} --until 600 --fault ${kind}`,
+      `${THOUSAND} --until 600 --fault ${fault}`,
       [
         {
           figure: 'last VM of the healthy nodes ÷ without the fault',

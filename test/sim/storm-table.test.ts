@@ -101,6 +101,7 @@ describe('figures table', () => {
   it.each([
     ['--seeds 0', '--seeds 0'],
     ['--nodes-scale 2', '--nodes-scale 2'],
+    ['--jobs 0', '--jobs 0'],
     ['--rows cold,hot', 'hot'],
     ['--picture maybe', 'yes or no'],
     ['--colour', '--colour'],
@@ -116,7 +117,7 @@ describe('storm --table', () => {
   afterAll(() => rmSync(out, { recursive: true }));
 
   it('runs the rows it is asked for, and writes table, figures and nothing else', () => {
-    const flags = `storm --table --rows origin-10,slow --seeds 1 --nodes-scale 0.004 --picture no --out ${out}`;
+    const flags = `storm --table --rows origin-10,slow --seeds 1 --nodes-scale 0.004 --jobs 1 --picture no --out ${out}`;
     const { stdout, status } = spawnSync(
       process.execPath,
       [new URL('../../bench/main.ts', import.meta.url).pathname, ...flags.split(' ')],
