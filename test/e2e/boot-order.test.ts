@@ -32,11 +32,15 @@ async function publish(): Promise<void> {
 async function readPieces(agent: TestAgent, pieces: readonly number[]): Promise<RawClient> {
   await agent.attach(image);
   const client = await RawClient.open(join(agent.runDir, 'nbd.sock'), image);
+  await readOn(client, pieces);
+  return client;
+}
+
+async function readOn(client: RawClient, pieces: readonly number[]): Promise<void> {
   for (const pieceIndex of pieces) {
     client.send(request(CMD.read, pieceIndex * PIECE, 4_096));
     await client.receive(16 + 4_096);
   }
-  return client;
 }
 
 async function hasAhead(agent: TestAgent): Promise<number> {
@@ -55,22 +59,24 @@ test('what one guest reads a guest on another node is given ahead, also after th
   const guest = await readPieces(second, BOOT.slice(0, 40));
   await until('what it will read next is there', async () => (await hasAhead(second)) >= 150);
 
-  // The second guest stays: one that left in the middle would count as a boot of its own.
-  teacher.socket.destroy();
-  await until('the boot was merged', async () => {
+  await readOn(guest, BOOT.slice(40));
+  for (const { socket } of [teacher, guest]) socket.destroy();
+  const before = await until('both boots were merged', async () => {
     const kinds = await learned();
-    return kinds.length > 0 && kinds[0].pieces >= 150;
+    return kinds.length === 1 && kinds[0].boots === 2 && kinds;
   });
+  expect(before[0].pieces).toBeGreaterThanOrEqual(150);
   const path = join(cluster.dataDir, 'images', image, 'boot-order.json');
-  await until('it is kept', () => {
+  await until('they are kept', () => {
     if (!existsSync(path)) return false;
-    const { kinds } = JSON.parse(readFileSync(path, 'utf8')) as { kinds: { pieces: [] }[] };
-    return kinds[0].pieces.length >= 150;
+    const { kinds } = JSON.parse(readFileSync(path, 'utf8')) as {
+      kinds: { bootsMerged: number }[];
+    };
+    return kinds[0].bootsMerged === 2;
   });
   await cluster.tracker.kill('SIGKILL');
   await cluster.restartTracker();
-  expect((await learned())[0].pieces).toBeGreaterThanOrEqual(150);
-  guest.socket.destroy();
+  expect(await learned()).toEqual(before);
 
   const late = await cluster.addAgent('late');
   const lateGuest = await readPieces(late, BOOT.slice(0, 20));

@@ -45,6 +45,8 @@ export interface ImageStatus {
   readonly bytesSent: number;
   /** Received and thrown away: duplicates and failed verifications. */
   readonly bytesWasted: number;
+  /** Second sources asked for a piece that was late. */
+  readonly hedges: number;
   /** Pieces asked of the origin, by the reason why: see OriginReason in swarm-proto. */
   readonly originRequests: Readonly<Record<string, number>>;
   readonly layer: LayerStatus;

@@ -151,6 +151,7 @@ export class ImageSession {
       bytesFromOrigin: stats.bytesFromOrigin,
       bytesSent: stats.bytesSent,
       bytesWasted: stats.bytesWasted,
+      hedges: stats.hedges,
       originRequests: stats.originRequests,
       layer: {
         from,

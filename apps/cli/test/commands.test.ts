@@ -191,7 +191,7 @@ const STATUS: AgentStatus = {
   images: [
     {
       ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
-      ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0 },
+      ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0, hedges: 0 },
       originRequests: { 'tree-root': 5, 'holder-late': 1 },
       layer: {
         from: 'swarm',

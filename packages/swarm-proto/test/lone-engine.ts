@@ -13,14 +13,16 @@ export class LoneEngine {
   readonly engine: SwarmEngine<string>;
   /** Sent since the last call of take(), in order. */
   #said: { readonly peer: number; readonly message: PeerMessage<string> }[] = [];
+  /** Pieces handed out to be sent, by peer. */
+  readonly uploads: { readonly peer: number; readonly pieceIndex: number }[] = [];
   now = 1;
 
-  constructor(pieceCount: number, node = 'self') {
+  constructor(pieceCount: number, node = 'self', have = new Bitfield(pieceCount)) {
     this.engine = new SwarmEngine<string>({
       shape: { pieceCount, pieceLength: PIECE_LENGTH, length: pieceCount * PIECE_LENGTH },
       node,
       isOrigin: false,
-      have: new Bitfield(pieceCount),
+      have,
       random: new Random(1),
     });
   }
@@ -31,6 +33,7 @@ export class LoneEngine {
     const outcomes: SwarmInput<string>[] = [];
     for (let effect = this.engine.poll(); effect; effect = this.engine.poll()) {
       if (effect.type === 'send') this.#said.push(effect);
+      if (effect.type === 'upload') this.uploads.push(effect);
       if (effect.type === 'verify') {
         const { pieceIndex, peer } = effect;
         outcomes.push({ type: 'verified', pieceIndex, peer, isGood: true });

@@ -1,5 +1,6 @@
 import { Bitfield } from '@bootswarm/stdx';
 import { expect, test } from 'vitest';
+import { LoneEngine, PIECE_LENGTH } from './lone-engine.ts';
 import { type VirtualNode, VirtualSwarm } from './virtual-swarm.ts';
 
 const PIECES = 40;
@@ -56,6 +57,20 @@ test('a slow node still serves what nobody else has', () => {
   expect(slow.sentCount).toBeGreaterThanOrEqual(PIECES);
   // Most of what it was asked for at once it refused, and was asked again.
   expect(slow.said.get('reject')).toBeGreaterThan(PIECES / 2);
+});
+
+test('what is asked while a node measures its uplink waits until it has', () => {
+  const seeder = new LoneEngine(PIECES, 'self', Bitfield.full(PIECES));
+  const peers = [1, 2, 3, 4];
+  for (const peer of peers) seeder.connectNode(peer, `n${peer}`);
+  const pings = () =>
+    peers.flatMap((peer) => seeder.take(peer)).filter((said) => said.type === 'ping');
+  while (pings().length === 0) seeder.pass(10);
+  const request = { type: 'request', pieceIndex: 3, offset: 0, length: PIECE_LENGTH } as const;
+  seeder.hear(1, { ...request, pieceClass: 'demand' });
+  expect(seeder.uploads).toEqual([]);
+  seeder.pass(1_000);
+  expect(seeder.uploads).toMatchObject([{ peer: 1, pieceIndex: 3 }]);
 });
 
 test('a node that knows it is slow takes no silence for the fault of others', () => {
