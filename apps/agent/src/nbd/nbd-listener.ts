@@ -10,6 +10,7 @@ import type { ExportDirectory } from './export-source.ts';
 import type { ConnectionEnd } from './nbd-connection.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { REPLY_BYTES_MAX, ReplyBudget } from './reply-budget.ts';
+import { ReplyBuffers } from './reply-buffers.ts';
 import { claimSocketPath } from './socket-path.ts';
 
 /** A path to bind, or a listening socket that a parent holds open so that it outlives this process (systemd: fd 3). */
@@ -32,6 +33,8 @@ export interface NbdListenerOptions {
   readonly replyBytesMax?: number;
 }
 
+/** Replies for a client that is busy with earlier ones: the next is made while it reads. Once there is more, no more is made. */
+const QUEUED_BYTES_MAX = 512 * 1024;
 /** The group may connect: the agent runs in the group of the QEMU processes, or they in the agent's. */
 const SOCKET_MODE = 0o660;
 
@@ -39,23 +42,28 @@ export class NbdListener {
   readonly #server: Server;
   readonly #options: NbdListenerOptions;
   readonly #budget: ReplyBudget;
+  readonly #buffers = new ReplyBuffers();
   readonly #connections = new Set<NbdConnection>();
 
   private constructor(options: NbdListenerOptions) {
     const { connectionsMax = 256, onEvent } = options;
     this.#options = options;
     this.#budget = new ReplyBudget(options.replyBytesMax ?? REPLY_BYTES_MAX);
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      const connection = new NbdConnection(socket, {
-        directory: options.directory,
-        budget: this.#budget,
-        handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
-        halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,
-        onEnd: (ended, end) => this.#ended(ended, end),
-      });
-      this.#connections.add(connection);
-      connection.start();
-    });
+    this.#server = createServer(
+      { allowHalfOpen: true, highWaterMark: QUEUED_BYTES_MAX },
+      (socket) => {
+        const connection = new NbdConnection(socket, {
+          directory: options.directory,
+          budget: this.#budget,
+          buffers: this.#buffers,
+          handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+          halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,
+          onEnd: (ended, end) => this.#ended(ended, end),
+        });
+        this.#connections.add(connection);
+        connection.start();
+      },
+    );
     this.#server.maxConnections = connectionsMax;
     this.#server.on('drop', () => onEvent({ type: 'connection-refused', connectionsMax }));
   }
