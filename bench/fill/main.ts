@@ -5,12 +5,13 @@
  * agent beside a real tracker fills `--gib N` (default 4; 0: not): how fast, and how much memory it takes at most, which must
  * stay within 256 MiB + its cache of hot pieces, `--hot-mib N` (default 64).
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster, until } from '../../test/cluster.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
+import { peakRssMib } from '../process-usage.ts';
 import { writeRandomFile } from '../random-file.ts';
 import {
   type DataPathRun,
@@ -143,9 +144,4 @@ async function measureAgent(hotMib: number): Promise<BenchRow[]> {
   } finally {
     await cluster.stop();
   }
-}
-
-function peakRssMib(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)![1]) / 1024;
 }
