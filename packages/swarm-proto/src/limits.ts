@@ -45,7 +45,7 @@ export interface SwarmLimits {
   readonly probeTimeoutMs: number;
   /** A foreign peer that owes us pieces and has sent none for this long is snubbed: left alone, then tried with one. */
   readonly snubMs: number;
-  /** A peer that owes us pieces and has sent nothing for this long is disconnected. */
+  /** A peer of ours that owes us pieces and says nothing for this long, asked whether it is there, is disconnected. */
   readonly deadPeerMs: number;
   /** A peer of ours that sends no piece for this long, of those it has and was asked for, is left. */
   readonly owedIdleMs: number;
