@@ -120,13 +120,10 @@ export class Patrol<Payload> {
     const { now, limits } = this.#state;
     const [oldest] = peer.requests.values();
     const silentMs = now - Math.max(peer.progressAt, oldest.sentAt);
-    if (silentMs > limits.deadPeerMs) {
-      this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
-    } else if (silentMs > limits.snubMs) {
-      // Whatever else it sends: only a piece that comes in time restores it.
-      peer.standing.failed(now);
-      this.#keeper.abandon(peer, true);
-    }
+    if (silentMs <= limits.snubMs) return;
+    // Whatever else it sends: only a piece that comes in time restores it.
+    peer.standing.failed(now);
+    this.#keeper.abandon(peer, true);
   }
 
   #avoid(peer: Peer): void {

@@ -1,7 +1,7 @@
 /**
  * The engine of one node in one swarm: takes one input at a time, yields effects, names the time it wants to be woken. Joins the
- * parts (neighbours, downloader, uploader, announcer, choker) and keeps what concerns all of them; knows no sockets, no
- * files and no clock.
+ * parts (neighbours, downloader, uploader, announcer, choker, uplink probe) and keeps what concerns all of them; knows no
+ * sockets, no files and no clock.
  */
 import { assert, type Bitfield, type Random, unreachable } from '@bootswarm/stdx';
 import { Announcer } from './announcer.ts';
