@@ -26,6 +26,9 @@ export interface FlightKeeper {
 /** Sources asked for one piece at a time, hedges included. */
 const SOURCES_MAX = 3;
 
+/** What others sent meanwhile lies in our sockets: it is handled before the next walk. */
+const STANDSTILL_MS = 100;
+
 export class Patrol<Payload> {
   readonly #state: SwarmState<Payload>;
   readonly #neighbours: Neighbours<Payload>;
@@ -52,7 +55,12 @@ export class Patrol<Payload> {
     this.#hedges = new TokenBucket(hedgesPerSecond / 1_000, hedgesBurst);
   }
 
-  walk(): void {
+  /** `lateMs` after it was due: if we stood still ourselves, nobody else is judged for it. */
+  walk(lateMs: number): void {
+    if (lateMs > STANDSTILL_MS) {
+      for (const peer of this.#state.peers.values()) peer.pardon(this.#state.now);
+      return;
+    }
     for (const peer of this.#state.peers.values()) {
       if (peer.requests.size === 0) continue;
       if (peer.isOurs) this.#judge(peer);

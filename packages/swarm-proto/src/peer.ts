@@ -106,6 +106,13 @@ export class Peer {
     this.isSilent = false;
   }
 
+  /** What it has not done until now is not held against it. */
+  pardon(now: number): void {
+    this.heardAt = now;
+    this.progressAt = now;
+    this.probedAt = 0;
+  }
+
   /** Milliseconds until a piece of `length` asked for now would be here. */
   finishMs(length: number): number {
     const rate = this.download.bytesPerMs || RATE_UNKNOWN_BYTES_PER_MS;

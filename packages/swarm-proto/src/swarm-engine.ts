@@ -344,8 +344,9 @@ export class SwarmEngine<Payload> {
     if (now >= this.#uploader.resumeAt) this.#uploader.pump();
     this.#probe.wake();
     if (now >= this.#patrolAt) {
+      const lateMs = now - this.#patrolAt;
       this.#patrolAt = Infinity;
-      this.#downloader.patrol.walk();
+      this.#downloader.patrol.walk(lateMs);
       this.#uploader.patrol();
     }
     if (now >= this.#rechokeAt) {

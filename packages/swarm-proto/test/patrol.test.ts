@@ -50,6 +50,22 @@ describe('one of ours that owes us pieces', () => {
     expect(count(engine.take(PARENT), 'ping')).toBe(0);
   });
 
+  test('is not judged for a time in which we stood still ourselves', () => {
+    const engine = engineBelowParent();
+    engine.demand(0);
+    expect(engine.asked(PARENT)).toEqual([0]);
+    engine.pass(20);
+    engine.now += 5_000;
+    engine.handle({ type: 'wake' });
+    engine.pass(60);
+    expect(count(engine.take(PARENT), 'cancel')).toBe(0);
+    expect(engine.suspected).toEqual([]);
+    // From now on it is.
+    engine.pass(2_000);
+    expect(count(engine.take(PARENT), 'cancel')).toBeGreaterThan(0);
+    expect(engine.suspected).toContain('n1');
+  });
+
   test('is not asked while it says anything', () => {
     const engine = engineWith([PARENT]);
     engine.hear(PARENT, { type: 'have-all' });

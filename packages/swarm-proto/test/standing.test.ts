@@ -106,3 +106,11 @@ test('to decline for a moment does not end a longer pause', () => {
   standing.declined(0, 10);
   expect(standing.isAvoided(PAUSE_MIN_MS - 1)).toBe(true);
 });
+
+test('a failure does not shorten the time for which it has said that it cannot serve', () => {
+  const standing = new Standing();
+  standing.declined(0, 10_000);
+  standing.failed(100);
+  expect(standing.isAvoided(9_999)).toBe(true);
+  expect(standing.isAvoided(10_000)).toBe(false);
+});
