@@ -129,7 +129,8 @@ export class MemoryDisk implements StoreDisk {
       if (!isNameDurable && random.float() >= chance) continue;
       let bytes: Buffer = Buffer.from(durable);
       for (const change of unsynced) {
-        if (random.float() < chance) bytes = apply(bytes, torn(change, random, chance));
+        if (random.float() >= chance) continue;
+        for (const part of torn(change, random, chance)) bytes = apply(bytes, part);
       }
       const contents = { cached: bytes, durable: Buffer.from(bytes), unsynced: [] };
       next.contents.set(path, { ...contents, isNameDurable: true });
@@ -236,11 +237,24 @@ function resized(bytes: Buffer, length: number): Buffer {
   return next;
 }
 
-/** A write that arrived only up to some sector. */
-function torn(change: Change, random: Random, chance: number): Change {
-  if (change.type === 'truncate' || chance === 1 || random.below(3) > 0) return change;
-  const sectors = random.below(Math.ceil(change.bytes.length / 512));
-  return { ...change, bytes: change.bytes.subarray(0, sectors * 512) };
+/** What arrived of a write: all of it, or any of its sectors, in no order, as a disk of that sector size may have it. */
+function torn(change: Change, random: Random, chance: number): readonly Change[] {
+  if (change.type === 'truncate' || chance === 1 || random.below(3) > 0) return [change];
+  const sectorBytes = [512, 4096][random.below(2)];
+  const { position, bytes } = change;
+  const parts: Change[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    // Sectors lie at multiples of their size in the file, wherever the write began.
+    const to = Math.min(bytes.length, from + sectorBytes - ((position + from) % sectorBytes));
+    const part = {
+      type: 'write' as const,
+      position: position + from,
+      bytes: bytes.subarray(from, to),
+    };
+    if (random.below(2) === 0) parts.push(part);
+    from = to;
+  }
+  return parts;
 }
 
 /** Sometimes less than asked, as read(2) may. */
