@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Bitfield } from '@bootswarm/stdx';
 import { CommitSlots, type SlotImage } from './commit-slots.ts';
+import { FileWatch } from './file-watch.ts';
 import { HaveLog } from './have-log.ts';
 import type { PieceLedger } from './piece-ledger.ts';
 import type { PieceShape } from './piece-shape.ts';
@@ -11,6 +12,8 @@ import type { StoreDisk, StoreFile } from './store-file.ts';
 export class CacheFiles {
   /** cache.raw: the image itself, sparse. */
   readonly data: StoreFile;
+  /** Who else writes to it. */
+  readonly watch: FileWatch;
   /** have.bits */
   readonly slots: CommitSlots;
   /** have.log.0 and have.log.1 */
@@ -35,6 +38,7 @@ export class CacheFiles {
   private constructor(opened: readonly StoreFile[], image: SlotImage) {
     this.#all = opened;
     this.data = opened[0];
+    this.watch = new FileWatch(this.data);
     this.slots = new CommitSlots(opened[1], image);
     this.log = new HaveLog([opened[2], opened[3]], image);
   }
@@ -51,6 +55,7 @@ export class CacheFiles {
     ledger.restore(bits, logged.pieceIndexes.filter(isWithinFile), generationMax);
     // Only ever longer: a virtual machine may by now read this file without us.
     if (size < shape.length) await this.data.truncate(shape.length);
+    this.watch.settle();
   }
 
   /** Closes all of them even when one fails, and then throws that failure. */

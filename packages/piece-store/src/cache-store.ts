@@ -4,16 +4,16 @@
  * the formats are commit-slots.ts and have-log.ts. Whoever opens a store holds the lock of its CacheDirectory.
  */
 import { join } from 'node:path';
-import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import {
   assert,
-  Bitfield,
+  type Bitfield,
   type BufferPool,
   errnoOf,
   messageOf,
   OperatorError,
 } from '@bootswarm/stdx';
 import { CacheFiles } from './cache-files.ts';
+import type { CacheStoreOptions, CacheStoreStats, SetTimer } from './cache-store-options.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { nodeDisk } from './node-disk.ts';
 import { makePieceBuffers } from './piece-buffers.ts';
@@ -22,43 +22,10 @@ import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
 import { PieceVerifier } from './piece-verifier.ts';
 import { PieceWriter } from './piece-writer.ts';
+import { Scrub } from './scrub.ts';
 import { probeSpace } from './space-probe.ts';
 import type { LostReason, OnStoreEvent } from './store-event.ts';
 import { readWholeSync, type StoreDisk } from './store-file.ts';
-
-/** Runs `callback` once after `delayMs`; the returned function cancels it. */
-export type SetTimer = (callback: () => void, delayMs: number) => () => void;
-
-export interface CacheStoreOptions {
-  /** The image's own directory, which exists. */
-  readonly directory: string;
-  readonly metainfo: Pick<Metainfo, 'infoHash' | 'length' | 'pieceLength' | 'pieceCount'>;
-  readonly layer: PieceLayer;
-  /** Called within store methods and I/O callbacks: must not throw. */
-  readonly onEvent: OnStoreEvent;
-  readonly disk?: StoreDisk;
-  readonly setTimer?: SetTimer;
-  /** Memory for hot pieces; default 64 MiB. */
-  readonly hotBytesMax?: number;
-  /** Bytes in the write queue from which isQueueFull; default 16 MiB. */
-  readonly queueBytesMax?: number;
-  /** Default 1000: what a power cut may cost. */
-  readonly commitIntervalMs?: number;
-  /** Written bytes that start a commit before its time; default 64 MiB. */
-  readonly commitBytesMax?: number;
-  /** How often a store in memory-only mode tries the disk again; default 3000. */
-  readonly probeIntervalMs?: number;
-}
-
-export interface CacheStoreStats {
-  /** Bytes of held pieces in the cache file. */
-  readonly storedBytes: number;
-  readonly hotBytes: number;
-  readonly queueBytes: number;
-  /** The newest commit known to be durable; 0 before the first. */
-  readonly generation: number;
-  readonly mode: 'normal' | 'memory-only';
-}
 
 const MIB = 1024 * 1024;
 
@@ -76,6 +43,7 @@ export class CachePieceStore implements PieceStore {
   readonly #hot: HotPieces;
   readonly #verifier: PieceVerifier;
   readonly #writer: PieceWriter;
+  readonly #scrub: Scrub;
   #mode: 'normal' | 'memory-only' = 'normal';
   #bytesSinceCommit = 0;
   #commitRunning: Promise<void> = Promise.resolve();
@@ -116,14 +84,25 @@ export class CachePieceStore implements PieceStore {
     this.#setTimer = options.setTimer ?? setUnrefTimer;
     this.#shape = new PieceShape(metainfo);
     this.#files = files;
-    this.#ledger = new PieceLedger(zeroPieces(layer));
+    this.#ledger = PieceLedger.of(layer);
     this.buffers = makePieceBuffers(metainfo.pieceLength);
     this.#hot = new HotPieces(options.hotBytesMax ?? 64 * MIB, (pieceIndex, piece) => {
       if (!this.#writer.uses(pieceIndex, piece)) this.buffers.give(piece);
     });
     this.#verifier = new PieceVerifier(files.data, this.#shape, layer);
+    this.#scrub = new Scrub({
+      disk,
+      path: join(options.directory, 'cache.raw'),
+      cached: files.data,
+      shape: this.#shape,
+      layer,
+      ledger: this.#ledger,
+      onUnusable: (pieceIndex, reason, error) => this.#lose(pieceIndex, reason, error),
+    });
     this.#writer = new PieceWriter(files.data, files.log, this.#shape, {
+      onBatch: () => this.#lookForForeignWrites(),
       generation: () => this.#ledger.nextGeneration,
+      onBatchOver: () => this.#files.watch.settle(),
       onWritten: (pieceIndexes) => this.#recordWritten(pieceIndexes),
       onDone: (pieceIndex, bytes) => {
         if (!this.#hot.holds(pieceIndex, bytes)) this.buffers.give(bytes);
@@ -141,6 +120,7 @@ export class CachePieceStore implements PieceStore {
       queueBytes: this.#writer.queueBytes,
       generation: this.#files.slots.generation,
       mode: this.#mode,
+      scrub: this.#scrub.stats,
     };
   }
 
@@ -204,6 +184,19 @@ export class CachePieceStore implements PieceStore {
     return this.#commitNext;
   }
 
+  /**
+   * Reads the next durable piece from the disk and drops it if it is not what it was, with a piece-lost event. Resolves to the
+   * bytes it read; 0 at the end of a pass, and the next call begins another. One call at a time.
+   */
+  async scrubNext(): Promise<number> {
+    return this.#closing === undefined ? this.#scrub.next() : 0;
+  }
+
+  /** To be called now and then: if somebody else has written to the cache file, every piece is verified again. */
+  noticeForeignWrites(): void {
+    if (this.#closing === undefined && !this.#writer.isWriting) this.#lookForForeignWrites();
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -216,6 +209,7 @@ export class CachePieceStore implements PieceStore {
     await this.#writer.idle();
     await this.commit();
     await this.#verifier.idle();
+    await this.#scrub.close();
     this.#hot.clear();
     await this.#files.close();
   }
@@ -241,6 +235,13 @@ export class CachePieceStore implements PieceStore {
     // Another reader may have had it dropped by now, and it may even have been written again.
     if (this.#ledger.isClaimed(pieceIndex)) this.#lose(pieceIndex, result.reason, result.error);
     return undefined;
+  }
+
+  #lookForForeignWrites(): void {
+    if (!this.#files.watch.isChanged()) return;
+    this.#ledger.doubtAll();
+    this.#scrub.restart();
+    this.#onEvent({ type: 'cache-changed' });
   }
 
   #lose(pieceIndex: number, reason: LostReason, error?: unknown): void {
@@ -374,14 +375,6 @@ export class CachePieceStore implements PieceStore {
     const missing = isLastStored ? this.#shape.pieceLength - this.#shape.bytesOf(last) : 0;
     return this.#ledger.storedCount * this.#shape.pieceLength - missing;
   }
-}
-
-function zeroPieces(layer: PieceLayer): Bitfield {
-  const zero = new Bitfield(layer.pieceCount);
-  for (let index = 0; zero.count < layer.zeroCount; index += 1) {
-    if (layer.isZero(index)) zero.set(index);
-  }
-  return zero;
 }
 
 function setUnrefTimer(callback: () => void, delayMs: number): () => void {

@@ -1,7 +1,7 @@
 /** What a power cut costs, with the store's own timers on a clock that the test moves. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { SetTimer } from '../src/cache-store.ts';
+import type { SetTimer } from '../src/cache-store-options.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { expectTruthfulAfterPowerCut, openStore, readAll } from './store-harness.ts';
 import { makeImage } from './test-image.ts';
