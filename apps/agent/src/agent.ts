@@ -6,6 +6,7 @@ import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
 import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo, VmStatus } from './api.ts';
 import type { Attachments } from './attachments.ts';
+import type { CacheKeeper } from './cache-keeper.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
@@ -29,6 +30,7 @@ export interface AgentParts {
   readonly library: ImageLibrary;
   readonly vms: VmRegistry;
   readonly attachments: Attachments;
+  readonly keeper: CacheKeeper;
   readonly isTrackerConnected: () => boolean;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
@@ -114,13 +116,14 @@ export class Agent implements ExportDirectory {
   }
 
   status(): AgentStatus {
-    const { facts, library, isTrackerConnected } = this.#parts;
+    const { facts, library, keeper, isTrackerConnected } = this.#parts;
     const { trackerUrl, ...rest } = facts;
     return {
       ...rest,
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },
+      cache: keeper.status(),
       rssBytes: process.memoryUsage.rss(),
       images: [...library.sessions].map((session) => session.status()),
       vms: this.vmStatuses(),

@@ -11,10 +11,16 @@ export interface AgentStatus {
   readonly tracker: { readonly url: string; readonly isConnected: boolean };
   readonly peerAddress: string;
   readonly cacheDir: string;
+  readonly cache: CacheStatus;
   readonly nbdSocket: string;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
+}
+
+export interface CacheStatus {
+  /** How fast it is searched for rot; 0: not at all. */
+  readonly scrubBytesPerSecond: number;
 }
 
 /** Bytes that guests read, by where they were when the read arrived. Their sum is what was read. */
@@ -53,9 +59,23 @@ export interface ImageStatus {
   readonly bytesPerSecondOut: number;
   readonly read: ReadBytes;
   readonly isAttached: boolean;
+  readonly scrub: ScrubStatus;
   /** Reads that wait right now, and how long the oldest has waited. */
   readonly readsWaiting: number;
   readonly oldestReadWaitMs: number;
+}
+
+/** The search for pieces that have rotted on the disk. */
+export interface ScrubStatus {
+  /** Passes over the whole cache of the image that came to their end since the agent was started. */
+  readonly passes: number;
+  /** In the pass under way: pieces looked at, of this many that are safely on the disk. */
+  readonly piecesChecked: number;
+  readonly pieceCount: number;
+  /** Found damaged, and fetched again, since the agent was started. */
+  readonly piecesDamaged: number;
+  /** Whether the disk itself is read; else the page cache, which hides rot for as long as it holds the page. */
+  readonly isDirect: boolean;
 }
 
 /** How this node got the piece layer of an image, and what it moved in the layer's own swarm. */

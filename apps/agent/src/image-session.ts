@@ -3,7 +3,7 @@
  * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
  */
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { CachePieceStore, type StoreEvent } from '@bootswarm/piece-store';
+import { CachePieceStore, type LostReason, type StoreEvent } from '@bootswarm/piece-store';
 import {
   type BootTouches,
   ImageReader,
@@ -41,6 +41,11 @@ export interface ImageSessionOptions {
   readonly onTouched: (imageId: string, touches: BootTouches) => void;
 }
 
+type LostPiece = Extract<StoreEvent, { type: 'piece-lost' }>;
+
+/** Damage of what the cache held. After a failed flush the disk is in trouble, and takes nothing. */
+const MENDED: ReadonlySet<LostReason> = new Set(['wrong-hash', 'short-file', 'read-failed']);
+
 const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, originRequests: {} };
 
 export class ImageSession {
@@ -48,6 +53,8 @@ export class ImageSession {
   readonly reader: ImageReader;
   /** Shown to NBD clients under its own id; VMs have exports of their own. */
   isAttached = false;
+  /** When its cache is to be looked through for rot again, in milliseconds of performance.now(). */
+  scrubDueAt = 0;
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
@@ -58,7 +65,7 @@ export class ImageSession {
 
   static async open(options: ImageSessionOptions): Promise<ImageSession> {
     let session: ImageSession | undefined;
-    const lostEarly: number[] = [];
+    const lostEarly: LostPiece[] = [];
     const store = await CachePieceStore.open({
       directory: options.directory,
       metainfo: options.metainfo,
@@ -66,14 +73,16 @@ export class ImageSession {
       hotBytesMax: options.hotBytesMax,
       onEvent: (event) => {
         if (event.type === 'piece-lost') {
-          if (session) session.reader.pieceLost(event.pieceIndex);
-          else lostEarly.push(event.pieceIndex);
+          if (session) session.#onLost(event);
+          else lostEarly.push(event);
+        } else if (event.type === 'cache-changed' && session) {
+          session.scrubDueAt = 0;
         }
         options.onStoreEvent(options.metainfo.imageId, event);
       },
     });
     session = new ImageSession(options, store);
-    for (const pieceIndex of lostEarly) session.reader.pieceLost(pieceIndex);
+    for (const lost of lostEarly) session.#onLost(lost);
     return session;
   }
 
@@ -122,11 +131,17 @@ export class ImageSession {
   /** About once a second. */
   tick(): void {
     this.#layer.swarm?.tick(performance.now());
+    this.#store.noticeForeignWrites();
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
     this.#isWanted ||= this.isAttached || this.#exports.size > 0;
     const isFilling = this.#fill.update(openedCount, size, this.#isWanted, performance.now());
     if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
+  }
+
+  /** Looks at one more piece on the disk: resolves to the bytes read, 0 at the end of a pass. */
+  scrubNext(): Promise<number> {
+    return this.#store.scrubNext();
   }
 
   status(): ImageStatus {
@@ -161,9 +176,17 @@ export class ImageSession {
       bytesPerSecondOut,
       read,
       isAttached: this.isAttached,
+      scrub: this.#store.stats.scrub,
       readsWaiting: driver.pending.size,
       oldestReadWaitMs: oldest === undefined ? 0 : Math.round(performance.now() - oldest),
     };
+  }
+
+  /** A damaged piece is fetched again at once: other nodes may want it from us before a guest does. */
+  #onLost({ pieceIndex, reason }: LostPiece): void {
+    this.reader.pieceLost(pieceIndex);
+    const { pieceLength } = this.metainfo;
+    if (MENDED.has(reason)) this.reader.prefetch(pieceIndex * pieceLength, 1);
   }
 
   /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */

@@ -9,6 +9,7 @@ import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
+import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
@@ -42,6 +43,8 @@ export interface AgentOptions {
   readonly prejoin: boolean;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
+  /** How fast the cache is searched for rot; 0: not at all. */
+  readonly scrubBytesPerSecond: number;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
@@ -76,6 +79,7 @@ interface Swarms {
   readonly cache: CacheDirectory;
   readonly library: ImageLibrary;
   readonly attachments: Attachments;
+  readonly keeper: CacheKeeper;
   /** This node, and where peers dial it. */
   readonly self: NodeIdentity;
 }
@@ -111,7 +115,7 @@ async function start(parts: Start): Promise<Agent> {
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms.library, signal), TICK_MS);
+  const timer = setInterval(() => tick(swarms, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   return agent;
@@ -156,12 +160,15 @@ async function openSwarms(
   });
   opened.push(() => library.close());
   await library.openCached();
-  return { cache, library, attachments, self };
+  const { scrubBytesPerSecond } = options;
+  const keeper = new CacheKeeper({ library, scrubBytesPerSecond });
+  opened.push(() => keeper.close());
+  return { cache, library, attachments, keeper, self };
 }
 
 async function serveGuests(
   { options, log, opened }: Start,
-  { cache, library, attachments, self }: Swarms,
+  { cache, library, attachments, keeper, self }: Swarms,
   isTrackerConnected: () => boolean,
 ): Promise<Agent> {
   const { node, zone, rack, trackerUrl } = options;
@@ -188,6 +195,7 @@ async function serveGuests(
     library,
     vms,
     attachments,
+    keeper,
     isTrackerConnected,
     cutExport: (name) => nbd.cut(name),
   });
@@ -254,8 +262,9 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick(library: ImageLibrary, signal: SignalClient): void {
+function tick({ library, keeper }: Swarms, signal: SignalClient): void {
   library.tick();
+  keeper.tick(performance.now());
   for (const session of library.sessions) reportProgress(session, signal);
 }
 

@@ -106,6 +106,7 @@ test('tells its status', async () => {
       tracker: { url: agent.tracker.url, isConnected: false },
       peerAddress: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
       cacheDir: agent.cacheDir,
+      cache: { scrubBytesPerSecond: 0 },
       nbdSocket: join(agent.runDir, 'nbd.sock'),
       ...{ images: [], vms: [] },
     },

@@ -188,6 +188,7 @@ const STATUS: AgentStatus = {
   ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
   tracker: { url: 'http://t:7420', isConnected: false },
   ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
+  cache: { scrubBytesPerSecond: 4 * 2 ** 20 },
   images: [
     {
       ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
@@ -199,6 +200,7 @@ const STATUS: AgentStatus = {
       },
       ...{ bytesPerSecondIn: 2 ** 20, bytesPerSecondOut: 0, read: READ, isAttached: true },
       ...{ readsWaiting: 2, oldestReadWaitMs: 1500 },
+      scrub: { passes: 1, piecesChecked: 17, pieceCount: 40, piecesDamaged: 2, isDirect: true },
     },
   ],
   vms: [
@@ -216,6 +218,9 @@ test('shows where bytes came from, per image and per VM', async () => {
   expect(terminal.out).toContain('http://t:7420 (not connected; running swarms carry on)');
   expect(terminal.out).toMatch(
     /\ndebian-12 +40\/32768 +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
+  );
+  expect(terminal.out).toContain(
+    '\nscrub    1 passes and 17 pieces (4 MiB/s at most); 2 pieces were damaged, and fetched again\n',
   );
   expect(terminal.out).toMatch(/\nweb-1 +debian-12 +1 +1 KiB +2 KiB +4 KiB +0 B\n$/);
 });

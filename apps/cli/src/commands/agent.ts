@@ -23,6 +23,7 @@ interface Options {
   readonly advertise?: string;
   readonly fill: FillMode;
   readonly hot: number;
+  readonly scrub: number;
   readonly prejoin: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
@@ -39,6 +40,8 @@ const ACCELERATORS = {
   tcg: ['tcg'],
 } as const satisfies Record<string, AgentOptions['accelerators']>;
 const HOT_BYTES = 256 * 1024 * 1024;
+/** 14 GiB in an hour, at a few percent of what a disk or a processor gives. */
+const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
 
 export function agentCommand({ terminal }: CliContext): Command {
   const command = new Command('agent')
@@ -54,8 +57,13 @@ export function agentCommand({ terminal }: CliContext): Command {
     .addOption(fillOption())
     .addOption(
       new Option('--hot <size>', 'pieces kept in memory')
-        .argParser(parseHotBytes)
+        .argParser(parseSize)
         .default(HOT_BYTES, formatBytes(HOT_BYTES)),
+    )
+    .addOption(
+      new Option('--scrub <size>', 'bytes per second read from the cache to find rot; 0: off')
+        .argParser(parseSize)
+        .default(SCRUB_BYTES_PER_SECOND, formatBytes(SCRUB_BYTES_PER_SECOND)),
     )
     .addOption(prejoinOption())
     .option(
@@ -99,6 +107,7 @@ Examples:
         trackerUrl: trackerUrl(options, env).origin,
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
+        scrubBytesPerSecond: options.scrub,
         prejoin: options.prejoin === 'yes',
         vmDir: options.vms === undefined ? undefined : resolve(options.vms),
       });
@@ -120,7 +129,7 @@ function prejoinOption(): Option {
     .default('yes');
 }
 
-function parseHotBytes(text: string): number {
+function parseSize(text: string): number {
   try {
     return parseByteSize(text);
   } catch {

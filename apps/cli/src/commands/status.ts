@@ -52,6 +52,7 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `tracker  ${printable(tracker.url)} (${connected})`,
     `peers    ${status.peerAddress}`,
     `cache    ${printable(status.cacheDir)}`,
+    `scrub    ${describeScrub(status)}`,
   ].join('\n');
   const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
   const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
@@ -60,6 +61,16 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     images.length === 0 ? 'no images: bootswarm attach IMAGE serves one' : imageTable,
     vms.length === 0 ? 'no VMs: bootswarm vm create IMAGE --name NAME makes one' : vmTable,
   ].join('\n\n');
+}
+
+/** All images together: what matters is whether it goes on, and what it found. */
+function describeScrub({ cache, images }: AgentStatus): string {
+  if (cache.scrubBytesPerSecond === 0) return 'off';
+  const sum = (key: 'passes' | 'piecesChecked' | 'piecesDamaged') =>
+    images.reduce((total, { scrub }) => total + scrub[key], 0);
+  const done = `${sum('passes')} passes and ${sum('piecesChecked')} pieces`;
+  const rate = `${formatBytes(cache.scrubBytesPerSecond)}/s at most`;
+  return `${done} (${rate}); ${sum('piecesDamaged')} pieces were damaged, and fetched again`;
 }
 
 function imageRow(image: ImageStatus): string[] {
