@@ -18,8 +18,8 @@ export interface ScrubberOptions {
 }
 
 /**
- * From the end of one pass over an image to the start of the next. Rot is rare: a small cache need not be read all day, and at the
- * default rate a large one takes longer than this anyway.
+ * From the end of one pass over an image to the start of the next. Rot is rare: a small cache need not be read all day, and at
+ * the default rate a large one takes longer than this anyway.
  */
 export const SCRUB_REST_MS = 3_600_000;
 /** What may be read at once after a time of rest: a second's worth. */

@@ -1,6 +1,6 @@
 /**
- * Notices that somebody else wrote to a file that is ours alone: its time of change is another one than after our last write. What
- * is written while we write ourselves, or in the same tick of the kernel's clock (4 ms), is not seen.
+ * Notices that somebody else wrote to a file that is ours alone: its time of change is another one than after our last write.
+ * What is written while we write ourselves, or in the same tick of the kernel's clock (4 ms), is not seen.
  */
 import type { FileIdentity, StoreFile } from './store-file.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Looks for bit rot: reads one durable piece after the other as the disk has it, not the page cache, and hashes it. Decides what is
- * damaged; how fast it goes on, and what becomes of a damaged piece, is for its owner to say.
+ * Looks for bit rot: reads one durable piece after the other as the disk has it, not the page cache, and hashes it. Decides what
+ * is damaged; how fast it goes on, and what becomes of a damaged piece, is for its owner to say.
  */
 import type { PieceLayer } from '@bootswarm/metainfo';
 import { errnoOf } from '@bootswarm/stdx';

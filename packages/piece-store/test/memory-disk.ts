@@ -158,6 +158,17 @@ export class MemoryDisk implements StoreDisk {
     return this.faults.find(({ at, count }) => now >= at && now < at + count)?.kind;
   }
 
+  /** Pages are marked clean though not written, and may be dropped from memory at once, or never. */
+  #failFlush(contents: Contents): void {
+    const pending = contents.unsynced;
+    contents.unsynced = [];
+    contents.cached = Buffer.from(contents.durable);
+    for (const made of pending) {
+      if (this.#random.below(2) === 0) contents.cached = apply(contents.cached, made);
+    }
+    this.onFlushFailed();
+  }
+
   #file(contents: Contents, path: string, mode: OpenMode): StoreFile {
     const change = (made: Change) => {
       contents.cached = apply(contents.cached, made);
@@ -169,13 +180,10 @@ export class MemoryDisk implements StoreDisk {
         const fault = await this.#begin();
         if (this.#isDead) return new Promise(() => {});
         if (fault === 'EIO') throw errnoError('EIO');
-        // O_DIRECT has what is dirty written first, and then reads the disk.
         if (mode !== 'read-direct') return copyOut(contents.cached, target, position, this.#random);
-        return copyOut(
-          contents.unsynced.length > 0 ? contents.cached : contents.durable,
-          target,
-          position,
-        );
+        // O_DIRECT has what is dirty written first, and then reads the disk.
+        const { cached, durable, unsynced } = contents;
+        return copyOut(unsynced.length > 0 ? cached : durable, target, position);
       },
       readSync: (target, position) => {
         if (this.#isDead || this.#count() === 'EIO') throw errnoError('EIO');
@@ -198,16 +206,9 @@ export class MemoryDisk implements StoreDisk {
         const injected = await this.#begin();
         const held = await this.#held.get(path)?.();
         const fault = held ?? injected;
-        const pending = contents.unsynced;
         if (this.#isDead) return new Promise(() => {});
         if (fault !== undefined) {
-          // Pages are marked clean though not written, and may be dropped from memory at once, or never.
-          contents.unsynced = [];
-          contents.cached = Buffer.from(contents.durable);
-          for (const made of pending) {
-            if (this.#random.below(2) === 0) contents.cached = apply(contents.cached, made);
-          }
-          this.onFlushFailed();
+          this.#failFlush(contents);
           throw errnoError(fault === 'ENOSPC' ? 'ENOSPC' : 'EIO');
         }
         contents.durable = Buffer.from(contents.cached);

@@ -42,6 +42,7 @@ const ACCELERATORS = {
 const HOT_BYTES = 256 * 1024 * 1024;
 /** 14 GiB in an hour, at a few percent of what a disk or a processor gives. */
 const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const SCRUB_DESCRIPTION = 'bytes per second read from the cache to find rot; 0: off';
 
 export function agentCommand({ terminal }: CliContext): Command {
   const command = new Command('agent')
@@ -55,16 +56,8 @@ export function agentCommand({ terminal }: CliContext): Command {
     .addOption(listenOption('--listen', 'peers', LISTEN))
     .option('--advertise <host>', 'where other nodes dial this one, if not where it listens')
     .addOption(fillOption())
-    .addOption(
-      new Option('--hot <size>', 'pieces kept in memory')
-        .argParser(parseSize)
-        .default(HOT_BYTES, formatBytes(HOT_BYTES)),
-    )
-    .addOption(
-      new Option('--scrub <size>', 'bytes per second read from the cache to find rot; 0: off')
-        .argParser(parseSize)
-        .default(SCRUB_BYTES_PER_SECOND, formatBytes(SCRUB_BYTES_PER_SECOND)),
-    )
+    .addOption(sizeOption('--hot <size>', 'pieces kept in memory', HOT_BYTES))
+    .addOption(sizeOption('--scrub <size>', SCRUB_DESCRIPTION, SCRUB_BYTES_PER_SECOND))
     .addOption(prejoinOption())
     .option(
       '--publisher-key <hex>',
@@ -127,6 +120,11 @@ function prejoinOption(): Option {
   return new Option('--prejoin <answer>', 'join swarms before a VM of this node wants the image')
     .choices(['yes', 'no'])
     .default('yes');
+}
+
+function sizeOption(flags: string, description: string, byDefault: number): Option {
+  const option = new Option(flags, description).argParser(parseSize);
+  return option.default(byDefault, formatBytes(byDefault));
 }
 
 function parseSize(text: string): number {
