@@ -8,10 +8,11 @@ import type { PieceLedger } from './piece-ledger.ts';
 import type { PieceShape } from './piece-shape.ts';
 import type { DiscardReason, OnStoreEvent } from './store-event.ts';
 import type { StoreDisk, StoreFile } from './store-file.ts';
+import { TimedFile } from './timed-file.ts';
 
 export class CacheFiles {
   /** cache.raw: the image itself, sparse. */
-  readonly data: StoreFile;
+  readonly data: TimedFile;
   /** Who else writes to it. */
   readonly watch: FileWatch;
   /** have.bits */
@@ -37,7 +38,7 @@ export class CacheFiles {
 
   private constructor(opened: readonly StoreFile[], image: SlotImage) {
     this.#all = opened;
-    this.data = opened[0];
+    this.data = new TimedFile(opened[0]);
     this.watch = new FileWatch(this.data);
     this.slots = new CommitSlots(opened[1], image);
     this.log = new HaveLog([opened[2], opened[3]], image);

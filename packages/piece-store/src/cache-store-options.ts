@@ -18,7 +18,7 @@ export interface CacheStoreOptions {
   readonly setTimer?: SetTimer;
   /** Memory for hot pieces; default 64 MiB. */
   readonly hotBytesMax?: number;
-  /** Bytes in the write queue from which isQueueFull; default 16 MiB. */
+  /** Bytes in the write queue from which isQueueFull; default 64 MiB, which a disk that stalls may hold of our memory. */
   readonly queueBytesMax?: number;
   /** Default 1000: what a power cut may cost. */
   readonly commitIntervalMs?: number;

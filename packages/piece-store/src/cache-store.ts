@@ -124,9 +124,9 @@ export class CachePieceStore implements PieceStore {
     };
   }
 
-  /** Whether the caller should wait for its writes before it fetches more that no guest waits for. */
+  /** The disk is far behind: until it has caught up, pieces are kept in memory only. */
   get isQueueFull(): boolean {
-    return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 16 * MIB);
+    return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 64 * MIB);
   }
 
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
@@ -141,7 +141,8 @@ export class CachePieceStore implements PieceStore {
       target.set(piece.subarray(offset, offset + target.length));
       return true;
     }
-    if (!this.#ledger.isTrusted(pieceIndex)) return false;
+    // Nobody else would be served until a disk that is late has answered.
+    if (!this.#ledger.isTrusted(pieceIndex) || this.#files.data.isLate) return false;
     try {
       return readWholeSync(this.#files.data, target, this.#shape.offsetOf(pieceIndex) + offset);
     } catch {
@@ -170,7 +171,7 @@ export class CachePieceStore implements PieceStore {
     if (this.#ledger.isZero(pieceIndex)) return true;
     this.#hot.insert(pieceIndex, piece, isPrefetch);
     if (this.have.has(pieceIndex)) return true;
-    if (this.#mode === 'memory-only') return false;
+    if (this.#mode === 'memory-only' || this.isQueueFull) return false;
     return this.#writer.add(pieceIndex, piece);
   }
 
