@@ -14,6 +14,8 @@ const LENGTH = 64 * MIB;
 const CACHE_MIB = 24;
 /** A guest's read, and a status, must not wait for a disk. */
 const ANSWER_MS_MAX = 1_000;
+/** From the return of space to the first piece that is kept again. */
+const RESUMED_MS_MAX = 5_000;
 
 let cluster: Cluster;
 let disk: SmallDisk | undefined;
@@ -64,7 +66,7 @@ describe.runIf(CAN_MOUNT)('an agent whose cache is too small for the image', () 
     expect((piecesHad - zeroPieces) * pieceLength).toBeLessThanOrEqual(CACHE_MIB * MIB);
 
     disk!.resize(128);
-    await until('caching goes on', () => agent.log.includes('caching-resumed'));
+    await until('caching goes on', () => agent.log.includes('caching-resumed'), RESUMED_MS_MAX);
     await expectRightBytes(uri);
     await until('all pieces are kept', async () => (await imageStatus()).piecesHad === pieceCount);
     // What is kept now is kept over a restart too.

@@ -1,4 +1,4 @@
-/** A cache disk that does not answer at all: guests go on from memory and from the swarm, and the agent keeps what it got later. */
+/** A cache disk that does not answer: guests go on from memory and from the swarm, and what came is kept later. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';

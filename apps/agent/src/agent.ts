@@ -62,7 +62,7 @@ export class Agent implements ExportDirectory {
   }
 
   async attach(image: string): Promise<ExportInfo> {
-    const session = await this.#parts.library.ensure(image);
+    const session = await this.#wanted(image);
     this.#parts.attachments.set(session.id, true);
     session.isAttached = true;
     const socket = this.#parts.facts.nbdSocket;
@@ -91,11 +91,12 @@ export class Agent implements ExportDirectory {
   }
 
   async createVm(image: string, name: string, sizeBytes: number | undefined): Promise<VmInfo> {
-    const session = await this.#parts.library.ensure(image);
+    const session = await this.#wanted(image);
     const { metainfo, id } = session;
     const of = { id, name: metainfo.name, length: metainfo.length };
     const vm = await this.#parts.vms.create(of, name, sizeBytes);
-    session.exportFor(name);
+    // Opened again if it was evicted meanwhile: nobody knew yet that it would be needed.
+    (await this.#wanted(id)).exportFor(name);
     return vm;
   }
 
@@ -125,7 +126,7 @@ export class Agent implements ExportDirectory {
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },
       cache: keeper.status(),
       rssBytes: process.memoryUsage.rss(),
-      images: [...library.sessions].map((session) => session.status()),
+      images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
     };
   }
@@ -150,13 +151,32 @@ export class Agent implements ExportDirectory {
     }
   }
 
-  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
-  async withdrawn(imageId: string): Promise<void> {
-    const session = this.#parts.library.get(imageId);
-    if (session && !this.#isInUse(session)) await this.#parts.library.release(imageId);
+  /** Throws OperatorError `image-not-found` or `image-in-use`. */
+  async evict(image: string): Promise<void> {
+    const { library, keeper } = this.#parts;
+    const session = library.find(image);
+    if (!keeper.isInUse(session.id)) return library.evict(session.id);
+    throw new OperatorError(
+      'image-in-use',
+      `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
+      'Detach it and remove its VMs first: bootswarm status lists them.',
+    );
   }
 
-  #isInUse(session: ImageSession): boolean {
-    return session.isAttached || this.#parts.vms.list().some((vm) => vm.image === session.id);
+  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
+  async withdrawn(imageId: string): Promise<void> {
+    const { library, keeper } = this.#parts;
+    if (library.get(imageId) && !keeper.isInUse(imageId)) await library.release(imageId);
+  }
+
+  /** Opens it for a guest that is about to come: it is not evicted for a while. */
+  async #wanted(image: string): Promise<ImageSession> {
+    const { library } = this.#parts;
+    for (;;) {
+      const session = await library.ensure(image);
+      session.wantedAt = Date.now();
+      // It may have been evicted since ensure() found it.
+      if (library.get(session.id) === session) return session;
+    }
   }
 }

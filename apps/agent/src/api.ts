@@ -19,6 +19,12 @@ export interface AgentStatus {
 }
 
 export interface CacheStatus {
+  /** Of the disk, by all images; overlays of VMs are not counted. As of the last look, some seconds ago. */
+  readonly bytesUsed: number;
+  /** What they may take at most; null: as much as there is. */
+  readonly bytesMax: number | null;
+  /** The limit is reached and nothing may be evicted: what is fetched now is kept in memory only. */
+  readonly isFull: boolean;
   /** How fast it is searched for rot; 0: not at all. */
   readonly scrubBytesPerSecond: number;
 }
@@ -32,7 +38,14 @@ export interface ReadBytes {
   readonly zero: number;
 }
 
-export interface ImageStatus {
+/** Of one image. */
+export interface CacheUse {
+  readonly diskBytes: number;
+  /** When a guest last used it, or it came, as a date of ISO 8601; null before the first look. */
+  readonly lastUsedAt: string | null;
+}
+
+export interface ImageStatus extends CacheUse {
   readonly id: string;
   readonly name: string;
   readonly length: number;
@@ -125,6 +138,8 @@ export interface VmInfo {
   readonly qemuCommand: readonly string[];
   readonly libvirtDiskXml: string;
 }
+
+/** DELETE /v1/images/IMAGE → 204: the image leaves the cache of this node; `image-in-use` while a guest needs it. */
 
 /** GET /v1/images/IMAGE/touched: distinct pieces guests of this node touched, zero pieces not counted. */
 export interface TouchedPieces {

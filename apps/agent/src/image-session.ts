@@ -2,8 +2,16 @@
  * One image on this node: its cache, its swarm, its exports and what was read through them. Opened from what the cache directory
  * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
  */
+
+import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { CachePieceStore, type LostReason, type StoreEvent } from '@bootswarm/piece-store';
+import {
+  CachePieceStore,
+  isLockedByAnyone,
+  type LostReason,
+  punchAll,
+  type StoreEvent,
+} from '@bootswarm/piece-store';
 import {
   type BootTouches,
   ImageReader,
@@ -12,7 +20,7 @@ import {
   type SwarmHost,
 } from '@bootswarm/swarm-driver';
 import type { SwarmMember } from '@bootswarm/swarm-proto';
-import type { ImageStatus } from './api.ts';
+import type { CacheUse, ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
 import type { LayerFallback } from './layer-fetch.ts';
@@ -55,11 +63,14 @@ export class ImageSession {
   isAttached = false;
   /** When its cache is to be looked through for rot again, in milliseconds of performance.now(). */
   scrubDueAt = 0;
+  /** When a guest was about to come, in milliseconds since 1970. */
+  wantedAt = 0;
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
   readonly #fill: FillPolicy;
   readonly #layer: SessionLayer;
+  readonly #directory: string;
   /** A guest of this node wants it or did: also on an earlier run, if there are pieces of it. */
   #isWanted: boolean;
 
@@ -77,6 +88,9 @@ export class ImageSession {
           else lostEarly.push(event);
         } else if (event.type === 'cache-changed' && session) {
           session.scrubDueAt = 0;
+        } else if (event.type === 'pieces-evicted' && session) {
+          for (const pieceIndex of event.pieceIndexes) session.reader.pieceLost(pieceIndex);
+          return; // Nothing that an operator need see piece by piece.
         }
         options.onStoreEvent(options.metainfo.imageId, event);
       },
@@ -91,11 +105,26 @@ export class ImageSession {
     this.#host = options.host;
     this.#store = store;
     this.#layer = options.layer;
+    this.#directory = options.directory;
     const { pieceLayer: layer } = options.layer;
     const driver = options.host.open({ metainfo: options.metainfo, layer, store });
     this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
     this.#isWanted = store.have.count > driver.layer.zeroCount;
+  }
+
+  /** A guest reads it, or may come back to it at any time. */
+  get isInUse(): boolean {
+    if (this.isAttached) return true;
+    for (const [vm, { connections }] of this.#exports) {
+      if (vm !== '' || connections > 0) return true;
+    }
+    return false;
+  }
+
+  /** Whether the cache may grow. */
+  set isKeeping(isKeeping: boolean) {
+    this.#store.isKeeping = isKeeping;
   }
 
   get id(): string {
@@ -135,7 +164,9 @@ export class ImageSession {
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
     this.#isWanted ||= this.isAttached || this.#exports.size > 0;
-    const isFilling = this.#fill.update(openedCount, size, this.#isWanted, performance.now());
+    // What cannot be kept would be fetched over and over.
+    const isWorthIt = this.#isWanted && this.#store.canKeep;
+    const isFilling = this.#fill.update(openedCount, size, isWorthIt, performance.now());
     if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
   }
 
@@ -144,7 +175,17 @@ export class ImageSession {
     return this.#store.scrubNext();
   }
 
-  status(): ImageStatus {
+  /**
+   * Has the pieces give their space back while guests go on; resolves to whether that was done. Not when the image is complete,
+   * or a program has the file open: a VM may be reading it without us, now or when it is started again.
+   */
+  async evictPieces(): Promise<boolean> {
+    if (this.#store.have.isFull) return false;
+    if (await isLockedByAnyone(join(this.#directory, 'cache.raw'))) return false;
+    return this.#store.evictPieces(punchAll);
+  }
+
+  status(): Omit<ImageStatus, keyof CacheUse> {
     const { driver, touched, bytesTouched } = this.reader;
     const { stats, peers, bytesPerSecondIn, bytesPerSecondOut } = driver.snapshot();
     const read = noReadBytes();

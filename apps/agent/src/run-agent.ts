@@ -45,6 +45,10 @@ export interface AgentOptions {
   readonly hotBytes: number;
   /** How fast the cache is searched for rot; 0: not at all. */
   readonly scrubBytesPerSecond: number;
+  /** What all images may take of the disk; default: as much as there is. */
+  readonly cacheBytesMax?: number;
+  /** Whether images in use may lose pieces when nothing else is left to evict. */
+  readonly evictRunning?: boolean;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
@@ -143,6 +147,7 @@ async function openSwarms(
   opened.push(() => host.close());
   const self = selfMember(options, listening);
   const attachments = new Attachments(cache.path);
+  let keeper: CacheKeeper | undefined;
   const library = new ImageLibrary({
     cache,
     catalogue: new CatalogueClient(options.trackerUrl),
@@ -156,12 +161,14 @@ async function openSwarms(
     onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
+      keeper?.admit(session);
     },
   });
   opened.push(() => library.close());
   await library.openCached();
-  const { scrubBytesPerSecond } = options;
-  const keeper = new CacheKeeper({ library, scrubBytesPerSecond });
+  const { scrubBytesPerSecond, cacheBytesMax, evictRunning = false } = options;
+  const limits = { scrubBytesPerSecond, cacheBytesMax, evictRunning };
+  keeper = new CacheKeeper({ cache, library, log, ...limits });
   opened.push(() => keeper.close());
   return { cache, library, attachments, keeper, self };
 }
@@ -180,6 +187,7 @@ async function serveGuests(
   });
   // Their images are wanted, whether they run or not.
   for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
+  keeper.isPromised = (id) => attachments.has(id) || vms.list().some(({ image }) => image === id);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
   const agent = new Agent({
     facts: {

@@ -1,6 +1,6 @@
 /** Opens the four files of one image's cache and finds out what their records claim, without believing a byte of data. */
 import { join } from 'node:path';
-import type { Bitfield } from '@bootswarm/stdx';
+import { type Bitfield, messageOf, OperatorError } from '@bootswarm/stdx';
 import { CommitSlots, type SlotImage } from './commit-slots.ts';
 import { FileWatch } from './file-watch.ts';
 import { HaveLog } from './have-log.ts';
@@ -92,6 +92,12 @@ export class CacheFiles {
     await this.slots.write(bits, this.slots.generation + 1);
     discard(onEvent, 'cache-file-short', claimed - bits.count);
   }
+}
+
+export function cacheUnusable(directory: string, error: unknown): OperatorError {
+  const what = `cannot use the cache in ${directory}: ${messageOf(error)}`;
+  const hint = 'Check that the directory belongs to the agent and that its disk works.';
+  return new OperatorError('cache-unusable', what, hint, { cause: error });
 }
 
 function discard(onEvent: OnStoreEvent, reason: DiscardReason, pieceCount: number): void {

@@ -38,3 +38,10 @@ export interface CacheStoreStats {
   readonly mode: 'normal' | 'memory-only';
   readonly scrub: ScrubStats;
 }
+
+/** The SetTimer of a process that may end while it waits. */
+export function setUnrefTimer(callback: () => void, delayMs: number): () => void {
+  const timer = setTimeout(callback, delayMs);
+  timer.unref();
+  return () => clearTimeout(timer);
+}

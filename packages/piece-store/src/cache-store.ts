@@ -4,16 +4,14 @@
  * the formats are commit-slots.ts and have-log.ts. Whoever opens a store holds the lock of its CacheDirectory.
  */
 import { join } from 'node:path';
+import { assert, type Bitfield, type BufferPool, errnoOf } from '@bootswarm/stdx';
+import { CacheFiles, cacheUnusable } from './cache-files.ts';
 import {
-  assert,
-  type Bitfield,
-  type BufferPool,
-  errnoOf,
-  messageOf,
-  OperatorError,
-} from '@bootswarm/stdx';
-import { CacheFiles } from './cache-files.ts';
-import type { CacheStoreOptions, CacheStoreStats, SetTimer } from './cache-store-options.ts';
+  type CacheStoreOptions,
+  type CacheStoreStats,
+  type SetTimer,
+  setUnrefTimer,
+} from './cache-store-options.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { nodeDisk } from './node-disk.ts';
 import { makePieceBuffers } from './piece-buffers.ts';
@@ -44,6 +42,8 @@ export class CachePieceStore implements PieceStore {
   readonly #verifier: PieceVerifier;
   readonly #writer: PieceWriter;
   readonly #scrub: Scrub;
+  /** Whether the cache may grow: otherwise what comes is kept in memory only. */
+  isKeeping = true;
   #mode: 'normal' | 'memory-only' = 'normal';
   #bytesSinceCommit = 0;
   #commitRunning: Promise<void> = Promise.resolve();
@@ -69,9 +69,7 @@ export class CachePieceStore implements PieceStore {
     } catch (error) {
       await files?.close().catch(() => undefined); // The first error says more.
       if (errnoOf(error) === undefined) throw error;
-      const what = `cannot use the cache in ${directory}: ${messageOf(error)}`;
-      const hint = 'Check that the directory belongs to the agent and that its disk works.';
-      throw new OperatorError('cache-unusable', what, hint, { cause: error });
+      throw cacheUnusable(directory, error);
     }
   }
 
@@ -115,7 +113,7 @@ export class CachePieceStore implements PieceStore {
 
   get stats(): CacheStoreStats {
     return {
-      storedBytes: this.#storedBytes(),
+      storedBytes: this.#ledger.storedBytes(this.#shape),
       hotBytes: this.#hot.bytes,
       queueBytes: this.#writer.queueBytes,
       generation: this.#files.slots.generation,
@@ -127,6 +125,11 @@ export class CachePieceStore implements PieceStore {
   /** The disk is far behind: until it has caught up, pieces are kept in memory only. */
   get isQueueFull(): boolean {
     return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 64 * MIB);
+  }
+
+  /** Whether pieces that come now will be kept, unless the disk is far behind. */
+  get canKeep(): boolean {
+    return this.isKeeping && this.#mode === 'normal';
   }
 
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
@@ -171,7 +174,7 @@ export class CachePieceStore implements PieceStore {
     if (this.#ledger.isZero(pieceIndex)) return true;
     this.#hot.insert(pieceIndex, piece, isPrefetch);
     if (this.have.has(pieceIndex)) return true;
-    if (this.#mode === 'memory-only' || this.isQueueFull) return false;
+    if (!this.canKeep || this.isQueueFull) return false;
     return this.#writer.add(pieceIndex, piece);
   }
 
@@ -196,6 +199,22 @@ export class CachePieceStore implements PieceStore {
   /** To be called now and then: if somebody else has written to the cache file, every piece is verified again. */
   noticeForeignWrites(): void {
     if (this.#closing === undefined && !this.#writer.isWriting) this.#lookForForeignWrites();
+  }
+
+  /**
+   * Forgets all pieces, durably, and then has their space given back by `punch`. Resolves to whether that was done; rejects as
+   * `punch` does. Afterwards `isKeeping` is false: the owner says when the cache may grow again.
+   */
+  async evictPieces(punch: (path: string) => Promise<void>): Promise<boolean> {
+    this.isKeeping = false;
+    await this.#writer.idle();
+    this.#onEvent({ type: 'pieces-evicted', pieceIndexes: this.#ledger.dropStored() });
+    await this.commit();
+    // A failed commit leaves bits that vouch for them; a piece may have come back as the log was being replayed.
+    if (this.#ledger.needsCommit || this.#ledger.storedCount > 0) return false;
+    await punch(join(this.#options.directory, 'cache.raw'));
+    this.#files.watch.settle();
+    return true;
   }
 
   close(): Promise<void> {
@@ -369,17 +388,4 @@ export class CachePieceStore implements PieceStore {
       return false; // Reported when the store was opened; the probe is repeated.
     }
   }
-
-  #storedBytes(): number {
-    const last = this.pieceCount - 1;
-    const isLastStored = this.have.has(last) && !this.#ledger.isZero(last);
-    const missing = isLastStored ? this.#shape.pieceLength - this.#shape.bytesOf(last) : 0;
-    return this.#ledger.storedCount * this.#shape.pieceLength - missing;
-  }
-}
-
-function setUnrefTimer(callback: () => void, delayMs: number): () => void {
-  const timer = setTimeout(callback, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

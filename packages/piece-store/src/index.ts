@@ -2,6 +2,7 @@ export { CacheDirectory, type CachedImage } from './cache-directory.ts';
 export { CachePieceStore } from './cache-store.ts';
 export type { CacheStoreOptions, CacheStoreStats, SetTimer } from './cache-store-options.ts';
 export { DirectoryLock } from './directory-lock.ts';
+export { isLockedByAnyone, punchAll } from './hole-punch.ts';
 export { MemoryPieceStore, type MemoryStoreOptions } from './memory-store.ts';
 export { nodeDisk } from './node-disk.ts';
 export { OriginalPieceStore, type OriginalStoreOptions } from './original-store.ts';

@@ -5,6 +5,7 @@
  */
 import type { PieceLayer } from '@bootswarm/metainfo';
 import { assert, Bitfield } from '@bootswarm/stdx';
+import type { PieceShape } from './piece-shape.ts';
 
 /** One commit under way. */
 export interface CommitTicket {
@@ -92,6 +93,14 @@ export class PieceLedger {
     return this.have.count - this.#zero.count;
   }
 
+  /** Bytes of those pieces. */
+  storedBytes(shape: PieceShape): number {
+    const last = this.have.size - 1;
+    const isLastStored = this.have.has(last) && !this.isZero(last);
+    const missing = isLastStored ? shape.pieceLength - shape.bytesOf(last) : 0;
+    return this.storedCount * shape.pieceLength - missing;
+  }
+
   /** Whether a commit would change what the newest slot says. */
   get needsCommit(): boolean {
     return this.#dirty.size > 0 || this.#replayed.size > 0 || this.#drops > this.#dropsCommitted;
@@ -152,6 +161,17 @@ export class PieceLedger {
     this.#replayed.delete(pieceIndex);
     this.#doubted.delete(pieceIndex);
     if (this.#durable.clear(pieceIndex)) this.#drops += 1;
+  }
+
+  /** All held → absent, but zero pieces. Returns those pieces. */
+  dropStored(): readonly number[] {
+    const dropped: number[] = [];
+    for (let index = this.have.nextSet(0); index !== -1; index = this.have.nextSet(index + 1)) {
+      if (this.isZero(index)) continue;
+      this.drop(index);
+      dropped.push(index);
+    }
+    return dropped;
   }
 
   /** Takes a snapshot of what is dirty. From here on, pieces written belong to the next generation. */

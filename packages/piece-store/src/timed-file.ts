@@ -1,5 +1,5 @@
 /**
- * A file that notices when its disk keeps us waiting: then nobody may read it synchronously, because the whole process would wait.
+ * A file that notices when its disk keeps us waiting: then nobody may read it synchronously, as the whole process would wait.
  * Decides what is late; what to do instead is for the caller to say.
  */
 import type { FileIdentity, StoreFile } from './store-file.ts';

@@ -24,6 +24,8 @@ interface Options {
   readonly fill: FillMode;
   readonly hot: number;
   readonly scrub: number;
+  readonly cacheMax?: number;
+  readonly evictRunning: boolean;
   readonly prejoin: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
@@ -49,6 +51,8 @@ export function agentCommand({ terminal }: CliContext): Command {
     .description('Run the agent: serves images to the VMs of this node and to other agents.')
     .option('--run <dir>', 'sockets (else BOOTSWARM_RUN, /run/bootswarm)')
     .option('--cache <dir>', 'pieces of images', '/var/lib/bootswarm/cache')
+    .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
+    .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
     .option('--node <name>', 'this node', hostname())
     .option('--zone <name>', 'its zone', 'default')
@@ -78,6 +82,7 @@ It accepts peers on any free port of every address; the tracker tells them the p
 that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
 an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
 127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
+Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
 Examples:
@@ -101,6 +106,8 @@ Examples:
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
         scrubBytesPerSecond: options.scrub,
+        cacheBytesMax: options.cacheMax,
+        evictRunning: options.evictRunning,
         prejoin: options.prejoin === 'yes',
         vmDir: options.vms === undefined ? undefined : resolve(options.vms),
       });
