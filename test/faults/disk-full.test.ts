@@ -76,6 +76,18 @@ describe.runIf(CAN_MOUNT)('an agent whose cache is too small for the image', () 
     expect(await imageStatus()).toMatchObject({ piecesHad: pieceCount, bytesFromOrigin: 0 });
   });
 
+  test('does not fetch over and over what it cannot keep', async () => {
+    await agent.kill('SIGTERM');
+    agent = await cluster.addAgent('small', ['--hot', '8M', '--fill', 'always']);
+    await until('the disk is full', () => agent.log.includes('disk-full'));
+    await expectRightBytes(uri);
+    await expectRightBytes(uri);
+    const { bytesFromOrigin, bytesFromPeers } = await imageStatus();
+    // What the disk takes, what two guests read that is not there, and what was on its way when the disk was full.
+    const needed = CACHE_MIB * MIB + 2 * LENGTH * 0.75;
+    expect(bytesFromOrigin + bytesFromPeers).toBeLessThan(needed + 32 * MIB);
+  });
+
   test('says why it cannot take another image or VM, and takes them once there is space', async () => {
     makeTestImage(join(cluster.directory, 'other.raw'), MIB, 2);
     await cluster.publish(join(cluster.directory, 'other.raw'), 'other');

@@ -91,6 +91,8 @@ export class ImageSession {
         } else if (event.type === 'pieces-evicted' && session) {
           for (const pieceIndex of event.pieceIndexes) session.reader.pieceLost(pieceIndex);
           return; // Nothing that an operator need see piece by piece.
+        } else if (session) {
+          session.#updateFill();
         }
         options.onStoreEvent(options.metainfo.imageId, event);
       },
@@ -124,7 +126,9 @@ export class ImageSession {
 
   /** Whether the cache may grow. */
   set isKeeping(isKeeping: boolean) {
+    if (this.#store.isKeeping === isKeeping) return;
     this.#store.isKeeping = isKeeping;
+    this.#updateFill();
   }
 
   get id(): string {
@@ -161,13 +165,8 @@ export class ImageSession {
   tick(): void {
     this.#layer.swarm?.tick(performance.now());
     this.#store.noticeForeignWrites();
-    const { driver } = this.reader;
-    const { openedCount, size } = driver.pending;
     this.#isWanted ||= this.isAttached || this.#exports.size > 0;
-    // What cannot be kept would be fetched over and over.
-    const isWorthIt = this.#isWanted && this.#store.canKeep;
-    const isFilling = this.#fill.update(openedCount, size, isWorthIt, performance.now());
-    if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
+    this.#updateFill();
   }
 
   /** Looks at one more piece on the disk: resolves to the bytes read, 0 at the end of a pass. */
@@ -221,6 +220,15 @@ export class ImageSession {
       readsWaiting: driver.pending.size,
       oldestReadWaitMs: oldest === undefined ? 0 : Math.round(performance.now() - oldest),
     };
+  }
+
+  #updateFill(): void {
+    const { driver } = this.reader;
+    const { openedCount, size } = driver.pending;
+    // What cannot be kept would be fetched over and over.
+    const isWorthIt = this.#isWanted && this.#store.canKeep;
+    const isFilling = this.#fill.update(openedCount, size, isWorthIt, performance.now());
+    if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
   }
 
   /** A damaged piece is fetched again at once: other nodes may want it from us before a guest does. */

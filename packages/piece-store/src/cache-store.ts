@@ -122,6 +122,10 @@ export class CachePieceStore implements PieceStore {
     };
   }
 
+  get isLate(): boolean {
+    return this.#files.data.isLate;
+  }
+
   /** The disk is far behind: until it has caught up, pieces are kept in memory only. */
   get isQueueFull(): boolean {
     return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 64 * MIB);
@@ -145,7 +149,7 @@ export class CachePieceStore implements PieceStore {
       return true;
     }
     // Nobody else would be served until a disk that is late has answered.
-    if (!this.#ledger.isTrusted(pieceIndex) || this.#files.data.isLate) return false;
+    if (!this.#ledger.isTrusted(pieceIndex) || !this.#files.data.mayReadSync) return false;
     try {
       return readWholeSync(this.#files.data, target, this.#shape.offsetOf(pieceIndex) + offset);
     } catch {
@@ -352,9 +356,10 @@ export class CachePieceStore implements PieceStore {
 
   #writeFailed(pieceIndexes: readonly number[], error: unknown): void {
     const isFull = ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
+    // First, so that the owner who hears of it finds that nothing can be kept.
+    this.#stopCaching();
     if (isFull) this.#onEvent({ type: 'disk-full', error });
     else this.#onEvent({ type: 'write-failed', pieceIndexes, error });
-    this.#stopCaching();
   }
 
   #stopCaching(): void {

@@ -4,8 +4,8 @@
  */
 import type { FileIdentity, StoreFile } from './store-file.ts';
 
-/** A disk in order answers within some 10 ms, one under load within 100. */
-const LATE_MS = 250;
+/** A disk in order answers within some 10 ms, one under load within some 100. */
+const LATE_MS = 500;
 /** A flush writes up to 64 MiB, which takes a slow disk this long. */
 const FLUSH_LATE_MS = 2_000;
 /** A synchronous read that took as long as a seek on a busy disk... */
@@ -23,14 +23,21 @@ export class TimedFile implements StoreFile {
     this.#file = file;
   }
 
-  /** Whether an operation under way is late, or a synchronous read was a short while ago. */
+  /** Whether an operation under way is late. */
   get isLate(): boolean {
-    if (this.#underWay.size === 0 && this.#noSyncUntil === 0) return false;
+    if (this.#underWay.size === 0) return false;
     const now = performance.now();
-    if (now < this.#noSyncUntil) return true;
-    this.#noSyncUntil = 0;
     for (const { lateAt } of this.#underWay) if (now >= lateAt) return true;
     return false;
+  }
+
+  /** Whether readSync() is likely to return at once: nothing is late, and no synchronous read was a short while ago. */
+  get mayReadSync(): boolean {
+    if (this.#noSyncUntil > 0) {
+      if (performance.now() < this.#noSyncUntil) return false;
+      this.#noSyncUntil = 0;
+    }
+    return !this.isLate;
   }
 
   read(target: Uint8Array, position: number): Promise<number> {

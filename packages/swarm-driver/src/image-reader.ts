@@ -5,7 +5,7 @@
 import { assert, Bitfield } from '@bootswarm/stdx';
 import type { FirstTouches } from '@bootswarm/swarm-proto';
 import { BootRecorder, type BootTouches } from './boot-recorder.ts';
-import { LateDisk } from './late-disk.ts';
+import { watchDisk } from './late-disk.ts';
 import type { PendingRead, ReadPart } from './pending-reads.ts';
 import type { ReadBytes } from './read-bytes.ts';
 import type { SwarmDriver } from './swarm-driver.ts';
@@ -16,8 +16,6 @@ export class ImageReader {
   readonly touched: Bitfield;
   /** What each guest touched first, and what is fetched because of it. */
   readonly boots: BootRecorder;
-  /** Reads of pieces that the cache has, and when to turn to the swarm all the same. */
-  readonly lateDisk = new LateDisk();
   readonly #prefetched: Bitfield;
 
   /** `onTouched`: what the tracker is to be told of boots. */
@@ -159,10 +157,14 @@ export class GuestReader {
    */
   #readStored(part: ReadPart): void {
     const bytes = Buffer.allocUnsafe(part.length);
-    const late = this.#image.lateDisk.watch(() => {
-      if (!part.read.isCancelled) this.#demandStored(part);
-    });
-    this.#driver.store.read(part.pieceIndex, part.offset, bytes).then(
+    const { store } = this.#driver;
+    const late = watchDisk(
+      () => store.isLate === true,
+      () => {
+        if (!part.read.isCancelled) this.#demandStored(part);
+      },
+    );
+    store.read(part.pieceIndex, part.offset, bytes).then(
       (isHeld) => {
         const wasLate = late.over();
         if (isHeld) this.#giveStored(part, bytes, wasLate);

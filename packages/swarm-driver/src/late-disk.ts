@@ -1,36 +1,36 @@
-/**
- * When a guest's read of what the cache has should go to the swarm: after the disk has not answered for a while, and at once as
- * long as it has not answered another.
- */
+/** Sends a guest's read of what the cache has to the swarm as well, once the disk is late: now, or while the read waits. */
 
-/** As long as a request to a peer may take before another is asked. */
-const LATE_MS = 250;
+/** How often a read that waits asks again whether the disk is late. */
+const ASK_AGAIN_MS = 250;
 
 export interface WatchedRead {
   /** The disk has answered, one way or the other. Returns whether it was late. */
   over(): boolean;
 }
 
-export class LateDisk {
-  /** Reads that are late and not over. */
-  #lateCount = 0;
-
-  /** Calls `onLate` once, now or later, unless the read is over before. */
-  watch(onLate: () => void): WatchedRead {
-    let isLate = false;
-    const late = (): void => {
-      isLate = true;
-      this.#lateCount += 1;
-      onLate();
-    };
-    if (this.#lateCount > 0) late();
-    const timer = isLate ? undefined : setTimeout(late, LATE_MS);
-    return {
-      over: () => {
-        clearTimeout(timer);
-        if (isLate) this.#lateCount -= 1;
-        return isLate;
-      },
-    };
-  }
+/** Calls `onLate` once, never in this turn, unless the read is over before. */
+export function watchDisk(isDiskLate: () => boolean, onLate: () => void): WatchedRead {
+  let isLate = false;
+  let timer: NodeJS.Timeout | undefined;
+  let immediate: NodeJS.Immediate | undefined;
+  // After what has arrived: when it was us who were late, the disk has answered by then.
+  const askNext = (): void => {
+    immediate = setImmediate(ask);
+  };
+  const ask = (): void => {
+    if (!isDiskLate()) {
+      timer = setTimeout(askNext, ASK_AGAIN_MS);
+      return;
+    }
+    isLate = true;
+    onLate();
+  };
+  askNext();
+  return {
+    over: () => {
+      clearTimeout(timer);
+      clearImmediate(immediate);
+      return isLate;
+    },
+  };
 }
