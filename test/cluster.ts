@@ -65,6 +65,8 @@ class Daemon {
   readonly logPath: string;
   readonly #args: readonly string[];
   readonly #readyLine: RegExp;
+  /** Beside our own environment. */
+  env: Readonly<Record<string, string>> = {};
   #process: ChildProcess | undefined;
 
   constructor(args: readonly string[], logPath: string, readyLine: RegExp) {
@@ -92,6 +94,7 @@ class Daemon {
     const log = openSync(this.logPath, 'a');
     this.#process = spawn(process.execPath, [BOOTSWARM, ...this.#args], {
       stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.env },
     });
     const child = this.#process;
     return until(`${this.#args[0]} is ready`, () => {

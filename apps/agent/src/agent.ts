@@ -6,6 +6,7 @@ import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
 import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo, VmStatus } from './api.ts';
 import type { Attachments } from './attachments.ts';
+import type { CacheKeeper } from './cache-keeper.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
@@ -29,6 +30,7 @@ export interface AgentParts {
   readonly library: ImageLibrary;
   readonly vms: VmRegistry;
   readonly attachments: Attachments;
+  readonly keeper: CacheKeeper;
   readonly isTrackerConnected: () => boolean;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
@@ -60,7 +62,7 @@ export class Agent implements ExportDirectory {
   }
 
   async attach(image: string): Promise<ExportInfo> {
-    const session = await this.#parts.library.ensure(image);
+    const session = await this.#wanted(image);
     this.#parts.attachments.set(session.id, true);
     session.isAttached = true;
     const socket = this.#parts.facts.nbdSocket;
@@ -89,11 +91,12 @@ export class Agent implements ExportDirectory {
   }
 
   async createVm(image: string, name: string, sizeBytes: number | undefined): Promise<VmInfo> {
-    const session = await this.#parts.library.ensure(image);
+    const session = await this.#wanted(image);
     const { metainfo, id } = session;
     const of = { id, name: metainfo.name, length: metainfo.length };
     const vm = await this.#parts.vms.create(of, name, sizeBytes);
-    session.exportFor(name);
+    // Opened again if it was evicted meanwhile: nobody knew yet that it would be needed.
+    (await this.#wanted(id)).exportFor(name);
     return vm;
   }
 
@@ -114,15 +117,16 @@ export class Agent implements ExportDirectory {
   }
 
   status(): AgentStatus {
-    const { facts, library, isTrackerConnected } = this.#parts;
+    const { facts, library, keeper, isTrackerConnected } = this.#parts;
     const { trackerUrl, ...rest } = facts;
     return {
       ...rest,
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },
+      cache: keeper.status(),
       rssBytes: process.memoryUsage.rss(),
-      images: [...library.sessions].map((session) => session.status()),
+      images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
     };
   }
@@ -147,13 +151,32 @@ export class Agent implements ExportDirectory {
     }
   }
 
-  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
-  async withdrawn(imageId: string): Promise<void> {
-    const session = this.#parts.library.get(imageId);
-    if (session && !this.#isInUse(session)) await this.#parts.library.release(imageId);
+  /** Throws OperatorError `image-not-found` or `image-in-use`. */
+  async evict(image: string): Promise<void> {
+    const { library, keeper } = this.#parts;
+    const session = library.find(image);
+    if (!keeper.isInUse(session.id)) return library.evict(session.id);
+    throw new OperatorError(
+      'image-in-use',
+      `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
+      'Detach it and remove its VMs first: bootswarm status lists them.',
+    );
   }
 
-  #isInUse(session: ImageSession): boolean {
-    return session.isAttached || this.#parts.vms.list().some((vm) => vm.image === session.id);
+  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
+  async withdrawn(imageId: string): Promise<void> {
+    const { library, keeper } = this.#parts;
+    if (library.get(imageId) && !keeper.isInUse(imageId)) await library.release(imageId);
+  }
+
+  /** Opens it for a guest that is about to come: it is not evicted for a while. */
+  async #wanted(image: string): Promise<ImageSession> {
+    const { library } = this.#parts;
+    for (;;) {
+      const session = await library.ensure(image);
+      session.wantedAt = Date.now();
+      // It may have been evicted since ensure() found it.
+      if (library.get(session.id) === session) return session;
+    }
   }
 }

@@ -21,6 +21,7 @@ interface ApiRequest {
 const ROUTES: readonly (readonly [method: string, path: RegExp, handler: Handler])[] = [
   ['GET', /^\/v1\/status$/, (agent) => agent.status()],
   ['GET', /^\/v1\/images\/([^/]+)\/touched$/, (agent, image) => agent.touched(image)],
+  ['DELETE', /^\/v1\/images\/([^/]+)$/, (agent, image) => agent.evict(image)],
   ['POST', /^\/v1\/exports$/, (agent, _, { body }) => agent.attach(text(body, 'image'))],
   ['DELETE', /^\/v1\/exports\/([^/]+)$/, (agent, image) => agent.detach(image)],
   ['GET', /^\/v1\/vms$/, (agent) => ({ vms: agent.vmStatuses() })],
@@ -48,6 +49,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'not-attached': 404,
   'image-ambiguous': 409,
   'vm-exists': 409,
+  'image-in-use': 409,
   'vm-running': 409,
   'vm-busy': 409,
   'tracker-answer': 502,

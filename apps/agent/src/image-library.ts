@@ -177,16 +177,31 @@ export class ImageLibrary {
     }
   }
 
+  /** Its metainfo or piece layer is on its way. */
+  isOpening(imageId: string): boolean {
+    return this.#opening.has(imageId);
+  }
+
   /** Lets go of an image; its files stay in the cache. */
-  async release(imageId: string): Promise<void> {
+  release(imageId: string): Promise<void> {
+    return this.#letGo(imageId, async () => {});
+  }
+
+  /** Lets go of an image and removes its files. This node is no member of its swarm any more. */
+  evict(imageId: string): Promise<void> {
+    this.#options.onGivenUp(imageId);
+    return this.#letGo(imageId, () => this.#options.cache.remove(imageId));
+  }
+
+  async #letGo(imageId: string, andThen: () => Promise<void>): Promise<void> {
     this.#views.delete(imageId);
     this.#earlyOrders.drop(imageId);
     this.#unopened.delete(imageId);
     this.#opening.get(imageId)?.layerSwarm?.close();
     const session = this.#sessions.get(imageId);
-    if (session === undefined) return;
     this.#sessions.delete(imageId);
-    const closing = session.close().finally(() => this.#closing.delete(imageId));
+    const closed = session?.close() ?? Promise.resolve();
+    const closing = closed.then(andThen).finally(() => this.#closing.delete(imageId));
     this.#closing.set(imageId, closing);
     await closing;
   }
@@ -244,7 +259,7 @@ export class ImageLibrary {
     const known = this.#opening.get(imageId);
     if (known) return known.session;
     // Begins in a later turn, when its entry is there.
-    const session = Promise.resolve()
+    const session = Promise.resolve(this.#closing.get(imageId))
       .then(metainfo)
       .then((signed) => this.#openSigned(signed))
       .finally(() => this.#opening.delete(imageId));

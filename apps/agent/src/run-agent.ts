@@ -9,6 +9,7 @@ import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
+import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
@@ -42,6 +43,12 @@ export interface AgentOptions {
   readonly prejoin: boolean;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
+  /** How fast the cache is searched for rot; 0: not at all. */
+  readonly scrubBytesPerSecond: number;
+  /** What all images may take of the disk; default: as much as there is. */
+  readonly cacheBytesMax?: number;
+  /** Whether images in use may lose pieces when nothing else is left to evict. */
+  readonly evictRunning?: boolean;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
@@ -76,6 +83,7 @@ interface Swarms {
   readonly cache: CacheDirectory;
   readonly library: ImageLibrary;
   readonly attachments: Attachments;
+  readonly keeper: CacheKeeper;
   /** This node, and where peers dial it. */
   readonly self: NodeIdentity;
 }
@@ -111,7 +119,7 @@ async function start(parts: Start): Promise<Agent> {
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms.library, signal), TICK_MS);
+  const timer = setInterval(() => tick(swarms, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   return agent;
@@ -139,6 +147,7 @@ async function openSwarms(
   opened.push(() => host.close());
   const self = selfMember(options, listening);
   const attachments = new Attachments(cache.path);
+  let keeper: CacheKeeper | undefined;
   const library = new ImageLibrary({
     cache,
     catalogue: new CatalogueClient(options.trackerUrl),
@@ -152,16 +161,21 @@ async function openSwarms(
     onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
+      keeper?.admit(session);
     },
   });
   opened.push(() => library.close());
   await library.openCached();
-  return { cache, library, attachments, self };
+  const { scrubBytesPerSecond, cacheBytesMax, evictRunning = false } = options;
+  const limits = { scrubBytesPerSecond, cacheBytesMax, evictRunning };
+  keeper = new CacheKeeper({ cache, library, log, ...limits });
+  opened.push(() => keeper.close());
+  return { cache, library, attachments, keeper, self };
 }
 
 async function serveGuests(
   { options, log, opened }: Start,
-  { cache, library, attachments, self }: Swarms,
+  { cache, library, attachments, keeper, self }: Swarms,
   isTrackerConnected: () => boolean,
 ): Promise<Agent> {
   const { node, zone, rack, trackerUrl } = options;
@@ -173,6 +187,7 @@ async function serveGuests(
   });
   // Their images are wanted, whether they run or not.
   for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
+  keeper.isPromised = (id) => attachments.has(id) || vms.list().some(({ image }) => image === id);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
   const agent = new Agent({
     facts: {
@@ -188,6 +203,7 @@ async function serveGuests(
     library,
     vms,
     attachments,
+    keeper,
     isTrackerConnected,
     cutExport: (name) => nbd.cut(name),
   });
@@ -254,8 +270,9 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick(library: ImageLibrary, signal: SignalClient): void {
+function tick({ library, keeper }: Swarms, signal: SignalClient): void {
   library.tick();
+  keeper.tick(performance.now());
   for (const session of library.sessions) reportProgress(session, signal);
 }
 

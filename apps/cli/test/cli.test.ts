@@ -12,8 +12,8 @@ const ALL = commandLines(buildProgram({ terminal: capturedTerminal(), exitCode: 
 
 test('has the commands that operators need', () => {
   expect(ALL.map((names) => names.join(' '))).toEqual([
-    ...['', 'tracker', 'agent', 'publish', 'withdraw', 'images', 'images show', 'nodes', 'attach'],
-    ...['detach', 'vm', 'vm create', 'vm ls', 'vm rm', 'status', 'demo'],
+    ...['', 'tracker', 'agent', 'publish', 'withdraw', 'images', 'images show', 'images evict'],
+    ...['nodes', 'attach', 'detach', 'vm', 'vm create', 'vm ls', 'vm rm', 'status', 'demo'],
   ]);
 });
 

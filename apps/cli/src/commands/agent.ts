@@ -23,6 +23,9 @@ interface Options {
   readonly advertise?: string;
   readonly fill: FillMode;
   readonly hot: number;
+  readonly scrub: number;
+  readonly cacheMax?: number;
+  readonly evictRunning: boolean;
   readonly prejoin: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
@@ -39,12 +42,17 @@ const ACCELERATORS = {
   tcg: ['tcg'],
 } as const satisfies Record<string, AgentOptions['accelerators']>;
 const HOT_BYTES = 256 * 1024 * 1024;
+/** 14 GiB in an hour, at a few percent of what a disk or a processor gives. */
+const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const SCRUB_DESCRIPTION = 'bytes per second read from the cache to find rot; 0: off';
 
 export function agentCommand({ terminal }: CliContext): Command {
   const command = new Command('agent')
     .description('Run the agent: serves images to the VMs of this node and to other agents.')
     .option('--run <dir>', 'sockets (else BOOTSWARM_RUN, /run/bootswarm)')
     .option('--cache <dir>', 'pieces of images', '/var/lib/bootswarm/cache')
+    .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
+    .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
     .option('--node <name>', 'this node', hostname())
     .option('--zone <name>', 'its zone', 'default')
@@ -52,11 +60,8 @@ export function agentCommand({ terminal }: CliContext): Command {
     .addOption(listenOption('--listen', 'peers', LISTEN))
     .option('--advertise <host>', 'where other nodes dial this one, if not where it listens')
     .addOption(fillOption())
-    .addOption(
-      new Option('--hot <size>', 'pieces kept in memory')
-        .argParser(parseHotBytes)
-        .default(HOT_BYTES, formatBytes(HOT_BYTES)),
-    )
+    .addOption(sizeOption('--hot <size>', 'pieces kept in memory', HOT_BYTES))
+    .addOption(sizeOption('--scrub <size>', SCRUB_DESCRIPTION, SCRUB_BYTES_PER_SECOND))
     .addOption(prejoinOption())
     .option(
       '--publisher-key <hex>',
@@ -77,6 +82,7 @@ It accepts peers on any free port of every address; the tracker tells them the p
 that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
 an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
 127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
+Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
 Examples:
@@ -99,6 +105,9 @@ Examples:
         trackerUrl: trackerUrl(options, env).origin,
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
+        scrubBytesPerSecond: options.scrub,
+        cacheBytesMax: options.cacheMax,
+        evictRunning: options.evictRunning,
         prejoin: options.prejoin === 'yes',
         vmDir: options.vms === undefined ? undefined : resolve(options.vms),
       });
@@ -120,7 +129,12 @@ function prejoinOption(): Option {
     .default('yes');
 }
 
-function parseHotBytes(text: string): number {
+function sizeOption(flags: string, description: string, byDefault: number): Option {
+  const option = new Option(flags, description).argParser(parseSize);
+  return option.default(byDefault, formatBytes(byDefault));
+}
+
+function parseSize(text: string): number {
   try {
     return parseByteSize(text);
   } catch {
