@@ -119,7 +119,9 @@ export class TestAgent extends Daemon {
     super(
       [
         ...['agent', '--tracker', trackerUrl, '--cache', cacheDir, '--run', runDir],
-        ...['--node', node, '--listen', '127.0.0.1:0', '--fill', 'never', ...extra],
+        ...['--node', node, '--listen', '127.0.0.1:0', '--fill', 'never'],
+        // One process, so that what a test does to it, it does to the agent.
+        ...['--holder', 'no', ...extra],
       ],
       join(directory, `${node}.log`),
       /agent ready/,

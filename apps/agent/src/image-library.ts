@@ -191,6 +191,11 @@ export class ImageLibrary {
     await closing;
   }
 
+  /** Makes durable what is in the caches, so that close() has little to do. */
+  async commit(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.commit()));
+  }
+
   /** What is still on its way from the tracker is not opened any more. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -166,6 +166,10 @@ export class ImageSession {
     };
   }
 
+  commit(): Promise<void> {
+    return this.#store.commit();
+  }
+
   /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */
   async close(): Promise<void> {
     this.reader.boots.close();

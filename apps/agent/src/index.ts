@@ -1,3 +1,4 @@
 export type * from './api.ts';
 export { FILL_MODES, type FillMode } from './fill-policy.ts';
 export { type AgentOptions, type RunningAgent, runAgent } from './run-agent.ts';
+export { startWatchdog, type Watchdog } from './watchdog.ts';
