@@ -3,7 +3,7 @@
  * without a tracker; others are fetched by name or id when they are first wanted. An image joins its swarm when its metainfo is
  * here and is opened when its piece layer is: the members of the one are the members of the layer's swarm.
  */
-import { type Metainfo, openSignedMetainfo, type SignedMetainfo } from '@bootswarm/metainfo';
+import type { Metainfo, SignedMetainfo } from '@bootswarm/metainfo';
 import type { CacheDirectory, StoreEvent } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { BootTouches, SwarmHost } from '@bootswarm/swarm-driver';
@@ -12,7 +12,8 @@ import { type CatalogueClient, METAINFO_BYTES_MAX } from './catalogue-client.ts'
 import { type BootOrderTold, EarlyOrders } from './early-orders.ts';
 import type { FillMode } from './fill-policy.ts';
 import { ImageSession, type SessionLayer } from './image-session.ts';
-import { fetchLayer, layerRefused, unpackedLayer } from './layer-fetch.ts';
+import { KnownImages, METAINFO_FILE, PACKED_LAYER_FILE } from './known-images.ts';
+import { fetchLayer, layerRefused } from './layer-fetch.ts';
 import { LayerSwarm } from './layer-swarm.ts';
 import type { PublisherPin } from './publisher-pin.ts';
 import { decodeSwarmView, encodeSwarmView, type SwarmView } from './swarm-view.ts';
@@ -21,7 +22,6 @@ import { decodeSwarmView, encodeSwarmView, type SwarmView } from './swarm-view.t
 const ID_PREFIX_LENGTH_MIN = 4;
 /** 2,000 members of some 200 bytes; a longer list is not kept, a restarted agent then waits for the tracker. */
 const MEMBERS_BYTES_MAX = 1024 * 1024;
-const PACKED_LAYER_FILE = 'packed-layer';
 
 export interface ImageLibraryOptions {
   readonly cache: CacheDirectory;
@@ -38,6 +38,8 @@ export interface ImageLibraryOptions {
   readonly onOpened: (session: ImageSession) => void;
   /** It could not be opened: this node is no member any more. */
   readonly onGivenUp: (imageId: string) => void;
+  /** What was checked ahead of openCached(). */
+  readonly known?: KnownImages;
   /** See fetchLayer(). */
   readonly layerStallMs?: number;
 }
@@ -61,9 +63,11 @@ export class ImageLibrary {
   readonly #views = new Map<string, SwarmView>();
   readonly #viewsToKeep = new Set<string>();
   readonly #earlyOrders = new EarlyOrders();
+  readonly #known: KnownImages;
 
   constructor(options: ImageLibraryOptions) {
     this.#options = options;
+    this.#known = options.known ?? new KnownImages();
   }
 
   get sessions(): IterableIterator<ImageSession> {
@@ -100,6 +104,7 @@ export class ImageLibrary {
         log.error({ image: imageId, error: messageOf(error) }, 'cached image not opened');
       }
     }
+    this.#known.forget();
     this.#resume();
   }
 
@@ -263,7 +268,7 @@ export class ImageLibrary {
     if (this.#isClosed) throw stopping();
     pin.keep(signed.publicKeyHex);
     // Before the layer: an agent that is restarted now finds the image, and its swarm without a tracker.
-    await cache.writeFile(imageId, 'metainfo', bytes);
+    await cache.writeFile(imageId, METAINFO_FILE, bytes);
     return signed;
   }
 
@@ -281,9 +286,9 @@ export class ImageLibrary {
 
   async #readMetainfo(imageId: string): Promise<SignedMetainfo> {
     const { cache, pin } = this.#options;
-    const bytes = await cache.readFile(imageId, 'metainfo', METAINFO_BYTES_MAX);
+    const bytes = await cache.readFile(imageId, METAINFO_FILE, METAINFO_BYTES_MAX);
     if (bytes === undefined) throw new Error('its metainfo cannot be read');
-    const signed = openSignedMetainfo(bytes, pin.keyHex);
+    const signed = this.#known.signed(imageId, bytes, pin.keyHex);
     if (signed.metainfo.imageId !== imageId) throw new Error('its metainfo is of another image');
     return signed;
   }
@@ -298,7 +303,7 @@ export class ImageLibrary {
     const packed = await cache.readFile(metainfo.imageId, PACKED_LAYER_FILE, length);
     if (packed === undefined) return undefined;
     try {
-      const unpacked = unpackedLayer(metainfo, packed);
+      const unpacked = this.#known.layer(metainfo, packed);
       const swarm = new LayerSwarm(layerTorrent, host, packed);
       return { pieceLayer: unpacked, from: 'cache', swarm };
     } catch (error) {

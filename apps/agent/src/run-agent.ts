@@ -1,6 +1,7 @@
 /** Starts an agent from its options and stops it in order: sockets, files and timers are wired here and nowhere else. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
@@ -15,6 +16,7 @@ import type { FillMode } from './fill-policy.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
+import type { KnownImages } from './known-images.ts';
 import { type ListenAddress, NbdListener } from './nbd/nbd-listener.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
@@ -38,6 +40,8 @@ export interface AgentOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Listening sockets that a socket holder or systemd keeps: used in place of RUN/nbd.sock and `listen`. */
   readonly sockets?: InheritedSockets;
+  /** Images of the cache that were checked ahead. */
+  readonly known?: KnownImages;
   /** Has somebody ready to start an agent when this one ends; none: nobody would. */
   readonly prepareSuccessor?: () => Promise<void>;
   /** The host that peers are told to dial; default: where we listen, or what the tracker sees when that is a wildcard. */
@@ -70,6 +74,8 @@ const VERSION = (
   }
 ).version;
 const TICK_MS = 1_000;
+/** For QEMU's handshake, four round trips, and a first read of what is in the cache. */
+const GUESTS_FIRST_MS = 10;
 
 /** What every step of a start is given. */
 interface Start {
@@ -114,6 +120,8 @@ async function start(parts: Start): Promise<Agent> {
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
+  // Those that an agent before us has left waiting; what follows would keep the event loop from them.
+  if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
   const control = new ControlApi(agent);
@@ -156,6 +164,7 @@ async function openSwarms(
     host,
     hotBytesMax: options.hotBytes,
     fill: options.fill,
+    known: options.known,
     log,
     onJoining: (image) => signal()?.join(image, library.get(image)?.piecesHad ?? 0),
     onGivenUp: (image) => signal()?.leave(image),

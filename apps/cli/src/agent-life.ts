@@ -2,7 +2,7 @@
  * How an agent of this host is kept running. Started by a person, this process becomes its socket holder and the agent its child;
  * as that child, with sockets of systemd, or without a holder by choice, it is the agent itself.
  */
-import type { AgentOptions } from '@bootswarm/agent';
+import type { AgentOptions, KnownImages } from '@bootswarm/agent';
 import type { HolderLink, InheritedSockets } from '@bootswarm/agent/holder';
 import { END_SIGNALS, runUntilSignal } from './daemon-life.ts';
 
@@ -15,6 +15,9 @@ export interface AgentLife {
   readonly args: readonly string[];
   readonly onReady: () => void;
 }
+
+/** An image that came since the last look costs its check when the agent dies: tens of milliseconds, once. */
+const LOOK_EVERY_MS = 5_000;
 
 type RunHolder = typeof import('@bootswarm/agent/holder').runHolder;
 
@@ -44,14 +47,28 @@ async function serve(
 ): Promise<void> {
   const { runAgent, startWatchdog } = await import('@bootswarm/agent');
   const watchdog = watchdogSeconds > 0 ? startWatchdog(watchdogSeconds) : undefined;
-  await link?.turn();
+  const known = link && (await untilOurTurn(link, options));
   const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
-  const agent = await runAgent({ ...options, sockets, prepareSuccessor });
+  const agent = await runAgent({ ...options, sockets, known, prepareSuccessor });
   link?.serving();
   onReady();
   await runUntilSignal(agent, agent.replaced);
   await watchdog?.close();
   link?.close();
+}
+
+/** Meanwhile the images that will be ours are checked, those that come later too. */
+async function untilOurTurn(
+  link: HolderLink,
+  { cacheDir, publisherKey }: AgentOptions,
+): Promise<KnownImages> {
+  const { KnownImages } = await import('@bootswarm/agent');
+  const known = new KnownImages();
+  known.look(cacheDir, publisherKey);
+  const timer = setInterval(() => known.look(cacheDir, publisherKey), LOOK_EVERY_MS);
+  await link.turn();
+  clearInterval(timer);
+  return known;
 }
 
 /** The units we ship say Restart=always: to end is to be started again, with the same sockets. */

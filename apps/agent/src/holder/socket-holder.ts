@@ -25,6 +25,8 @@ export type HolderEvent =
 const LASTED_MS_MIN = 1_000;
 const DELAY_MIN_MS = 100;
 const DELAY_MAX_MS = 10_000;
+/** Loading takes CPU, which guests that have waited for the agent before it need more. */
+const SUCCESSOR_AFTER_MS = 500;
 /** Half a second of CPU; as much as a host that swaps may need. */
 const LOAD_TIMEOUT_MS = 30_000;
 /** It flushes its caches before it cuts its guests, and has nothing left to do then. */
@@ -82,7 +84,7 @@ export class SocketHolder {
       case 'serving':
         this.#hasServed = true;
         this.#options.onEvent({ type: 'serving', agentPid: agent.pid });
-        this.#prepareSuccessor();
+        this.#prepareSuccessorIn(SUCCESSOR_AFTER_MS);
         return;
       case 'upgrade':
         if (agent === this.#active && this.#upgrading === 'no') this.#upgrade();
@@ -117,10 +119,11 @@ export class SocketHolder {
     this.#active.tell({ type: 'serve' });
   }
 
-  /** Not before an agent serves: loading takes CPU that the one before needs more. */
-  #prepareSuccessor(): void {
+  #prepareSuccessorIn(delayMs: number): void {
     clearTimeout(this.#successorTimer);
-    if (!this.#isStopping) this.#successor ??= this.#spawn();
+    this.#successorTimer = setTimeout(() => {
+      if (!this.#isStopping && this.#active !== undefined) this.#successor ??= this.#spawn();
+    }, delayMs);
   }
 
   #successorLost(agent: AgentProcess, end: AgentEnd): void {
@@ -139,7 +142,7 @@ export class SocketHolder {
       how: howOf(end),
       delayMs,
     });
-    this.#successorTimer = setTimeout(() => this.#prepareSuccessor(), delayMs);
+    this.#prepareSuccessorIn(delayMs);
   }
 
   #upgrade(): void {
