@@ -163,7 +163,7 @@ export class Agent implements ExportDirectory {
   }
 
   /**
-   * Has a successor made ready, with the code that is on the disk now. Throws OperatorError `no-successor` or `upgrade-failed`, and
+   * Has a successor made ready, with the code that is on the disk now. Throws OperatorError `no-successor` or `upgrade-failed`;
    * nothing has changed then.
    */
   async prepareUpgrade(): Promise<UpgradeInfo> {

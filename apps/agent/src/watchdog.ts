@@ -14,8 +14,8 @@ interface WatchData {
 }
 
 /**
- * Counted in looks, not by a clock: a process that stood still (SIGSTOP, a host that slept) has looked at most once meanwhile, and
- * its loop beats again before the tenth.
+ * Counted in looks, not by a clock: a process that stood still (SIGSTOP, a host that slept) has looked at most once meanwhile,
+ * and its loop beats again before the tenth.
  */
 const LOOKS = 10;
 

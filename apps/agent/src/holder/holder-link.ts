@@ -1,5 +1,5 @@
 /**
- * An agent's side of its socket holder: waits for its turn to serve, asks for a successor, and ends when the holder is gone, since
+ * An agent's side of its socket holder: waits for its turn to serve, asks for a successor, and ends when the holder is gone:
  * nobody could then start the next.
  */
 import { OperatorError } from '@bootswarm/stdx';

@@ -1,6 +1,6 @@
 /**
- * The parent of an agent, which keeps its listening sockets: what connects while no agent runs waits for the next. Decides which of
- * its children serves. One serves; one more, the successor, has loaded the same code and takes over when the first is gone,
+ * The parent of an agent, which keeps its listening sockets: what connects while no agent runs waits for the next. Decides which
+ * of its children serves. One serves; one more, the successor, has loaded the same code and takes over when the first is gone,
  * for whatever reason. What an agent does is none of its business, so that nothing here can fail with it.
  */
 import { constants } from 'node:os';
@@ -59,11 +59,11 @@ export class SocketHolder {
     return this.#ended.promise;
   }
 
-  /** Passes a signal on that asks to end. */
+  /** Passes a signal on that asks to end. The second time means now, also to an agent that is stuck and hears nothing. */
   stop(signal: NodeJS.Signals): void {
-    this.#isStopping = true;
     if (this.#active === undefined) this.#finish(0);
-    else this.#active.signal(signal);
+    else this.#active.signal(this.#isStopping ? 'SIGKILL' : signal);
+    this.#isStopping = true;
   }
 
   #spawn(): AgentProcess {
