@@ -1,7 +1,7 @@
 /**
  * What a cache directory holds of its images, checked ahead: an agent that waits for its turn reads metainfo and piece layers
- * while another still owns the directory, and so serves sooner. It is a memory of checks and nothing more: when the directory is the
- * agent's own it reads the files again, and what is not the same bytes is checked anew.
+ * while another still owns the directory, and so serves sooner. It is a memory of checks and nothing more: when the directory is
+ * the agent's own it reads the files again, and what is not the same bytes is checked anew.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
