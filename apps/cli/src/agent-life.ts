@@ -47,14 +47,18 @@ async function serve(
 ): Promise<void> {
   const { runAgent, startWatchdog } = await import('@bootswarm/agent');
   const watchdog = watchdogSeconds > 0 ? startWatchdog(watchdogSeconds) : undefined;
-  const known = link && (await untilOurTurn(link, options));
-  const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
-  const agent = await runAgent({ ...options, sockets, known, prepareSuccessor });
-  link?.serving();
-  onReady();
-  await runUntilSignal(agent, agent.replaced);
-  await watchdog?.close();
-  link?.close();
+  try {
+    const known = link && (await untilOurTurn(link, options));
+    const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
+    const agent = await runAgent({ ...options, sockets, known, prepareSuccessor });
+    link?.serving();
+    onReady();
+    await runUntilSignal(agent, agent.replaced);
+  } finally {
+    // Either would keep the process from ending, also one that could not begin.
+    await watchdog?.close();
+    link?.close();
+  }
 }
 
 /** Meanwhile the images that will be ours are checked, those that come later too. */
