@@ -2,7 +2,8 @@
  * Reads of what is cached, over NBD: fio against a real agent, `nbdkit file`, `qemu-nbd` and `nbd-server` over the same bytes, in
  * turns, `--repeat N` times (default 5) for `--seconds S` each (default 2), on 1 and 8 connections, `--connections LIST`; medians
  * and ratios. Then the same small reads while the agent fills another image of `--fill-gib N` (default 2; 0: not) at full speed:
- * how long they take at worst, which bounds how long its event loop stands still. `--mib N` (default 512) of image, `--json FILE`.
+ * how long they take at worst, which bounds how long its event loop stands still. `--mib N` of image (default 512),
+ * `--json FILE`.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -4,7 +4,14 @@
  */
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
-import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo, VmStatus } from './api.ts';
+import type {
+  AgentStatus,
+  ExportInfo,
+  TouchedPieces,
+  UpgradeInfo,
+  VmInfo,
+  VmStatus,
+} from './api.ts';
 import type { Attachments } from './attachments.ts';
 import type { CacheKeeper } from './cache-keeper.ts';
 import type { ImageExport } from './image-export.ts';
@@ -34,11 +41,14 @@ export interface AgentParts {
   readonly isTrackerConnected: () => boolean;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
+  /** See AgentOptions. */
+  readonly prepareSuccessor?: () => Promise<void>;
 }
 
 export class Agent implements ExportDirectory {
   readonly #parts: AgentParts;
   readonly #startedAt = performance.now();
+  readonly #replaced = Promise.withResolvers<void>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -161,6 +171,33 @@ export class Agent implements ExportDirectory {
       `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
       'Detach it and remove its VMs first: bootswarm status lists them.',
     );
+  }
+
+  /** Resolves when leave() was called. */
+  get replaced(): Promise<void> {
+    return this.#replaced.promise;
+  }
+
+  /**
+   * Has a successor made ready, with the code that is on the disk now. Throws OperatorError `no-successor` or `upgrade-failed`;
+   * nothing has changed then.
+   */
+  async prepareUpgrade(): Promise<UpgradeInfo> {
+    const { prepareSuccessor, facts } = this.#parts;
+    if (prepareSuccessor === undefined) {
+      throw new OperatorError(
+        'no-successor',
+        'Nobody would start this agent again: it has no socket holder, nor sockets of systemd',
+        'Start it without --holder no. Until then: stop it, and start it again at once; guests wait.',
+      );
+    }
+    await prepareSuccessor();
+    return { pid: process.pid, version: facts.version };
+  }
+
+  /** Makes way for the successor. */
+  leave(): void {
+    this.#replaced.resolve();
   }
 
   /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */

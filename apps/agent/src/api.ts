@@ -152,3 +152,9 @@ export interface TouchedPieces {
   /** Bitfield in wire order, base64. */
   readonly bitfield: string;
 }
+
+/** POST /v1/upgrade → UpgradeInfo of the agent that answers; it ends right after, and its successor takes over. */
+export interface UpgradeInfo {
+  readonly pid: number;
+  readonly version: string;
+}

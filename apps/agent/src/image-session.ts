@@ -239,6 +239,10 @@ export class ImageSession {
     if (MENDED.has(reason)) this.reader.prefetch(pieceIndex * pieceLength, 1);
   }
 
+  commit(): Promise<void> {
+    return this.#store.commit();
+  }
+
   /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */
   async close(): Promise<void> {
     this.reader.boots.close();

@@ -1,6 +1,7 @@
 /** Starts an agent from its options and stops it in order: sockets, files and timers are wired here and nowhere else. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
@@ -13,9 +14,11 @@ import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
+import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
-import { NbdListener } from './nbd/nbd-listener.ts';
+import type { KnownImages } from './known-images.ts';
+import { type ListenAddress, NbdListener } from './nbd/nbd-listener.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -36,6 +39,12 @@ export interface AgentOptions {
   readonly rack: string;
   /** Where peers dial us; port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** Listening sockets that a socket holder or systemd keeps: used in place of RUN/nbd.sock and `listen`. */
+  readonly sockets?: InheritedSockets;
+  /** Images of the cache that were checked ahead. */
+  readonly known?: KnownImages;
+  /** Has somebody ready to start an agent when this one ends; none: nobody would. */
+  readonly prepareSuccessor?: () => Promise<void>;
   /** The host that peers are told to dial; default: where we listen, or what the tracker sees when that is a wildcard. */
   readonly advertise?: string;
   readonly fill: FillMode;
@@ -60,6 +69,9 @@ export interface AgentOptions {
 
 export interface RunningAgent {
   readonly agent: Agent;
+  /** Resolves when it is to be closed because its successor is ready. */
+  readonly replaced: Promise<void>;
+  /** Cuts its guests, unanswered, when what they read is safe in the cache. */
   close(): Promise<void>;
 }
 
@@ -69,6 +81,8 @@ const VERSION = (
   }
 ).version;
 const TICK_MS = 1_000;
+/** For QEMU's handshake, four round trips, and a first read of what is in the cache. */
+const GUESTS_FIRST_MS = 10;
 
 /** What every step of a start is given. */
 interface Start {
@@ -101,7 +115,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   try {
     const agent = await start({ options, log, opened });
     log.info({ node: options.node, version: VERSION }, 'agent is up');
-    return { agent, close };
+    return { agent, replaced: agent.replaced, close };
   } catch (error) {
     await close();
     throw error;
@@ -114,6 +128,8 @@ async function start(parts: Start): Promise<Agent> {
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
+  // Those that an agent before us has left waiting; what follows would keep the event loop from them.
+  if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
   const control = new ControlApi(agent);
@@ -122,6 +138,8 @@ async function start(parts: Start): Promise<Agent> {
   const timer = setInterval(() => tick(swarms, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
+  // The first to be undone: guests are served while what takes longest is done.
+  opened.push(() => commitCaches(swarms.library, parts.log));
   return agent;
 }
 
@@ -135,7 +153,7 @@ async function openSwarms(
   opened.push(() => cache.close());
   mkdirSync(options.runDir, { recursive: true, mode: 0o750 });
   const host = new SwarmHost({
-    listen: options.listen,
+    listen: { ...options.listen, fd: options.sockets?.peers },
     self: { kind: 'ours', node, zone, rack, isOrigin: false },
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => {
@@ -155,6 +173,7 @@ async function openSwarms(
     host,
     hotBytesMax: options.hotBytes,
     fill: options.fill,
+    known: options.known,
     log,
     onJoining: (image) => signal()?.join(image, library.get(image)?.piecesHad ?? 0),
     onGivenUp: (image) => signal()?.leave(image),
@@ -206,11 +225,15 @@ async function serveGuests(
     keeper,
     isTrackerConnected,
     cutExport: (name) => nbd.cut(name),
+    prepareSuccessor: options.prepareSuccessor,
   });
-  const nbd = await NbdListener.listen(
-    { type: 'path', path: nbdSocket },
-    { directory: agent, onEvent: (event) => log.debug(event, 'NBD') },
-  );
+  const fd = options.sockets?.nbd;
+  const address: ListenAddress =
+    fd === undefined ? { type: 'path', path: nbdSocket } : { type: 'fd', fd, path: nbdSocket };
+  const nbd = await NbdListener.listen(address, {
+    directory: agent,
+    onEvent: (event) => log.debug(event, 'NBD'),
+  });
   opened.push(() => nbd.close());
   return agent;
 }
@@ -252,6 +275,13 @@ function startSignalling(
   opened.push(() => prejoiner.close());
   for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
+}
+
+/** What a disk refuses now is told again, and dealt with, when the caches are closed. */
+async function commitCaches(library: ImageLibrary, log: Logger): Promise<void> {
+  await library.commit().catch((error: unknown) => {
+    log.warn({ error: messageOf(error) }, 'caches not flushed');
+  });
 }
 
 function prejoinerOf(library: ImageLibrary, log: Logger): Prejoiner {
