@@ -1,7 +1,7 @@
 /**
- * A day's work in half an hour: VMs come, read and go on two agents, images are evicted and fetched again, the tracker dies and is
- * back, for `--minutes N` (default 30). Memory and file descriptors of every process are looked at all the while; what counts is
- * whether they grow in the second half. `--json FILE`.
+ * A day's work in half an hour: VMs come, read and go on two agents, images are evicted and fetched again, the tracker dies and
+ * is back, for `--minutes N` (default 30). Memory and file descriptors of every process are looked at all the while; what
+ * counts is whether they grow in the second half. `--json FILE`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
