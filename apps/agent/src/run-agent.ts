@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly prejoin: boolean;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
+  /** Memory for replies to guests that wait; default: REPLY_BYTES_MAX. */
+  readonly nbdReplyBytes?: number;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
@@ -193,7 +195,11 @@ async function serveGuests(
   });
   const nbd = await NbdListener.listen(
     { type: 'path', path: nbdSocket },
-    { directory: agent, onEvent: (event) => log.debug(event, 'NBD') },
+    {
+      directory: agent,
+      replyBytesMax: options.nbdReplyBytes,
+      onEvent: (event) => log.debug(event, 'NBD'),
+    },
   );
   opened.push(() => nbd.close());
   return agent;

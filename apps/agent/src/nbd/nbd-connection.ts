@@ -23,6 +23,8 @@ export interface ConnectionEnd {
 export interface ConnectionOptions {
   readonly directory: ExportDirectory;
   readonly budget: ReplyBudget;
+  /** Reply buffers that no connection uses now. A thousand idle clients do with those of the few that are served at once. */
+  readonly spareBuffers: Buffer[];
   /** QEMU's own server allows 10 s. */
   readonly handshakeTimeoutMs: number;
   /** How long reads go on for a client that has closed its side, and so has probably died. */
@@ -32,6 +34,8 @@ export interface ConnectionOptions {
 
 /** Thirty-one replies of 4 KiB, more than QEMU's 16 requests in flight, or one of 64 KiB. Longer ones are written alone. */
 const REPLY_BUFFER_LENGTH = 128 * 1024;
+/** Connections take turns, so one is in use nearly always; a socket that is full keeps its own until it has sent it. */
+const SPARE_BUFFERS_MAX = 8;
 
 /** One turn of the event loop for one client. Others, and the swarm, wait no longer than this. */
 const TURN_MS_MAX = 5;
@@ -224,17 +228,21 @@ export class NbdConnection {
   /** The next `length` bytes of the reply buffer, which is written out first if they do not fit. */
   #replySpace(length: number): Buffer {
     if (this.#repliesLength + length > REPLY_BUFFER_LENGTH) this.#flush();
-    this.#replies ??= Buffer.allocUnsafeSlow(REPLY_BUFFER_LENGTH);
+    this.#replies ??=
+      this.#options.spareBuffers.pop() ?? Buffer.allocUnsafeSlow(REPLY_BUFFER_LENGTH);
     return this.#replies.subarray(this.#repliesLength, this.#repliesLength + length);
   }
 
   #flush(): void {
-    if (this.#repliesLength === 0) return;
-    const replies = this.#replies!.subarray(0, this.#repliesLength);
+    const buffer = this.#replies;
+    if (buffer === undefined) return;
+    this.#replies = undefined;
+    if (this.#repliesLength > 0) this.#socket.write(buffer.subarray(0, this.#repliesLength));
     this.#repliesLength = 0;
-    this.#socket.write(replies);
     // Nothing queued means that the kernel has copied it all; otherwise the socket still reads from this buffer.
-    if (this.#socket.writableLength > 0) this.#replies = undefined;
+    const { spareBuffers } = this.#options;
+    const isFree = this.#socket.writableLength === 0;
+    if (isFree && spareBuffers.length < SPARE_BUFFERS_MAX) spareBuffers.push(buffer);
   }
 
   #yieldTurn(): void {

@@ -25,7 +25,7 @@ export type NbdListenerEvent =
 export interface NbdListenerOptions {
   readonly directory: ExportDirectory;
   readonly onEvent: (event: NbdListenerEvent) => void;
-  /** 256: one for each VM of a large host, and nbdcopy's four. QEMU's own server allows 100. */
+  /** 1024: QEMU has one for each disk of a VM, and all of a large host may come back at once. */
   readonly connectionsMax?: number;
   readonly handshakeTimeoutMs?: number;
   readonly halfClosedTimeoutMs?: number;
@@ -35,20 +35,24 @@ export interface NbdListenerOptions {
 /** The group may connect: the agent runs in the group of the QEMU processes, or they in the agent's. */
 const SOCKET_MODE = 0o660;
 
+const CONNECTIONS_MAX = 1024;
+
 export class NbdListener {
   readonly #server: Server;
   readonly #options: NbdListenerOptions;
   readonly #budget: ReplyBudget;
+  readonly #spareBuffers: Buffer[] = [];
   readonly #connections = new Set<NbdConnection>();
 
   private constructor(options: NbdListenerOptions) {
-    const { connectionsMax = 256, onEvent } = options;
+    const { connectionsMax = CONNECTIONS_MAX, onEvent } = options;
     this.#options = options;
     this.#budget = new ReplyBudget(options.replyBytesMax ?? REPLY_BYTES_MAX);
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       const connection = new NbdConnection(socket, {
         directory: options.directory,
         budget: this.#budget,
+        spareBuffers: this.#spareBuffers,
         handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
         halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,
         onEnd: (ended, end) => this.#ended(ended, end),
