@@ -30,6 +30,8 @@ export interface AgentParts {
   readonly vms: VmRegistry;
   readonly attachments: Attachments;
   readonly isTrackerConnected: () => boolean;
+  /** Where NBD clients of other hosts connect, if anywhere. */
+  readonly nbdAddress: () => string | undefined;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
 }
@@ -114,10 +116,11 @@ export class Agent implements ExportDirectory {
   }
 
   status(): AgentStatus {
-    const { facts, library, isTrackerConnected } = this.#parts;
+    const { facts, library, isTrackerConnected, nbdAddress } = this.#parts;
     const { trackerUrl, ...rest } = facts;
     return {
       ...rest,
+      nbdAddress: nbdAddress(),
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },

@@ -12,6 +12,8 @@ export interface AgentStatus {
   readonly peerAddress: string;
   readonly cacheDir: string;
   readonly nbdSocket: string;
+  /** HOST:PORT, where NBD clients of other hosts connect, if anywhere. */
+  readonly nbdAddress?: string;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];

@@ -14,7 +14,9 @@ import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
-import { NbdListener } from './nbd/nbd-listener.ts';
+import { NbdListener, type NbdListenerOptions } from './nbd/nbd-listener.ts';
+import { ReplyBudget } from './nbd/reply-budget.ts';
+import { type TlsFiles, TlsGate } from './nbd/tls-gate.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -42,8 +44,10 @@ export interface AgentOptions {
   readonly prejoin: boolean;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
-  /** Memory for replies to guests that wait; default: REPLY_BYTES_MAX. */
-  readonly nbdReplyBytes?: number;
+  /** Memory for replies to NBD clients that wait. */
+  readonly nbdReplyBytes: number;
+  /** Where NBD clients of other hosts may connect; default: nowhere. */
+  readonly nbdTcp?: NbdTcpOptions;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
@@ -51,6 +55,14 @@ export interface AgentOptions {
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
   readonly accelerators?: readonly Accelerator[];
   readonly logLevel: string;
+}
+
+export interface NbdTcpOptions {
+  readonly host: string;
+  /** 0 takes a free one, which `status` tells. */
+  readonly port: number;
+  /** 'plain': whoever can connect reads every export, and so does whoever is on the way. */
+  readonly security: TlsFiles | 'plain';
 }
 
 export interface RunningAgent {
@@ -191,18 +203,36 @@ async function serveGuests(
     vms,
     attachments,
     isTrackerConnected,
-    cutExport: (name) => nbd.cut(name),
-  });
-  const nbd = await NbdListener.listen(
-    { type: 'path', path: nbdSocket },
-    {
-      directory: agent,
-      replyBytesMax: options.nbdReplyBytes,
-      onEvent: (event) => log.debug(event, 'NBD'),
+    nbdAddress: () => listeners.find(({ address }) => address !== undefined)?.address,
+    cutExport: (name) => {
+      for (const listener of listeners) listener.cut(name);
     },
-  );
-  opened.push(() => nbd.close());
+  });
+  const listeners = await listenForGuests(nbdSocket, options, {
+    directory: agent,
+    budget: new ReplyBudget(options.nbdReplyBytes),
+    onEvent: (event) => log.debug(event, 'NBD'),
+  });
+  opened.push(() => Promise.all(listeners.map((listener) => listener.close())));
   return agent;
+}
+
+/** The unix socket, and where it is asked for a TCP one. */
+async function listenForGuests(
+  path: string,
+  { nbdTcp }: AgentOptions,
+  options: NbdListenerOptions,
+): Promise<NbdListener[]> {
+  const local = await NbdListener.listen({ type: 'path', path }, options);
+  if (nbdTcp === undefined) return [local];
+  const { host, port, security } = nbdTcp;
+  try {
+    const tlsGate = security === 'plain' ? undefined : new TlsGate(security);
+    return [local, await NbdListener.listen({ type: 'tcp', host, port }, { ...options, tlsGate })];
+  } catch (error) {
+    await local.close();
+    throw error;
+  }
 }
 
 function startSignalling(

@@ -60,6 +60,7 @@ export class TestAgent {
       ...{
         fill: 'never',
         hotBytes: 2 ** 20,
+        nbdReplyBytes: 2 ** 26,
         prejoin: true,
         foreignPeers: false,
         logLevel: 'silent',

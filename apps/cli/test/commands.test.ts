@@ -187,7 +187,13 @@ const READ = { cache: 1024, peers: 2048, origin: 4096, zero: 0 };
 const STATUS: AgentStatus = {
   ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
   tracker: { url: 'http://t:7420', isConnected: false },
-  ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
+  ...{
+    peerAddress: '10.0.0.1:7422',
+    cacheDir: '/c',
+    nbdSocket: '/n',
+    nbdAddress: '10.0.0.1:10809',
+    rssBytes: 2 ** 27,
+  },
   images: [
     {
       ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },

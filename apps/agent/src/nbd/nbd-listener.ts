@@ -6,16 +6,22 @@ import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { createServer } from 'node:net';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { ExportDirectory } from './export-source.ts';
 import type { ConnectionEnd } from './nbd-connection.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { REPLY_BYTES_MAX, ReplyBudget } from './reply-budget.ts';
 import { claimSocketPath } from './socket-path.ts';
+import type { TlsGate } from './tls-gate.ts';
 
-/** A path to bind, or a listening socket that a parent holds open so that it outlives this process (systemd: fd 3). */
+/**
+ * A path to bind, or a listening socket that a parent holds open so that it outlives this process (systemd: fd 3); or an address
+ * of this host, where port 0 takes a free one.
+ */
 export type ListenAddress =
   | { readonly type: 'path'; readonly path: string }
-  | { readonly type: 'fd'; readonly fd: number };
+  | { readonly type: 'fd'; readonly fd: number }
+  | { readonly type: 'tcp'; readonly host: string; readonly port: number };
 
 export type NbdListenerEvent =
   | ({ readonly type: 'connection-ended' } & ConnectionEnd)
@@ -29,12 +35,22 @@ export interface NbdListenerOptions {
   readonly connectionsMax?: number;
   readonly handshakeTimeoutMs?: number;
   readonly halfClosedTimeoutMs?: number;
-  readonly replyBytesMax?: number;
+  /** Shared with other listeners; default: one of its own, of REPLY_BYTES_MAX. */
+  readonly budget?: ReplyBudget;
+  /** Clients must use TLS; default: they cannot. */
+  readonly tlsGate?: TlsGate;
 }
 
 /** The group may connect: the agent runs in the group of the QEMU processes, or they in the agent's. */
 const SOCKET_MODE = 0o660;
 
+/** What only TCP has, unix sockets ignore. A client whose host is gone is noticed, which the kernel would take two hours for. */
+const SOCKET_OPTIONS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+};
 const CONNECTIONS_MAX = 1024;
 
 export class NbdListener {
@@ -47,12 +63,13 @@ export class NbdListener {
   private constructor(options: NbdListenerOptions) {
     const { connectionsMax = CONNECTIONS_MAX, onEvent } = options;
     this.#options = options;
-    this.#budget = new ReplyBudget(options.replyBytesMax ?? REPLY_BYTES_MAX);
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+    this.#budget = options.budget ?? new ReplyBudget(REPLY_BYTES_MAX);
+    this.#server = createServer(SOCKET_OPTIONS, (socket) => {
       const connection = new NbdConnection(socket, {
         directory: options.directory,
         budget: this.#budget,
         spareBuffers: this.#spareBuffers,
+        tlsGate: options.tlsGate,
         handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
         halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,
         onEnd: (ended, end) => this.#ended(ended, end),
@@ -71,10 +88,12 @@ export class NbdListener {
     if (address.type === 'path') {
       await claimSocketPath(address.path);
       server.listen(address.path);
-    } else {
+    } else if (address.type === 'fd') {
       server.listen({ fd: address.fd });
+    } else {
+      server.listen({ host: address.host, port: address.port });
     }
-    await once(server, 'listening');
+    await listening(server, address);
     server.on('error', (error) => options.onEvent({ type: 'listener-failed', error }));
     // Until here the umask has kept others out: to connect takes the right to write.
     try {
@@ -84,6 +103,14 @@ export class NbdListener {
       throw error;
     }
     return listener;
+  }
+
+  /** HOST:PORT of a TCP socket, an IPv6 address in brackets; undefined for others. */
+  get address(): string | undefined {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') return undefined;
+    const { address, port } = bound;
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   }
 
   get connectionCount(): number {
@@ -113,5 +140,19 @@ export class NbdListener {
   #ended(connection: NbdConnection, end: ConnectionEnd): void {
     this.#connections.delete(connection);
     this.#options.onEvent({ type: 'connection-ended', ...end });
+  }
+}
+
+async function listening(server: Server, address: ListenAddress): Promise<void> {
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    if (address.type !== 'tcp') throw error;
+    throw new OperatorError(
+      'nbd-port-unavailable',
+      `Cannot listen for NBD clients on ${address.host} port ${address.port}: ${messageOf(error)}`,
+      'Choose another address or port, or stop what uses it.',
+      { cause: error },
+    );
   }
 }

@@ -17,6 +17,7 @@ import {
 import type { ExportBinding, ExportSource } from '../../src/nbd/export-source.ts';
 import type { NbdListenerEvent, NbdListenerOptions } from '../../src/nbd/nbd-listener.ts';
 import { NbdListener } from '../../src/nbd/nbd-listener.ts';
+import { ReplyBudget } from '../../src/nbd/reply-budget.ts';
 import { directoryOf, FileExport, imageBytes } from './file-export.ts';
 import { RawClient } from './raw-client.ts';
 
@@ -325,7 +326,7 @@ describe('a client that asks too much', () => {
   });
 
   test('beyond the reply budget waits for it, while small reads of others go on', async () => {
-    const server = await listen({ replyBytesMax: 24 * MIB });
+    const server = await listen({ budget: new ReplyBudget(24 * MIB) });
     disk.hold(0, image.length);
     const hoarder = await RawClient.open(path, 'disk');
     const guest = await RawClient.open(path, 'disk');

@@ -9,9 +9,10 @@ import { runUntilSignal } from '../daemon-life.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
+import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
 
-interface Options {
+interface Options extends NbdOptions {
   readonly tracker?: string;
   readonly run?: string;
   readonly cache: string;
@@ -77,6 +78,7 @@ It accepts peers on any free port of every address; the tracker tells them the p
 that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
 an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
 127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
+--nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
 Examples:
@@ -93,6 +95,7 @@ Examples:
       const { node, zone, rack, listen, advertise, fill } = options;
       const { foreignPeers, publisherKey, accel, logLevel } = options;
       const agent = await runAgent({
+        ...nbdSettings(options),
         ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
         runDir,
         accelerators: ACCELERATORS[accel],
@@ -105,7 +108,7 @@ Examples:
       print(terminal.stdout, `agent ready at ${join(runDir, 'agent.sock')}`);
       await runUntilSignal(agent);
     });
-  return withTrackerOption(command);
+  return withTrackerOption(withNbdOptions(command));
 }
 
 function fillOption(): Option {

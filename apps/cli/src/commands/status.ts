@@ -52,6 +52,7 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `tracker  ${printable(tracker.url)} (${connected})`,
     `peers    ${status.peerAddress}`,
     `cache    ${printable(status.cacheDir)}`,
+    ...(status.nbdAddress === undefined ? [] : [`nbd      ${status.nbdAddress}`]),
   ].join('\n');
   const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
   const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
