@@ -1,4 +1,4 @@
-/** What a server's bytes say, as far as two correct servers agree: which option was granted, what each request was answered with. */
+/** What a server's bytes say, as far as two correct servers agree: which options were granted, and the answer to each request. */
 import { createHash } from 'node:crypto';
 
 /** A request that the client has sent; simple replies do not say how long they are. */
