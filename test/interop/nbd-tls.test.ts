@@ -29,6 +29,8 @@ let lenient: TestAgent;
 let plain: TestAgent;
 let source: string;
 let image: string;
+/** Whoever asks for TLS and then says nothing has 10 s; the other tests go on meanwhile. */
+let silent: Promise<Buffer>;
 
 beforeAll(async () => {
   cluster = await Cluster.start(0);
@@ -38,6 +40,8 @@ beforeAll(async () => {
   strict = await cluster.addAgent('strict', [...TCP, ...server, '--nbd-tls-ca', ours.ca]);
   lenient = await cluster.addAgent('lenient', [...TCP, ...server]);
   plain = await cluster.addAgent('plain', [...TCP, '--nbd-tcp-plain']);
+  silent = attack(targetOf(await addressOf(strict)), CLIENT_FLAGS, option(OPTION.starttls));
+  silent.catch(() => {});
   source = join(cluster.directory, 'source.raw');
   makeTestImage(source, LENGTH);
   image = await cluster.publish(source, 'remote');
@@ -47,7 +51,7 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 async function addressOf(agent: TestAgent): Promise<string> {
-  return (await agent.status()).nbdAddress!;
+  return (await agent.status()).nbd.address!;
 }
 
 async function uriOf(agent: TestAgent, certificates: string): Promise<string> {
@@ -180,10 +184,14 @@ describe('without TLS', () => {
   });
 });
 
+test('a client that is granted TLS and then says nothing is closed', async () => {
+  expect((await silent).subarray(0, GREETING.length)).toEqual(Buffer.from(GREETING));
+});
+
 describe('an agent', () => {
   test('listens for no NBD client on TCP unless it is told to', async () => {
     const quiet = await cluster.addAgent('quiet');
-    expect((await quiet.status()).nbdAddress).toBeUndefined();
+    expect((await quiet.status()).nbd.address).toBeUndefined();
     const { stdout } = await run('ss', ['--tcp', '--listening', '--numeric', '--processes']);
     const listening = stdout.split('\n').filter((line) => line.includes(`pid=${quiet.pid},`));
     const { peerAddress } = await quiet.status();

@@ -4,7 +4,7 @@
  */
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
-import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo, VmStatus } from './api.ts';
+import type { AgentStatus, ExportInfo, NbdStatus, TouchedPieces, VmInfo, VmStatus } from './api.ts';
 import type { Attachments } from './attachments.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
@@ -30,8 +30,7 @@ export interface AgentParts {
   readonly vms: VmRegistry;
   readonly attachments: Attachments;
   readonly isTrackerConnected: () => boolean;
-  /** Where NBD clients of other hosts connect, if anywhere. */
-  readonly nbdAddress: () => string | undefined;
+  readonly nbd: () => NbdStatus;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
 }
@@ -116,11 +115,11 @@ export class Agent implements ExportDirectory {
   }
 
   status(): AgentStatus {
-    const { facts, library, isTrackerConnected, nbdAddress } = this.#parts;
+    const { facts, library, isTrackerConnected, nbd } = this.#parts;
     const { trackerUrl, ...rest } = facts;
     return {
       ...rest,
-      nbdAddress: nbdAddress(),
+      nbd: nbd(),
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },

@@ -12,11 +12,19 @@ export interface AgentStatus {
   readonly peerAddress: string;
   readonly cacheDir: string;
   readonly nbdSocket: string;
-  /** HOST:PORT, where NBD clients of other hosts connect, if anywhere. */
-  readonly nbdAddress?: string;
+  readonly nbd: NbdStatus;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
+}
+
+export interface NbdStatus {
+  /** HOST:PORT, where NBD clients of other hosts connect, if anywhere. */
+  readonly address?: string;
+  readonly connections: number;
+  /** Held for replies that wait, for the swarm or for clients that do not take them; more than the maximum when many do. */
+  readonly replyBytes: number;
+  readonly replyBytesMax: number;
 }
 
 /** Bytes that guests read, by where they were when the read arrived. Their sum is what was read. */

@@ -188,6 +188,7 @@ async function serveGuests(
   // Their images are wanted, whether they run or not.
   for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
+  const budget = new ReplyBudget(options.nbdReplyBytes);
   const agent = new Agent({
     facts: {
       version: VERSION,
@@ -203,14 +204,19 @@ async function serveGuests(
     vms,
     attachments,
     isTrackerConnected,
-    nbdAddress: () => listeners.find(({ address }) => address !== undefined)?.address,
+    nbd: () => ({
+      address: listeners.find(({ address }) => address !== undefined)?.address,
+      connections: listeners.reduce((sum, { connectionCount }) => sum + connectionCount, 0),
+      replyBytes: budget.heldBytes,
+      replyBytesMax: budget.bytesMax,
+    }),
     cutExport: (name) => {
       for (const listener of listeners) listener.cut(name);
     },
   });
   const listeners = await listenForGuests(nbdSocket, options, {
     directory: agent,
-    budget: new ReplyBudget(options.nbdReplyBytes),
+    budget,
     onEvent: (event) => log.debug(event, 'NBD'),
   });
   opened.push(() => Promise.all(listeners.map((listener) => listener.close())));

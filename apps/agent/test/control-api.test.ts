@@ -107,6 +107,7 @@ test('tells its status', async () => {
       peerAddress: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
       cacheDir: agent.cacheDir,
       nbdSocket: join(agent.runDir, 'nbd.sock'),
+      nbd: { connections: 0, replyBytes: 0, replyBytesMax: 2 ** 26 },
       ...{ images: [], vms: [] },
     },
   });

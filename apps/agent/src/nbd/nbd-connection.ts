@@ -189,6 +189,10 @@ export class NbdConnection {
     plain.write(bytes, () => {
       if (this.#hasEnded) return;
       this.#options.tlsGate!.secure(plain, (secured) => {
+        if (this.#hasEnded) {
+          secured.destroy();
+          return;
+        }
         this.#socket = secured;
         this.#isSecuring = false;
         this.#listen();

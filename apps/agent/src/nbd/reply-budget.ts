@@ -24,12 +24,12 @@ export interface ReplyAllowance {
 }
 
 export class ReplyBudget {
-  readonly #bytesMax: number;
+  readonly bytesMax: number;
   readonly #waiting = new Set<ReplyAllowance>();
   #heldBytes = 0;
 
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.bytesMax = bytesMax;
   }
 
   get heldBytes(): number {
@@ -40,11 +40,11 @@ export class ReplyBudget {
   reserve(allowance: ReplyAllowance, length: number): boolean {
     const held = allowance.heldBytes + length;
     const total = this.#heldBytes + length;
-    const isGuaranteed = held <= REPLY_BYTES_GUARANTEED && total <= 2 * this.#bytesMax;
+    const isGuaranteed = held <= REPLY_BYTES_GUARANTEED && total <= 2 * this.bytesMax;
     // Half of what is free: a lone client has a third of the budget, and n of them leave 2 / (n + 2) of it to the next.
-    const isFairShare = allowance.heldBytes === 0 || 2 * held <= this.#bytesMax - this.#heldBytes;
+    const isFairShare = allowance.heldBytes === 0 || 2 * held <= this.bytesMax - this.#heldBytes;
     // A reply longer than the whole budget goes through alone rather than never.
-    const fits = (total <= this.#bytesMax && isFairShare) || this.#heldBytes === 0;
+    const fits = (total <= this.bytesMax && isFairShare) || this.#heldBytes === 0;
     if (!isGuaranteed && !fits) {
       this.#waiting.add(allowance);
       return false;

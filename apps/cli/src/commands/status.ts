@@ -1,5 +1,5 @@
 /** `bootswarm status`: what this node's agent does, per image and per VM. */
-import type { AgentStatus, ImageStatus, VmStatus } from '@bootswarm/agent';
+import type { AgentStatus, ImageStatus, NbdStatus, VmStatus } from '@bootswarm/agent';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -52,7 +52,7 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `tracker  ${printable(tracker.url)} (${connected})`,
     `peers    ${status.peerAddress}`,
     `cache    ${printable(status.cacheDir)}`,
-    ...(status.nbdAddress === undefined ? [] : [`nbd      ${status.nbdAddress}`]),
+    `nbd      ${describeNbd(status.nbd)}`,
   ].join('\n');
   const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
   const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
@@ -61,6 +61,12 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     images.length === 0 ? 'no images: bootswarm attach IMAGE serves one' : imageTable,
     vms.length === 0 ? 'no VMs: bootswarm vm create IMAGE --name NAME makes one' : vmTable,
   ].join('\n\n');
+}
+
+function describeNbd({ address, connections, replyBytes, replyBytesMax }: NbdStatus): string {
+  const clients = connections === 1 ? '1 client' : `${connections} clients`;
+  const replies = `${formatBytes(replyBytes)} of ${formatBytes(replyBytesMax)} held for replies`;
+  return [clients, replies, ...(address === undefined ? [] : [`also at ${address}`])].join(', ');
 }
 
 function imageRow(image: ImageStatus): string[] {
