@@ -186,17 +186,14 @@ export class NbdConnection {
     plain.pause();
     // TLS takes what has been received already by read(), which would tell us of it too.
     plain.removeAllListeners('data');
+    const secured = (socket: Socket) => {
+      this.#socket = socket;
+      this.#isSecuring = false;
+      this.#listen();
+    };
     plain.write(bytes, () => {
-      if (this.#hasEnded) return;
-      this.#options.tlsGate!.secure(plain, (secured) => {
-        if (this.#hasEnded) {
-          secured.destroy();
-          return;
-        }
-        this.#socket = secured;
-        this.#isSecuring = false;
-        this.#listen();
-        this.#pump();
+      this.#guard(() => {
+        this.#options.tlsGate!.secure(plain, (socket) => this.#guard(() => secured(socket)));
       });
     });
   }
