@@ -76,13 +76,18 @@ const TEST_PACKAGES = [
     probe: 'test -f /usr/include/stdio.h',
   },
   {
+    name: 'openssl',
+    reason: 'makes the certificates of NBD servers and clients',
+    probe: 'command -v openssl',
+  },
+  {
     name: 'strace',
     reason: 'shows which files a program opens',
     probe: 'command -v strace',
   },
   {
     name: 'iproute2',
-    reason: 'ip and tc make the network of bench storm --real',
+    reason: 'ip and tc make the network of bench storm --real; ss shows who listens',
     probe: 'command -v ip && command -v tc',
   },
 ];

@@ -1,5 +1,6 @@
 /** The NBD server against the clients it is for: QEMU's tools, libnbd's tools, and libnbd with its safety catches off. */
 import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import {
   imageBytes,
   PIECE_LENGTH,
 } from '../../apps/agent/test/nbd/file-export.ts';
+import { until } from '../cluster.ts';
 
 const execute = promisify(execFile);
 const TIMEOUT_MS = 60_000;
@@ -115,6 +117,17 @@ describe('libnbd tools', () => {
   });
 });
 
+test('fio reads all it asks for, 32 at a time over two connections', async () => {
+  const job = ['--name=job', '--ioengine=nbd', `--uri=${uri()}`, '--rw=randread', '--bs=4k'];
+  const shape = ['--iodepth=32', '--numjobs=2', '--size=8M', '--output-format=json'];
+  // Its engine says that it is connected before it prints JSON.
+  const output = await run('fio', ...job, ...shape);
+  const { jobs } = JSON.parse(output.slice(output.indexOf('{')));
+  for (const { error, read } of jobs) {
+    expect([error, read.io_bytes, read.short_ios]).toEqual([0, 8 * 1024 * 1024, 0]);
+  }
+});
+
 describe('QEMU tools', () => {
   test.each([false, true])('qemu-img compare finds no difference (isSlow: %s)', async (isSlow) => {
     disk.isSlow = isSlow;
@@ -148,6 +161,21 @@ describe('QEMU tools', () => {
       .join('');
     const expected = reads.map(([offset, length]) => image.subarray(offset, offset + length));
     expect(Buffer.from(dumped, 'hex').equals(Buffer.concat(expected))).toBe(true);
+  });
+
+  test('qemu-nbd lists it, and serves it to others as it is', async () => {
+    const socket = join(directory, 'nbd.sock');
+    expect(await run('qemu-nbd', '--list', '-k', socket)).toContain(`size:  ${image.length}`);
+    const again = join(directory, 'again.sock');
+    const child = spawn('qemu-nbd', ['-r', '-f', 'raw', '--socket', again, uri()]);
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    const copy = join(directory, 'copy.raw');
+    await until('qemu-nbd listens', () => existsSync(again));
+    await run('nbdcopy', `nbd+unix:///?socket=${again}`, copy);
+    // QEMU rounds the size up to a sector.
+    expect((await readFile(copy)).subarray(0, image.length).equals(image)).toBe(true);
+    child.kill();
+    await ended;
   });
 
   test('qemu-io cannot open it for writing', async () => {

@@ -7,6 +7,7 @@ import { noReadBytes } from '@bootswarm/swarm-driver';
 import type {
   AgentStatus,
   ExportInfo,
+  NbdStatus,
   TouchedPieces,
   UpgradeInfo,
   VmInfo,
@@ -39,6 +40,7 @@ export interface AgentParts {
   readonly attachments: Attachments;
   readonly keeper: CacheKeeper;
   readonly isTrackerConnected: () => boolean;
+  readonly nbd: () => NbdStatus;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
   /** See AgentOptions. */
@@ -127,10 +129,11 @@ export class Agent implements ExportDirectory {
   }
 
   status(): AgentStatus {
-    const { facts, library, keeper, isTrackerConnected } = this.#parts;
+    const { facts, library, keeper, isTrackerConnected, nbd } = this.#parts;
     const { trackerUrl, ...rest } = facts;
     return {
       ...rest,
+      nbd: nbd(),
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },

@@ -13,6 +13,7 @@ export interface AgentStatus {
   readonly cacheDir: string;
   readonly cache: CacheStatus;
   readonly nbdSocket: string;
+  readonly nbd: NbdStatus;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
@@ -27,6 +28,15 @@ export interface CacheStatus {
   readonly isFull: boolean;
   /** How fast it is searched for rot; 0: not at all. */
   readonly scrubBytesPerSecond: number;
+}
+
+export interface NbdStatus {
+  /** HOST:PORT, where NBD clients of other hosts connect, if anywhere. */
+  readonly address?: string;
+  readonly connections: number;
+  /** Held for replies that wait, for the swarm or for clients that do not take them; more than the maximum when many do. */
+  readonly replyBytes: number;
+  readonly replyBytesMax: number;
 }
 
 /** Bytes that guests read, by where they were when the read arrived. Their sum is what was read. */

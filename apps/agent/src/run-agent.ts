@@ -18,7 +18,9 @@ import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import type { KnownImages } from './known-images.ts';
-import { type ListenAddress, NbdListener } from './nbd/nbd-listener.ts';
+import { type ListenAddress, NbdListener, type NbdListenerOptions } from './nbd/nbd-listener.ts';
+import { ReplyBudget } from './nbd/reply-budget.ts';
+import { type TlsFiles, TlsGate } from './nbd/tls-gate.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -58,6 +60,10 @@ export interface AgentOptions {
   readonly cacheBytesMax?: number;
   /** Whether images in use may lose pieces when nothing else is left to evict. */
   readonly evictRunning?: boolean;
+  /** Memory for replies to NBD clients that wait. */
+  readonly nbdReplyBytes: number;
+  /** Where NBD clients of other hosts may connect; default: nowhere. */
+  readonly nbdTcp?: NbdTcpOptions;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
@@ -65,6 +71,14 @@ export interface AgentOptions {
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
   readonly accelerators?: readonly Accelerator[];
   readonly logLevel: string;
+}
+
+export interface NbdTcpOptions {
+  readonly host: string;
+  /** 0 takes a free one, which `status` tells. */
+  readonly port: number;
+  /** 'plain': whoever can connect reads every export, and so does whoever is on the way. */
+  readonly security: TlsFiles | 'plain';
 }
 
 export interface RunningAgent {
@@ -208,6 +222,7 @@ async function serveGuests(
   for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
   keeper.isPromised = (id) => attachments.has(id) || vms.list().some(({ image }) => image === id);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
+  const budget = new ReplyBudget(options.nbdReplyBytes);
   const agent = new Agent({
     facts: {
       version: VERSION,
@@ -224,18 +239,45 @@ async function serveGuests(
     attachments,
     keeper,
     isTrackerConnected,
-    cutExport: (name) => nbd.cut(name),
+    nbd: () => ({
+      address: listeners.find(({ address }) => address !== undefined)?.address,
+      connections: listeners.reduce((sum, { connectionCount }) => sum + connectionCount, 0),
+      replyBytes: budget.heldBytes,
+      replyBytesMax: budget.bytesMax,
+    }),
+    cutExport: (name) => {
+      for (const listener of listeners) listener.cut(name);
+    },
     prepareSuccessor: options.prepareSuccessor,
   });
-  const fd = options.sockets?.nbd;
-  const address: ListenAddress =
-    fd === undefined ? { type: 'path', path: nbdSocket } : { type: 'fd', fd, path: nbdSocket };
-  const nbd = await NbdListener.listen(address, {
+  const listeners = await listenForGuests(nbdSocket, options, {
     directory: agent,
+    budget,
     onEvent: (event) => log.debug(event, 'NBD'),
   });
-  opened.push(() => nbd.close());
+  opened.push(() => Promise.all(listeners.map((listener) => listener.close())));
   return agent;
+}
+
+/** The unix socket, and where it is asked for a TCP one. */
+async function listenForGuests(
+  path: string,
+  { nbdTcp, sockets }: AgentOptions,
+  options: NbdListenerOptions,
+): Promise<NbdListener[]> {
+  const fd = sockets?.nbd;
+  const address: ListenAddress =
+    fd === undefined ? { type: 'path', path } : { type: 'fd', fd, path };
+  const local = await NbdListener.listen(address, options);
+  if (nbdTcp === undefined) return [local];
+  const { host, port, security } = nbdTcp;
+  try {
+    const tlsGate = security === 'plain' ? undefined : new TlsGate(security);
+    return [local, await NbdListener.listen({ type: 'tcp', host, port }, { ...options, tlsGate })];
+  } catch (error) {
+    await local.close();
+    throw error;
+  }
 }
 
 function startSignalling(

@@ -61,6 +61,7 @@ export class TestAgent {
         fill: 'never',
         hotBytes: 2 ** 20,
         scrubBytesPerSecond: 0,
+        nbdReplyBytes: 2 ** 26,
         prejoin: true,
         foreignPeers: false,
         logLevel: 'silent',

@@ -192,6 +192,10 @@ const STATUS: AgentStatus = {
     ...{ bytesUsed: 3 * 2 ** 30, bytesMax: 4 * 2 ** 30, isFull: true },
     scrubBytesPerSecond: 4 * 2 ** 20,
   },
+  nbd: {
+    ...{ address: '10.0.0.1:10809', connections: 3 },
+    ...{ replyBytes: 2 ** 20, replyBytesMax: 2 ** 26 },
+  },
   images: [
     {
       ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
@@ -220,6 +224,9 @@ test('shows where bytes came from, per image and per VM', async () => {
   const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
   expect(await runCli(['status'], terminal)).toBe(0);
   expect(terminal.out).toContain('http://t:7420 (not connected; running swarms carry on)');
+  expect(terminal.out).toContain(
+    '3 clients, 1 MiB of 64 MiB held for replies, also at 10.0.0.1:10809\n',
+  );
   expect(terminal.out).toMatch(
     /\ndebian-12 +40\/32768 +2 MiB +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
   );

@@ -1,11 +1,20 @@
 /** What an NbdSession asks of the runner. */
 import type { ProtocolError } from '@bootswarm/stdx';
 
-export type NbdEffect = WriteEffect | ReadEffect | CacheEffect | CloseEffect;
+export type NbdEffect = WriteEffect | StartTlsEffect | ReadEffect | CacheEffect | CloseEffect;
 
 /** Send `bytes`. Writes and read replies may go out in any order once the handshake is over. */
 export interface WriteEffect {
   readonly type: 'write';
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Send `bytes`, the last in the clear, and become the server of a TLS handshake. Neither poll() nor hand in anything until that
+ * is over; from then on, hand in what was decrypted.
+ */
+export interface StartTlsEffect {
+  readonly type: 'start-tls';
   readonly bytes: Uint8Array;
 }
 

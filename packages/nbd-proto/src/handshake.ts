@@ -19,9 +19,14 @@ export interface Agreement<E extends NbdExport> {
   readonly hasBlockStatus: boolean;
 }
 
+/** Whether clients must ask for TLS before anything else. Where they need not they cannot. */
+export type TlsPolicy = 'refused' | 'required';
+
 export type HandshakeStep<E extends NbdExport> =
   | { readonly type: 'replied'; readonly bytes: Uint8Array }
   | { readonly type: 'agreed'; readonly bytes: Uint8Array; readonly agreement: Agreement<E> }
+  /** TLS begins after `bytes`; all that was negotiated before is forgotten, but for the client's flags. */
+  | { readonly type: 'start-tls'; readonly bytes: Uint8Array }
   | { readonly type: 'aborted'; readonly bytes: Uint8Array }
   | { readonly type: 'broken'; readonly error: ProtocolError };
 
@@ -42,9 +47,11 @@ export class Handshake<E extends NbdExport> {
   /** The export name of the last SET_META_CONTEXT that selected base:allocation. */
   #metaContextName: string | undefined;
   #optionsSeen = 0;
+  #tls: TlsPolicy | 'on';
 
-  constructor(directory: NbdExportDirectory<E>) {
+  constructor(directory: NbdExportDirectory<E>, tls: TlsPolicy) {
     this.#directory = directory;
+    this.#tls = tls;
   }
 
   /** Goes one step with the bytes there are; undefined when it needs more of them. */
@@ -115,12 +122,16 @@ export class Handshake<E extends NbdExport> {
 
   /** The error reply to an option that can be judged by its header. */
   #refusal(option: number, length: number): Uint8Array | undefined {
+    if (this.#tls === 'required' && !OPTIONS_BEFORE_TLS.has(option)) {
+      if (option === nbd.NBD_OPT_EXPORT_NAME) throw new ProtocolError('tls-required');
+      const message = 'TLS is required: STARTTLS first';
+      return reply.encodeOptionError(option, nbd.NBD_REP_ERR_TLS_REQD, message);
+    }
     if (!isKnownOption(option)) {
       return reply.encodeOptionError(option, nbd.NBD_REP_ERR_UNSUP, 'option not supported');
     }
-    if (option === nbd.NBD_OPT_STARTTLS) {
-      const message = 'no TLS: the socket is local to this host';
-      return reply.encodeOptionError(option, nbd.NBD_REP_ERR_POLICY, message);
+    if (option === nbd.NBD_OPT_STARTTLS && this.#tls === 'refused') {
+      return reply.encodeOptionError(option, nbd.NBD_REP_ERR_POLICY, 'this socket has no TLS');
     }
     if (length <= nbd.OPTION_LENGTH_MAX) return undefined;
     if (option === nbd.NBD_OPT_EXPORT_NAME) throw new ProtocolError('export-name-too-long');
@@ -134,6 +145,8 @@ export class Handshake<E extends NbdExport> {
           return this.#exportName(data);
         case nbd.NBD_OPT_ABORT:
           return { type: 'aborted', bytes: reply.encodeAck(option) };
+        case nbd.NBD_OPT_STARTTLS:
+          return this.#startTls(data);
         case nbd.NBD_OPT_LIST:
           return this.#list(data);
         case nbd.NBD_OPT_INFO:
@@ -152,6 +165,19 @@ export class Handshake<E extends NbdExport> {
       if (option === nbd.NBD_OPT_EXPORT_NAME) throw new ProtocolError('bad-export-name');
       return failed(option, nbd.NBD_REP_ERR_INVALID, error.message);
     }
+  }
+
+  /**
+   * What came in the clear may have been put there by anyone, and would be taken for what the client has negotiated under TLS
+   * (CVE-2021-3716).
+   */
+  #startTls(data: Uint8Array): HandshakeStep<E> {
+    if (this.#tls === 'on') throw new MalformedOption('TLS is on already');
+    expectNoData(data);
+    this.#tls = 'on';
+    this.#isStructured = false;
+    this.#metaContextName = undefined;
+    return { type: 'start-tls', bytes: reply.encodeAck(nbd.NBD_OPT_STARTTLS) };
   }
 
   #exportName(data: Uint8Array): HandshakeStep<E> {
@@ -231,6 +257,9 @@ const KNOWN_OPTIONS: ReadonlySet<number> = new Set([
   nbd.NBD_OPT_LIST_META_CONTEXT,
   nbd.NBD_OPT_SET_META_CONTEXT,
 ]);
+
+/** "The server MUST NOT send any data" of an export before TLS; it may be left, and asked for TLS. */
+const OPTIONS_BEFORE_TLS: ReadonlySet<number> = new Set([nbd.NBD_OPT_STARTTLS, nbd.NBD_OPT_ABORT]);
 
 function isKnownOption(option: number): boolean {
   return KNOWN_OPTIONS.has(option);

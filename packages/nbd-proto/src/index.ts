@@ -10,7 +10,9 @@ export type {
   NbdEffect,
   ReadEffect,
   ReadRequest,
+  StartTlsEffect,
   WriteEffect,
 } from './effect.ts';
 export type { NbdExport, NbdExportDirectory } from './export.ts';
+export type { TlsPolicy } from './handshake.ts';
 export { NbdSession } from './session.ts';

@@ -4,9 +4,10 @@
  *
  *   handle(bytes) while wantsInput; then poll() until undefined. After encodeReadReply(), poll() again: there may be room.
  */
+import { ProtocolError } from '@bootswarm/stdx';
 import type { CloseEffect, NbdEffect, ReadEffect } from './effect.ts';
 import type { NbdExport, NbdExportDirectory } from './export.ts';
-import { Handshake } from './handshake.ts';
+import { Handshake, type TlsPolicy } from './handshake.ts';
 import { encodeGreeting } from './option-reply.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { Transmission } from './transmission.ts';
@@ -21,11 +22,13 @@ type SessionState<E extends NbdExport> =
 
 export class NbdSession<E extends NbdExport> {
   readonly #directory: NbdExportDirectory<E>;
+  readonly #tls: TlsPolicy;
   readonly #reader = new SegmentReader();
   #state: SessionState<E> = { type: 'greeting' };
 
-  constructor(directory: NbdExportDirectory<E>) {
+  constructor(directory: NbdExportDirectory<E>, tls: TlsPolicy = 'refused') {
     this.#directory = directory;
+    this.#tls = tls;
   }
 
   /** The export the client has chosen, from the transmission phase on. */
@@ -59,7 +62,7 @@ export class NbdSession<E extends NbdExport> {
     const state = this.#state;
     switch (state.type) {
       case 'greeting':
-        this.#state = { type: 'handshake', handshake: new Handshake(this.#directory) };
+        this.#state = { type: 'handshake', handshake: new Handshake(this.#directory, this.#tls) };
         return { type: 'write', bytes: encodeGreeting() };
       case 'handshake':
         return this.#pollHandshake(state.handshake);
@@ -96,6 +99,10 @@ export class NbdSession<E extends NbdExport> {
           export: step.agreement.export,
         };
         break;
+      case 'start-tls':
+        // A client waits for our answer: whoever sent more in the clear wants it taken for the client's.
+        if (this.#reader.isEmpty) return step;
+        return this.#close({ type: 'close', error: new ProtocolError('plaintext-after-starttls') });
       case 'aborted':
         this.#state = { type: 'leaving' };
         break;

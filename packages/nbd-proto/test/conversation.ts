@@ -5,6 +5,7 @@ import type {
   NbdExport,
   NbdExportDirectory,
   ReadEffect,
+  TlsPolicy,
 } from '../src/index.ts';
 import { NbdSession } from '../src/index.ts';
 import { CLIENT_FLAGS, infoData, join, metaContextData, OPTION, option, text } from './wire.ts';
@@ -46,6 +47,7 @@ interface ConversationOptions {
   readonly exported?: NbdExport;
   /** Otherwise reads gather in `reads`. */
   readonly answersAtOnce?: boolean;
+  readonly tls?: TlsPolicy;
 }
 
 /** A client that has negotiated nothing. */
@@ -73,12 +75,14 @@ export class Conversation {
   readonly reads: ReadEffect[] = [];
   readonly cached: CacheEffect[] = [];
   close: CloseEffect | undefined;
+  /** TLS was asked for and granted: what is said from now on counts as decrypted. */
+  isSecured = false;
   bufferedLengthMax = 0;
   readonly #answersAtOnce: boolean;
   #sent: Uint8Array[] = [];
 
-  constructor({ exported = DISK, answersAtOnce = true }: ConversationOptions = {}) {
-    this.session = new NbdSession(directoryOf(exported));
+  constructor({ exported = DISK, answersAtOnce = true, tls }: ConversationOptions = {}) {
+    this.session = new NbdSession(directoryOf(exported), tls);
     this.#answersAtOnce = answersAtOnce;
     this.#drain();
     this.sent();
@@ -130,6 +134,10 @@ export class Conversation {
         case 'write':
           this.#sent.push(effect.bytes);
           break;
+        case 'start-tls':
+          this.isSecured = true;
+          this.#sent.push(effect.bytes);
+          return;
         case 'read':
           if (this.#answersAtOnce) this.#encode(effect);
           else this.reads.push(effect);

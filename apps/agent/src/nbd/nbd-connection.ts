@@ -10,6 +10,7 @@ import { NbdSession } from '@bootswarm/nbd-proto';
 import type { ExportBinding, ExportDirectory, ExportSource, ReadHandle } from './export-source.ts';
 import type { ReplyAllowance, ReplyBudget } from './reply-budget.ts';
 import { GATHERED_BYTES_MAX, type ReplyBuffers } from './reply-buffers.ts';
+import type { TlsGate } from './tls-gate.ts';
 
 /**
  * Why a connection ended. done: the client said so. abandoned: it vanished, or took too long to leave. cut: by us. failed:
@@ -25,7 +26,9 @@ export interface ConnectionOptions {
   readonly directory: ExportDirectory;
   readonly budget: ReplyBudget;
   readonly buffers: ReplyBuffers;
-  /** QEMU's own server allows 10 s. */
+  /** Clients must go through it before anything else; none: no TLS. */
+  readonly tlsGate?: TlsGate;
+  /** QEMU's own server allows 10 s; TLS is in it. */
   readonly handshakeTimeoutMs: number;
   /** How long reads go on for a client that has closed its side, and so has probably died. */
   readonly halfClosedTimeoutMs: number;
@@ -38,7 +41,7 @@ const TURN_MS_MAX = 5;
 const EFFECTS_PER_CLOCK_READ = 16;
 
 export class NbdConnection {
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #session: NbdSession<ExportBinding>;
   readonly #allowance: ReplyAllowance = { heldBytes: 0, retry: () => this.#pump() };
@@ -52,6 +55,8 @@ export class NbdConnection {
   #heldRead: ReadEffect | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #isPumping = false;
+  /** TLS is being negotiated: the socket is not ours. */
+  #isSecuring = false;
   #isTurnOver = false;
   /** The client is done; the socket's queue drains, then it closes. */
   #isClosing = false;
@@ -60,19 +65,26 @@ export class NbdConnection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#session = new NbdSession(options.directory);
+    this.#session = new NbdSession(
+      options.directory,
+      options.tlsGate === undefined ? 'refused' : 'required',
+    );
   }
 
   /** Greets the client and serves it until `onEnd`. */
   start(): void {
-    const socket = this.#socket;
     this.#setDeadline(this.#options.handshakeTimeoutMs, 'handshake-timeout');
+    this.#listen();
+    this.#pump();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
     socket.on('data', (bytes) => this.#guard(() => this.#session.handle(bytes)));
     socket.on('end', () => this.#guard(() => this.#inputEnded()));
     socket.on('drain', () => this.#pump());
     socket.on('error', (error) => this.#end('abandoned', error));
     socket.on('close', () => this.#end(this.#isClosing ? 'done' : 'abandoned'));
-    this.#pump();
   }
 
   get exportName(): string | undefined {
@@ -102,7 +114,7 @@ export class NbdConnection {
 
   /** Serves the session until it wants input, a read's answer, a client that reads its replies, or its next turn. */
   #pump(): void {
-    if (this.#isPumping || this.#hasEnded) return;
+    if (this.#isPumping || this.#hasEnded || this.#isSecuring) return;
     this.#isPumping = true;
     try {
       if (!this.#isTurnOver) this.#serve();
@@ -111,7 +123,7 @@ export class NbdConnection {
       this.#end('failed', error);
     }
     this.#isPumping = false;
-    if (this.#hasEnded) return;
+    if (this.#hasEnded || this.#isSecuring) return;
     // One unread segment is the most that is ever taken in: what follows stays in the kernel, and the client waits.
     if (this.#session.wantsInput) this.#socket.resume();
     else this.#socket.pause();
@@ -139,6 +151,9 @@ export class NbdConnection {
         if (this.#source === undefined) this.#negotiate(effect.bytes);
         else this.#append(effect.bytes);
         return true;
+      case 'start-tls':
+        this.#startTls(effect.bytes);
+        return false;
       case 'cache':
         this.#append(effect.bytes);
         this.#source?.prefetch(effect.offset, effect.length);
@@ -158,6 +173,25 @@ export class NbdConnection {
     this.#exportName = binding.name;
     this.#source = binding.open();
     clearTimeout(this.#deadline);
+  }
+
+  /** `bytes` are the last in the clear; from then on the socket is the gate's, which gives back another or closes it. */
+  #startTls(bytes: Uint8Array): void {
+    const plain = this.#socket;
+    this.#isSecuring = true;
+    plain.pause();
+    // TLS takes what has been received already by read(), which would tell us of it too.
+    plain.removeAllListeners('data');
+    const secured = (socket: Socket) => {
+      this.#socket = socket;
+      this.#isSecuring = false;
+      this.#listen();
+    };
+    plain.write(bytes, () => {
+      this.#guard(() => {
+        this.#options.tlsGate!.secure(plain, (socket) => this.#guard(() => secured(socket)));
+      });
+    });
   }
 
   #closeSoon(): void {

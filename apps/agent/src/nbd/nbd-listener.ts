@@ -7,18 +7,23 @@ import { statSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { createServer } from 'node:net';
-import { OperatorError } from '@bootswarm/stdx';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { ExportDirectory } from './export-source.ts';
 import type { ConnectionEnd } from './nbd-connection.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { REPLY_BYTES_MAX, ReplyBudget } from './reply-budget.ts';
 import { ReplyBuffers } from './reply-buffers.ts';
 import { claimSocketPath, NBD_SOCKET_MODE } from './socket-path.ts';
+import type { TlsGate } from './tls-gate.ts';
 
-/** A path to bind, or a socket bound to it that a parent holds open so that it outlives this process. */
+/**
+ * A path to bind, or a socket bound to it that a parent holds open so that it outlives this process; or an address of this host,
+ * where port 0 takes a free one.
+ */
 export type ListenAddress =
   | { readonly type: 'path'; readonly path: string }
-  | { readonly type: 'fd'; readonly fd: number; readonly path: string };
+  | { readonly type: 'fd'; readonly fd: number; readonly path: string }
+  | { readonly type: 'tcp'; readonly host: string; readonly port: number };
 
 export type NbdListenerEvent =
   | ({ readonly type: 'connection-ended' } & ConnectionEnd)
@@ -28,15 +33,24 @@ export type NbdListenerEvent =
 export interface NbdListenerOptions {
   readonly directory: ExportDirectory;
   readonly onEvent: (event: NbdListenerEvent) => void;
-  /** 256: one for each VM of a large host, and nbdcopy's four. QEMU's own server allows 100. */
+  /** 1024: QEMU has one for each disk of a VM, and all of a large host may come back at once. */
   readonly connectionsMax?: number;
   readonly handshakeTimeoutMs?: number;
   readonly halfClosedTimeoutMs?: number;
-  readonly replyBytesMax?: number;
+  /** Shared with other listeners; default: one of its own, of REPLY_BYTES_MAX. */
+  readonly budget?: ReplyBudget;
+  /** Clients must use TLS; default: they cannot. */
+  readonly tlsGate?: TlsGate;
 }
 
-/** Replies for a client that is busy with earlier ones: the next is made while it reads. Once there is more, no more is made. */
-const QUEUED_BYTES_MAX = 512 * 1024;
+/** What only TCP has, unix sockets ignore. A client whose host is gone is noticed, which the kernel would take two hours for. */
+const SOCKET_OPTIONS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+};
+const CONNECTIONS_MAX = 1024;
 
 export class NbdListener {
   readonly #server: Server;
@@ -46,24 +60,22 @@ export class NbdListener {
   readonly #connections = new Set<NbdConnection>();
 
   private constructor(options: NbdListenerOptions) {
-    const { connectionsMax = 256, onEvent } = options;
+    const { connectionsMax = CONNECTIONS_MAX, onEvent } = options;
     this.#options = options;
-    this.#budget = new ReplyBudget(options.replyBytesMax ?? REPLY_BYTES_MAX);
-    this.#server = createServer(
-      { allowHalfOpen: true, highWaterMark: QUEUED_BYTES_MAX },
-      (socket) => {
-        const connection = new NbdConnection(socket, {
-          directory: options.directory,
-          budget: this.#budget,
-          buffers: this.#buffers,
-          handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
-          halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,
-          onEnd: (ended, end) => this.#ended(ended, end),
-        });
-        this.#connections.add(connection);
-        connection.start();
-      },
-    );
+    this.#budget = options.budget ?? new ReplyBudget(REPLY_BYTES_MAX);
+    this.#server = createServer(SOCKET_OPTIONS, (socket) => {
+      const connection = new NbdConnection(socket, {
+        directory: options.directory,
+        budget: this.#budget,
+        buffers: this.#buffers,
+        tlsGate: options.tlsGate,
+        handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+        halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,
+        onEnd: (ended, end) => this.#ended(ended, end),
+      });
+      this.#connections.add(connection);
+      connection.start();
+    });
     this.#server.maxConnections = connectionsMax;
     this.#server.on('drop', () => onEvent({ type: 'connection-refused', connectionsMax }));
   }
@@ -75,11 +87,13 @@ export class NbdListener {
     if (address.type === 'path') {
       await claimSocketPath(address.path);
       server.listen(address.path);
-    } else {
+    } else if (address.type === 'fd') {
       assertSocketAt(address.path);
       server.listen({ fd: address.fd });
+    } else {
+      server.listen({ host: address.host, port: address.port });
     }
-    await once(server, 'listening');
+    await listening(server, address);
     server.on('error', (error) => options.onEvent({ type: 'listener-failed', error }));
     // Until here the umask has kept others out: to connect takes the right to write.
     try {
@@ -89,6 +103,14 @@ export class NbdListener {
       throw error;
     }
     return listener;
+  }
+
+  /** HOST:PORT of a TCP socket, an IPv6 address in brackets; undefined for others. */
+  get address(): string | undefined {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') return undefined;
+    const { address, port } = bound;
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   }
 
   get connectionCount(): number {
@@ -129,4 +151,18 @@ function assertSocketAt(path: string): void {
     `The NBD socket that this agent was started with is not at ${path}`,
     'ListenStream= of the socket unit and --run of the agent must agree: ListenStream=RUN/nbd.sock.',
   );
+}
+
+async function listening(server: Server, address: ListenAddress): Promise<void> {
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    if (address.type !== 'tcp') throw error;
+    throw new OperatorError(
+      'nbd-port-unavailable',
+      `Cannot listen for NBD clients on ${address.host} port ${address.port}: ${messageOf(error)}`,
+      'Choose another address or port, or stop what uses it.',
+      { cause: error },
+    );
+  }
 }

@@ -17,6 +17,7 @@ import {
 import type { ExportBinding, ExportSource } from '../../src/nbd/export-source.ts';
 import type { NbdListenerEvent, NbdListenerOptions } from '../../src/nbd/nbd-listener.ts';
 import { NbdListener } from '../../src/nbd/nbd-listener.ts';
+import { ReplyBudget } from '../../src/nbd/reply-budget.ts';
 import { directoryOf, FileExport, imageBytes } from './file-export.ts';
 import { RawClient } from './raw-client.ts';
 
@@ -325,7 +326,7 @@ describe('a client that asks too much', () => {
   });
 
   test('beyond the reply budget waits for it, while small reads of others go on', async () => {
-    const server = await listen({ replyBytesMax: 8 * MIB });
+    const server = await listen({ budget: new ReplyBudget(24 * MIB) });
     disk.hold(0, image.length);
     const hoarder = await RawClient.open(path, 'disk');
     const guest = await RawClient.open(path, 'disk');
@@ -333,13 +334,13 @@ describe('a client that asks too much', () => {
       new Promise<void>((resolve) => {
         disk.onWaiting = () => disk.waiting.size === count && resolve();
       });
-    const hoarded = waiting(3);
+    const hoarded = waiting(4);
     hoarder.send(...Array.from({ length: 10 }, () => read(0, 2 * MIB)));
     await hoarded;
-    const guestWaits = waiting(4);
+    const guestWaits = waiting(5);
     guest.send(read(0, MIB));
     await guestWaits;
-    expect(server.replyBytes).toBeLessThanOrEqual(9 * MIB);
+    expect(server.replyBytes).toBe(4 * (2 * MIB + 16) + MIB + 16);
     disk.release();
     const reply = 2 * MIB + 16;
     expect((await hoarder.receive(10 * reply)).length).toBe(10 * reply);

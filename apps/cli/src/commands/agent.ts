@@ -9,10 +9,11 @@ import type { CliContext } from '../cli-context.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
+import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
 import { agentUpgradeCommand } from './agent-upgrade.ts';
 
-interface Options {
+interface Options extends NbdOptions {
   readonly tracker?: string;
   readonly run?: string;
   readonly cache: string;
@@ -99,6 +100,7 @@ Over --cache-max, images that no guest uses leave the cache, the one last used l
 Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
 a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
 who has a supervisor that keeps sockets, or wants none.
+--nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
 Examples:
@@ -112,7 +114,7 @@ Examples:
     .action((options: Options) => live(options, context))
     .enablePositionalOptions()
     .addCommand(agentUpgradeCommand(context));
-  return withTrackerOption(command);
+  return withTrackerOption(withNbdOptions(command));
 }
 
 async function live(options: Options, context: CliContext): Promise<void> {
@@ -122,6 +124,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
   const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
   context.exitCode = await liveAsAgent({
     options: {
+      ...nbdSettings(options),
       ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
       runDir,
       accelerators: ACCELERATORS[accel],

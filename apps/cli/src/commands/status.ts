@@ -1,5 +1,5 @@
 /** `bootswarm status`: what this node's agent does, per image and per VM. */
-import type { AgentStatus, ImageStatus, VmStatus } from '@bootswarm/agent';
+import type { AgentStatus, ImageStatus, NbdStatus, VmStatus } from '@bootswarm/agent';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -53,6 +53,7 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `peers    ${status.peerAddress}`,
     `cache    ${printable(status.cacheDir)} (${describeUse(status)})`,
     `scrub    ${describeScrub(status)}`,
+    `nbd      ${describeNbd(status.nbd)}`,
   ].join('\n');
   const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
   const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
@@ -77,6 +78,12 @@ function describeScrub({ cache, images }: AgentStatus): string {
   const done = `${sum('passes')} passes and ${sum('piecesChecked')} pieces`;
   const rate = `${formatBytes(cache.scrubBytesPerSecond)}/s at most`;
   return `${done} (${rate}); ${sum('piecesDamaged')} pieces were damaged, and fetched again`;
+}
+
+function describeNbd({ address, connections, replyBytes, replyBytesMax }: NbdStatus): string {
+  const clients = connections === 1 ? '1 client' : `${connections} clients`;
+  const replies = `${formatBytes(replyBytes)} of ${formatBytes(replyBytesMax)} held for replies`;
+  return [clients, replies, ...(address === undefined ? [] : [`also at ${address}`])].join(', ');
 }
 
 function imageRow(image: ImageStatus): string[] {
