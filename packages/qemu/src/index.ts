@@ -12,4 +12,13 @@ export {
   isOverlayInUse,
   type OverlayOptions,
 } from './overlay.ts';
+export {
+  type Backing,
+  flattenOverlay,
+  readBackingName,
+  rebaseOverlay,
+} from './overlay-backing.ts';
+export { type PivotOptions, pivotOverlay } from './pivot.ts';
 export { type Accelerator, type QemuOptions, qemuCommand } from './qemu-command.ts';
+export { QmpClient, type QmpClientOptions } from './qmp-client.ts';
+export type { QmpCommand, QmpEvent } from './qmp-message.ts';
