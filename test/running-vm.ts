@@ -7,13 +7,11 @@ import { basename, dirname } from 'node:path';
 import { QmpClient } from '@bootswarm/qemu';
 
 export class RunningVm {
-  readonly qmp: QmpClient;
   readonly #child: ChildProcess;
   readonly #qmpPath: string;
 
-  private constructor(child: ChildProcess, qmp: QmpClient, qmpPath: string) {
+  private constructor(child: ChildProcess, qmpPath: string) {
     this.#child = child;
-    this.qmp = qmp;
     this.#qmpPath = qmpPath;
   }
 
@@ -36,7 +34,9 @@ export class RunningVm {
     ended.catch(() => {});
     try {
       await Promise.race([listening, ended]);
-      return new RunningVm(child, await openQmp(qmpPath, () => child.exitCode !== null), qmpPath);
+      const vm = new RunningVm(child, qmpPath);
+      await vm.withQmp(async () => {});
+      return vm;
     } catch (error) {
       child.kill('SIGKILL');
       throw error;
@@ -49,47 +49,54 @@ export class RunningVm {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** QEMU serves one QMP client: while this one is away, another may come. */
-  async withoutQmp<T>(during: () => Promise<T>): Promise<T> {
-    this.qmp.close();
+  /** QEMU serves one QMP client at a time, and others may come in between. */
+  async withQmp<T>(use: (qmp: QmpClient) => Promise<T>): Promise<T> {
+    const qmp = await openQmp(this.#qmpPath, () => !this.isRunning);
     try {
-      return await during();
+      return await use(qmp);
     } finally {
-      Object.assign(this, { qmp: await openQmp(this.#qmpPath, () => !this.isRunning) });
+      qmp.close();
     }
   }
 
   /** MD5 of the whole disk, as this QEMU reads it now. */
-  async md5(): Promise<string> {
-    const socket = `${this.#qmpPath}.nbd`;
-    const execute = (command: string, args: Record<string, unknown> = {}) =>
-      this.qmp.execute({ execute: command, arguments: args });
-    await execute('nbd-server-start', { addr: { type: 'unix', data: { path: socket } } });
-    await execute('block-export-add', { type: 'nbd', id: 'disk', 'node-name': 'overlay' });
-    const uri = `nbd+unix:///overlay?socket=${socket}`;
-    const reader = spawn('nbdcopy', [uri, '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const hash = createHash('md5');
-    for await (const chunk of reader.stdout) hash.update(chunk as Buffer);
-    if (reader.exitCode === null) await once(reader, 'exit');
-    if (reader.exitCode !== 0) throw new Error('the disk could not be read');
-    await execute('nbd-server-stop');
-    return hash.digest('hex');
+  md5(): Promise<string> {
+    return this.withQmp(async (qmp) => {
+      const path = `${this.#qmpPath}.nbd`;
+      const execute = (command: string, args: Record<string, unknown> = {}) =>
+        qmp.execute({ execute: command, arguments: args });
+      await execute('nbd-server-start', { addr: { type: 'unix', data: { path } } });
+      await execute('block-export-add', { type: 'nbd', id: 'disk', 'node-name': 'overlay' });
+      const hash = await md5Of(`nbd+unix:///overlay?socket=${path}`);
+      await execute('nbd-server-stop');
+      return hash;
+    });
   }
 
   async quit(): Promise<void> {
     if (!this.isRunning) return;
     const exited = once(this.#child, 'exit');
-    await this.qmp.execute({ execute: 'quit' }).catch(() => this.#child.kill('SIGKILL'));
+    await this.withQmp((qmp) => qmp.execute({ execute: 'quit' })).catch(() => {
+      this.#child.kill('SIGKILL');
+    });
     await exited;
-    this.qmp.close();
   }
 
   async kill(): Promise<void> {
-    this.qmp.close();
     if (!this.isRunning) return;
     this.#child.kill('SIGKILL');
     await once(this.#child, 'exit');
   }
+}
+
+async function md5Of(uri: string): Promise<string> {
+  const reader = spawn('nbdcopy', [uri, '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(reader, 'exit');
+  const hash = createHash('md5');
+  for await (const chunk of reader.stdout) hash.update(chunk as Buffer);
+  const [code] = await exited;
+  if (code !== 0) throw new Error(`the disk ${uri} could not be read`);
+  return hash.digest('hex');
 }
 
 /** Between bind() and listen() the socket is there and refuses. */

@@ -8,6 +8,7 @@ import {
   createOverlay,
   flattenOverlay,
   isOverlayInUse,
+  type PivotOptions,
   pivotOverlay,
   qemuCommand,
   readBackingName,
@@ -107,6 +108,11 @@ async function boot(): Promise<RunningVm> {
   return vm;
 }
 
+function pivot(running: RunningVm, more: Partial<PivotOptions> = {}): Promise<void> {
+  const options = { overlayPath: overlay, imagePath: local, ...more };
+  return running.withQmp((qmp) => pivotOverlay(qmp, options));
+}
+
 async function backingFile() {
   const { stdout } = await run('qemu-img', ['info', '-U', '--output=json', overlay]);
   const info = JSON.parse(stdout) as Record<string, unknown>;
@@ -119,7 +125,7 @@ describe('a running VM', () => {
     const running = await boot();
     expect(await running.md5()).toBe(diskMd5());
     const takenBefore = statSync(overlay).blocks;
-    await pivotOverlay(running.qmp, { overlayPath: overlay, imagePath: local });
+    await pivot(running);
     await stopServing();
     expect(await running.md5()).toBe(diskMd5());
     expect(await backingFile()).toEqual({ name: local, format: 'raw' });
@@ -133,17 +139,13 @@ describe('a running VM', () => {
   test('may be moved again, and after an attempt that got no further than the file', async () => {
     await serve();
     const running = await boot();
-    const options = { overlayPath: overlay, imagePath: local };
-    const halted = pivotOverlay(running.qmp, {
-      ...options,
-      onReopen: () => {
-        throw new Error('not now');
-      },
-    });
-    await expect(halted).rejects.toThrow('not now');
+    const onReopen = () => {
+      throw new Error('not now');
+    };
+    await expect(pivot(running, { onReopen })).rejects.toThrow('not now');
     expect((await backingFile()).name).toContain('json:');
-    await pivotOverlay(running.qmp, options);
-    await pivotOverlay(running.qmp, options);
+    await pivot(running);
+    await pivot(running);
     await stopServing();
     expect(await running.md5()).toBe(diskMd5());
   });
@@ -151,13 +153,12 @@ describe('a running VM', () => {
   test('goes on as it was when the local file cannot be opened', async () => {
     await serve();
     const running = await boot();
-    const pivot = pivotOverlay(running.qmp, { overlayPath: overlay, imagePath: path('none.raw') });
-    await expect(pivot).rejects.toMatchObject({
+    await expect(pivot(running, { imagePath: path('none.raw') })).rejects.toMatchObject({
       code: 'qmp-refused',
       message: expect.stringContaining('No such file'),
     });
     expect(await running.md5()).toBe(diskMd5());
-    await pivotOverlay(running.qmp, { overlayPath: overlay, imagePath: local });
+    await pivot(running);
     expect(await running.md5()).toBe(diskMd5());
   });
 
@@ -166,8 +167,9 @@ describe('a running VM', () => {
     const running = await boot();
     const overlayPath = path('other.qcow2');
     await createOverlay({ path: overlayPath, virtualSize: LENGTH, backing });
-    const pivot = pivotOverlay(running.qmp, { overlayPath, imagePath: local });
-    await expect(pivot).rejects.toMatchObject({ code: 'vm-disk-unknown' });
+    await expect(pivot(running, { overlayPath })).rejects.toMatchObject({
+      code: 'vm-disk-unknown',
+    });
     expect(await readBackingName(overlayPath)).toContain('json:');
   });
 

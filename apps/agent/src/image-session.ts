@@ -2,6 +2,7 @@
  * One image on this node: its cache, its swarm, its exports and what was read through them. Opened from what the cache directory
  * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
  */
+import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import { CachePieceStore, type StoreEvent } from '@bootswarm/piece-store';
 import {
@@ -17,6 +18,7 @@ import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
 import type { LayerFallback } from './layer-fetch.ts';
 import type { LayerSwarm } from './layer-swarm.ts';
+import { LocalCopy } from './local-copy.ts';
 
 /** The piece layer, and how it came. */
 export interface SessionLayer {
@@ -46,6 +48,8 @@ const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, ori
 export class ImageSession {
   readonly metainfo: Metainfo;
   readonly reader: ImageReader;
+  /** The cache file, for VMs that read it without us. */
+  readonly localCopy: LocalCopy;
   /** Shown to NBD clients under its own id; VMs have exports of their own. */
   isAttached = false;
   readonly #host: SwarmHost;
@@ -66,6 +70,7 @@ export class ImageSession {
       hotBytesMax: options.hotBytesMax,
       onEvent: (event) => {
         if (event.type === 'piece-lost') {
+          session?.localCopy.pieceLost();
           if (session) session.reader.pieceLost(event.pieceIndex);
           else lostEarly.push(event.pieceIndex);
         }
@@ -84,6 +89,8 @@ export class ImageSession {
     this.#layer = options.layer;
     const { pieceLayer: layer } = options.layer;
     const driver = options.host.open({ metainfo: options.metainfo, layer, store });
+    const path = join(options.directory, 'cache.raw');
+    this.localCopy = new LocalCopy({ path, metainfo: options.metainfo, layer, store });
     this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
     this.#isWanted = store.have.count > driver.layer.zeroCount;
@@ -172,6 +179,7 @@ export class ImageSession {
     this.reader.boots.close();
     this.#host.shut(this.id);
     this.#layer.swarm?.close();
+    await this.localCopy.close();
     await this.#store.close();
   }
 }

@@ -19,6 +19,8 @@ import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
+import { AutoPivot } from './vm/auto-pivot.ts';
+import { VmMover } from './vm/vm-mover.ts';
 import { VmRegistry } from './vm/vm-registry.ts';
 
 export interface AgentOptions {
@@ -44,6 +46,8 @@ export interface AgentOptions {
   readonly hotBytes: number;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
+  /** Whether VMs are moved to the local file by themselves when their image is complete. */
+  readonly pivot: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
   readonly publisherKey?: string;
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
@@ -80,6 +84,13 @@ interface Swarms {
   readonly self: NodeIdentity;
 }
 
+/** The VMs of this node, and what moves them. */
+interface Guests {
+  readonly vms: VmRegistry;
+  readonly mover: VmMover;
+  readonly autoPivot: AutoPivot;
+}
+
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   const log = pino(
     { name: 'agent', level: options.logLevel },
@@ -105,13 +116,14 @@ async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
-  const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
+  const vms = await openVms(parts, swarms);
+  const agent = await serveGuests(parts, swarms, vms, () => signal?.state === 'connected');
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms.library, signal), TICK_MS);
+  const timer = setInterval(() => tick(swarms.library, vms.autoPivot, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   return agent;
@@ -159,21 +171,45 @@ async function openSwarms(
   return { cache, library, attachments, self };
 }
 
-async function serveGuests(
+async function openVms(
   { options, log, opened }: Start,
-  { cache, library, attachments, self }: Swarms,
-  isTrackerConnected: () => boolean,
-): Promise<Agent> {
-  const { node, zone, rack, trackerUrl } = options;
-  const nbdSocket = join(options.runDir, 'nbd.sock');
+  { cache, library }: Swarms,
+): Promise<Guests> {
   const vms = await VmRegistry.open({
     directory: options.vmDir ?? cache.path,
-    nbdSocketPath: nbdSocket,
+    nbdSocketPath: join(options.runDir, 'nbd.sock'),
     accelerators: options.accelerators,
   });
   // Their images are wanted, whether they run or not.
-  for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
+  for (const { image, name, backing } of vms.list()) {
+    if (backing !== 'none') library.get(image)?.exportFor(name);
+  }
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
+  const mover = new VmMover({
+    vms,
+    localCopy: (image) => library.find(image).localCopy.verified(),
+  });
+  const autoPivot = new AutoPivot({
+    isEnabled: options.pivot,
+    ...{ vms, mover, log },
+    localCopy: (image) => library.get(image)?.localCopy,
+  });
+  opened.push(() => autoPivot.close());
+  opened.push(() => {
+    mover.close();
+    for (const { localCopy } of library.sessions) void localCopy.close();
+  });
+  return { vms, mover, autoPivot };
+}
+
+async function serveGuests(
+  { options, log, opened }: Start,
+  { cache, library, attachments, self }: Swarms,
+  guests: Guests,
+  isTrackerConnected: () => boolean,
+): Promise<Agent> {
+  const { node, zone, rack, trackerUrl } = options;
+  const { nbdSocketPath: nbdSocket } = guests.vms;
   const agent = new Agent({
     facts: {
       version: VERSION,
@@ -186,7 +222,7 @@ async function serveGuests(
       nbdSocket,
     },
     library,
-    vms,
+    ...guests,
     attachments,
     isTrackerConnected,
     cutExport: (name) => nbd.cut(name),
@@ -254,8 +290,9 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick(library: ImageLibrary, signal: SignalClient): void {
+function tick(library: ImageLibrary, autoPivot: AutoPivot, signal: SignalClient): void {
   library.tick();
+  autoPivot.tick(performance.now());
   for (const session of library.sessions) reportProgress(session, signal);
 }
 

@@ -62,6 +62,7 @@ export class TestAgent {
         hotBytes: 2 ** 20,
         prejoin: true,
         foreignPeers: false,
+        pivot: true,
         logLevel: 'silent',
       },
       ...options,

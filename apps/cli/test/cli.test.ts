@@ -13,7 +13,18 @@ const ALL = commandLines(buildProgram({ terminal: capturedTerminal(), exitCode: 
 test('has the commands that operators need', () => {
   expect(ALL.map((names) => names.join(' '))).toEqual([
     ...['', 'tracker', 'agent', 'publish', 'withdraw', 'images', 'images show', 'nodes', 'attach'],
-    ...['detach', 'vm', 'vm create', 'vm ls', 'vm rm', 'status', 'demo'],
+    ...[
+      'detach',
+      'vm',
+      'vm create',
+      'vm ls',
+      'vm pivot',
+      'vm rebase',
+      'vm flatten',
+      'vm rm',
+      'status',
+      'demo',
+    ],
   ]);
 });
 

@@ -158,6 +158,7 @@ test('prints overlay, QEMU command and libvirt disk of a new VM', async () => {
   const vm: VmInfo = {
     ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/vms/web-1.qcow2' },
     ...{ socket: '/run/x/nbd.sock', export: IMAGE.id, libvirtDiskXml: '<disk/>\n' },
+    ...{ sizeBytes: 20 * 2 ** 30, backing: 'swarm' },
     qemuCommand: ['qemu-system-x86_64', '-name', "it's", '-drive', 'file=/vms/web 1.qcow2'],
   };
   daemon = await fakeDaemon((_, to) => json(to, 200, vm), join(dir, 'agent.sock'));
@@ -204,7 +205,7 @@ const STATUS: AgentStatus = {
   vms: [
     {
       ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/o' },
-      ...{ createdAt: '', connections: 1, read: READ },
+      ...{ createdAt: '', backing: 'swarm', isMoving: false, connections: 1, read: READ },
     },
   ],
 };

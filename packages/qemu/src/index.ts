@@ -1,9 +1,11 @@
 export {
   type BackingReference,
   backingFilename,
+  isSocketPath,
   nbdUri,
   OPEN_TIMEOUT_SECONDS,
   RECONNECT_DELAY_SECONDS,
+  SOCKET_PATH_LENGTH_MAX,
 } from './backing-reference.ts';
 export { type LibvirtDiskOptions, libvirtDiskXml } from './libvirt-xml.ts';
 export {

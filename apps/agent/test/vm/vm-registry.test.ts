@@ -29,6 +29,7 @@ function record(name: string, fields: Partial<VmRecord> = {}): VmRecord {
     socket: '/run/bootswarm/nbd.sock',
     export: `${IMAGE.id}@${name}`,
     createdAt: '2025-01-01T00:00:00.000Z',
+    backing: 'swarm',
     ...fields,
   };
 }
@@ -117,7 +118,7 @@ describe('a VM', () => {
 
   test.each([0, -1, 1.5, Number.NaN, 1_000_000, 2 ** 47])('cannot have %d bytes', async (size) => {
     const registry = await open();
-    await expect(registry.create(IMAGE, 'vm', size)).rejects.toMatchObject({
+    await expect(registry.create(IMAGE, 'vm', { sizeBytes: size })).rejects.toMatchObject({
       code: 'vm-size-invalid',
     });
     expect(await files()).toEqual([]);

@@ -24,6 +24,7 @@ interface Options {
   readonly fill: FillMode;
   readonly hot: number;
   readonly prejoin: 'yes' | 'no';
+  readonly pivot: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
   readonly accel: keyof typeof ACCELERATORS;
@@ -58,6 +59,7 @@ export function agentCommand({ terminal }: CliContext): Command {
         .default(HOT_BYTES, formatBytes(HOT_BYTES)),
     )
     .addOption(prejoinOption())
+    .addOption(pivotOption())
     .option(
       '--publisher-key <hex>',
       'accept only images signed with this key; else the first key seen is kept',
@@ -100,6 +102,7 @@ Examples:
         cacheDir: resolve(options.cache),
         hotBytes: options.hot,
         prejoin: options.prejoin === 'yes',
+        pivot: options.pivot === 'yes',
         vmDir: options.vms === undefined ? undefined : resolve(options.vms),
       });
       print(terminal.stdout, `agent ready at ${join(runDir, 'agent.sock')}`);
@@ -116,6 +119,12 @@ function fillOption(): Option {
 
 function prejoinOption(): Option {
   return new Option('--prejoin <answer>', 'join swarms before a VM of this node wants the image')
+    .choices(['yes', 'no'])
+    .default('yes');
+}
+
+function pivotOption(): Option {
+  return new Option('--pivot <answer>', 'move VMs to the local file when their image is complete')
     .choices(['yes', 'no'])
     .default('yes');
 }
