@@ -173,6 +173,19 @@ describe('a running VM', () => {
     expect(await readBackingName(overlayPath)).toContain('json:');
   });
 
+  test('is not moved while its disk is being copied', async () => {
+    await serve();
+    const running = await boot();
+    await running.withQmp(async (qmp) => {
+      const add = { driver: 'null-co', 'node-name': 'target', size: LENGTH + MIB };
+      await qmp.execute({ execute: 'blockdev-add', arguments: add });
+      const copy = { 'job-id': 'copy', device: 'overlay', target: 'target', sync: 'none' };
+      await qmp.execute({ execute: 'blockdev-mirror', arguments: copy });
+    });
+    await expect(pivot(running)).rejects.toMatchObject({ code: 'vm-migrating' });
+    expect((await backingFile()).name).toContain('json:');
+  });
+
   test('is neither rebased nor flattened behind its back', async () => {
     await serve();
     const running = await boot();

@@ -21,6 +21,8 @@ test('has the commands that operators need', () => {
       'vm pivot',
       'vm rebase',
       'vm flatten',
+      'vm migrate',
+      'vm migrate-args',
       'vm rm',
       'status',
       'demo',

@@ -8,6 +8,13 @@ export {
   SOCKET_PATH_LENGTH_MAX,
 } from './backing-reference.ts';
 export { type LibvirtDiskOptions, libvirtDiskXml } from './libvirt-xml.ts';
+export { type MigrationEnds, type MigrationResult, migrate } from './migrate.ts';
+export {
+  type MigrationOptions,
+  type MigrationPlan,
+  type MigrationStep,
+  migrationPlan,
+} from './migration-plan.ts';
 export {
   createOverlay,
   deleteOverlay,

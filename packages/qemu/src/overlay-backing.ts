@@ -82,7 +82,7 @@ function backingError(verb: string, path: string, error: unknown): OperatorError
     return new OperatorError(
       'vm-running',
       `cannot ${verb} the overlay ${path}: a program, usually its VM, has it open`,
-      'Shut the VM down first, or move it while it runs with: bootswarm vm pivot',
+      'Shut the VM down first, or use bootswarm vm pivot, which moves it while it runs.',
       { cause: error },
     );
   }

@@ -51,11 +51,15 @@ export async function pivotOverlay(client: QmpClient, options: PivotOptions): Pr
 async function requireAtHome(client: QmpClient): Promise<void> {
   const answer = await client.execute({ execute: 'query-status' });
   const status = isObject(answer) ? answer.status : undefined;
-  if (typeof status === 'string' && !MIGRATION_STATES.includes(status)) return;
+  const jobs = await client.execute({ execute: 'query-block-jobs' });
+  const isBusy = !Array.isArray(jobs) || jobs.length > 0;
+  if (typeof status === 'string' && !MIGRATION_STATES.includes(status) && !isBusy) return;
   throw new OperatorError(
     'vm-migrating',
-    `the VM is on its way to or from another host (${String(status)})`,
-    'Try again when the migration is over.',
+    isBusy
+      ? 'the disk of the VM is being copied, by a migration or another block job'
+      : `the VM is on its way to or from another host (${String(status)})`,
+    'Try again when that is over.',
   );
 }
 

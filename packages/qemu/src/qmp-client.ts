@@ -20,7 +20,7 @@ const TIMEOUT_MS = 30_000;
 interface Waiting<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: OperatorError) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 interface EventWaiting extends Waiting<QmpEvent> {
@@ -82,11 +82,19 @@ export class QmpClient {
     });
   }
 
-  /** The next event that matches. To be called before the command that causes it: events may come ahead of the answer. */
-  event(what: string, matches: (event: QmpEvent) => boolean): Promise<QmpEvent> {
+  /**
+   * The next event that matches. To be called before the command that causes it: events may come ahead of the answer. `timeoutMs`
+   * 0: as long as the connection lasts.
+   */
+  event(
+    what: string,
+    matches: (event: QmpEvent) => boolean,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<QmpEvent> {
     if (this.#failure) return Promise.reject(this.#failure);
     const coming = new Promise<QmpEvent>((resolve, reject) => {
-      this.#events.add({ matches, resolve, reject, timer: this.#deadline(what) });
+      const timer = timeoutMs === 0 ? undefined : this.#deadline(what, timeoutMs);
+      this.#events.add({ matches, resolve, reject, timer });
     });
     // Whoever waits is told; a command that fails first leaves nobody waiting.
     coming.catch(() => {});
@@ -104,8 +112,8 @@ export class QmpClient {
     });
   }
 
-  #deadline(what: string): NodeJS.Timeout {
-    return setTimeout(() => this.#fail(this.#silent(what)), this.#timeoutMs);
+  #deadline(what: string, timeoutMs = this.#timeoutMs): NodeJS.Timeout {
+    return setTimeout(() => this.#fail(this.#silent(what)), timeoutMs);
   }
 
   #receive(chunk: Buffer): void {

@@ -147,7 +147,7 @@ function notRunning(name: string): OperatorError {
   return new OperatorError(
     'vm-not-running',
     `VM ${name} is not running`,
-    `Move it as it is, with: bootswarm vm rebase ${name}`,
+    `Use bootswarm vm rebase ${name}, which moves a VM that is shut down.`,
   );
 }
 

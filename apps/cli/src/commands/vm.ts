@@ -8,6 +8,7 @@ import { shellCommand } from '../shell-command.ts';
 import { left, renderTable, right } from '../table.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
 import { printable } from '../terminal-text.ts';
+import { migrateArgsCommand, migrateCommand } from './vm-migrate.ts';
 
 interface CreateOptions extends AgentOptions {
   readonly name: string;
@@ -45,6 +46,8 @@ Examples:
     .addCommand(pivotCommand(context))
     .addCommand(rebaseCommand(context))
     .addCommand(flattenCommand(context))
+    .addCommand(migrateCommand(context))
+    .addCommand(migrateArgsCommand(context))
     .addCommand(removeCommand(context));
 }
 
