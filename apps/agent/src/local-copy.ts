@@ -1,6 +1,6 @@
 /**
- * Says when the cache file of an image may be read by others than the agent, who check no hash: it is complete, flushed, and every
- * piece of it, zeros included, was read back and is what was signed. From then on the agent writes to it only what is there
+ * Says when the cache file of an image may be read by others than the agent, who check no hash: it is complete, flushed, and
+ * every piece of it, zeros included, was read back and is what was signed. From then on the agent writes to it only what is there
  * already, and who lets a VM read it sees to it that it stays. Knows no VM.
  */
 import { type FileHandle, open } from 'node:fs/promises';

@@ -193,6 +193,7 @@ async function openVms(
     isEnabled: options.pivot,
     ...{ vms, mover, log },
     localCopy: (image) => library.get(image)?.localCopy,
+    isConnected: ({ image, name }) => (library.get(image)?.exportFor(name).connections ?? 0) > 0,
   });
   opened.push(() => autoPivot.close());
   opened.push(() => {

@@ -83,6 +83,7 @@ test('an agent prints QEMU commands with the accelerator it is told', async () =
 
 test.each([
   [['--accel', 'hax'], /argument 'hax' is invalid. Allowed choices are auto, kvm, tcg/],
+  [['--pivot', 'maybe'], /argument 'maybe' is invalid. Allowed choices are yes, no/],
   [['--publisher-key', 'ab'], /64 hex digits/],
 ])('refuses %j before it starts anything', async (args, message) => {
   const terminal = capturedTerminal({ BOOTSWARM_RUN: join(dir, 'run') });

@@ -1,6 +1,6 @@
 /**
- * What a live migration of a VM between two agents consists of: the QMP commands for both QEMUs in their order, and the event that
- * each has to wait for. Only the overlay and the memory move; the image is on the destination's own export. Pure.
+ * What a live migration of a VM between two agents consists of: the QMP commands for both QEMUs in their order, and the event
+ * that each has to wait for. Only the overlay and the memory move; the image is on the destination's own export. Pure.
  */
 import type { QmpCommand } from './qmp-message.ts';
 

@@ -16,10 +16,12 @@ export interface AutoPivotOptions {
   readonly mover: VmMover;
   /** Undefined: the image is not open on this node. */
   readonly localCopy: (imageId: string) => LocalCopy | undefined;
+  /** Whether it has an NBD connection. */
+  readonly isConnected: (vm: VmRecord) => boolean;
   readonly log: Logger;
 }
 
-/** A VM that could not be moved may be migrating, or busy with a QMP client of its own. */
+/** A VM that could not be moved may be migrating, or busy with another QMP client. Nor is one moved more often that could. */
 const RETRY_MS = 30_000;
 
 export class AutoPivot {
@@ -67,31 +69,33 @@ export class AutoPivot {
     await this.#running;
   }
 
-  #wantsMove({ backing, isMoving, staysOnSwarm, image, imagePath }: VmRecord): boolean {
+  #wantsMove(vm: VmRecord): boolean {
+    const { backing, isMoving, staysOnSwarm, image, imagePath } = vm;
     if (backing === 'none' || staysOnSwarm) return false;
     const copy = this.#options.localCopy(image);
     if (!copy?.isComplete) return false;
-    // A cache that was moved to another directory is not where the overlay looks for it.
-    return backing === 'swarm' || isMoving === true || imagePath !== copy.path;
+    if (backing === 'swarm' || isMoving === true) return true;
+    // A cache that was moved to another directory is not where the overlay looks for it. And a QEMU that waited for a guest from
+    // another node holds no lock: it was taken for a VM that is shut down, and reads from where it did.
+    return imagePath !== copy.path || this.#options.isConnected(vm);
   }
 
   async #moveAll(due: readonly VmRecord[], now: number): Promise<void> {
     const { mover } = this.#options;
     for (const vm of due) {
       if (this.#isClosed) return;
+      this.#retryAt.set(vm.name, now + RETRY_MS);
       try {
         const isRunning = await isOverlayInUse(vm.overlay);
         await (isRunning ? mover.pivot(vm.name) : mover.rebase(vm.name, 'local'));
         this.#moved(vm);
       } catch (error) {
-        this.#retryAt.set(vm.name, now + RETRY_MS);
         this.#failed(vm, error);
       }
     }
   }
 
   #moved({ name, imageName }: VmRecord): void {
-    this.#retryAt.delete(name);
     this.#told.delete(name);
     this.#options.log.info({ vm: name, image: imageName }, 'VM reads the local file');
   }

@@ -136,8 +136,10 @@ describe('a VM that moves by itself', () => {
     new AutoPivot({
       ...{ isEnabled, vms: registry, mover },
       localCopy: () => of,
+      isConnected: () => isConnected,
       log: pino({}, { write: (line) => told.push(JSON.parse(line).msg) }),
     });
+  let isConnected = false;
   const ticked = async (pivot: AutoPivot, now: number) => {
     pivot.tick(now);
     await pivot.close();
@@ -151,6 +153,14 @@ describe('a VM that moves by itself', () => {
     expect(record().backing).toBe('local');
     await ticked(auto(), 1_000);
     expect(pinned).toHaveLength(1);
+  });
+
+  test('moves again when it still reads through us', async () => {
+    await mover.rebase('vm', 'local');
+    isConnected = true;
+    await ticked(auto(), 0);
+    isConnected = false;
+    expect(pinned).toHaveLength(2);
   });
 
   test('begins on the local file when it is created later', async () => {
