@@ -12,8 +12,8 @@ export interface PivotOptions {
   readonly overlayPath: string;
   /** Absolute path of the raw file. */
   readonly imagePath: string;
-  /** Called just before QEMU is told: what it throws ends the pivot with nothing changed. */
-  readonly onReopen?: () => void;
+  /** From here on the VM reads the local file, or nobody knows; until then it reads what it did. */
+  readonly onMoved?: () => void;
 }
 
 /** States in which the disk is, or may in a moment be, another host's. */
@@ -28,15 +28,16 @@ export async function pivotOverlay(client: QmpClient, options: PivotOptions): Pr
   await requireAtHome(client);
   const commands = pivotCommands(await overlayNodes(client, overlayPath), imagePath);
   if (commands.add) await client.execute(commands.add);
-  options.onReopen?.();
   try {
     await client.execute(commands.reopen);
   } catch (error) {
     const isRefused = error instanceof OperatorError && error.code === 'qmp-refused';
-    // The guest reads from where it did. If the node is in use after all, it stays.
-    if (isRefused) await client.execute(commands.remove).catch(() => {});
+    if (!isRefused) options.onMoved?.();
+    // If the node is in use after all, by an earlier attempt, it stays.
+    else await client.execute(commands.remove).catch(() => {});
     throw error;
   }
+  options.onMoved?.();
   const over = client.event('the end of block-stream', ({ name, data }) => {
     return name === 'BLOCK_JOB_COMPLETED' && data.device === HEADER_JOB;
   });

@@ -40,8 +40,8 @@ export class VmMover {
       if (path === undefined) throw noQmp(name);
       // Before the image is read for minutes.
       await this.#withQmp(path, async () => {});
-      return await this.#toLocal(record, save, async (imagePath, onBegun) => {
-        const options = { overlayPath: record.overlay, imagePath, onReopen: onBegun };
+      return await this.#toLocal(record, save, async (imagePath, onMoved) => {
+        const options = { overlayPath: record.overlay, imagePath, onMoved };
         await this.#withQmp(path, (client) => pivotOverlay(client, options));
       });
     });
@@ -91,22 +91,22 @@ export class VmMover {
     }
   }
 
-  /** `move` says when it begins to be unknown where the VM reads, unless it either succeeds or changes nothing. */
+  /** `move` says from when on it may fail and the VM read the local file nevertheless. */
   async #toLocal(
     record: VmRecord,
     save: SaveRecord,
-    move: (imagePath: string, onBegun: () => void) => Promise<void>,
+    move: (imagePath: string, onMoved: () => void) => Promise<void>,
   ): Promise<VmRecord> {
-    let isBegun = false;
+    let isMoved = false;
     await save({ ...record, isMoving: true });
     try {
       const imagePath = await this.#options.localCopy(record.image);
       await move(imagePath, () => {
-        isBegun = true;
+        isMoved = true;
       });
       return await save({ ...staying(record), backing: 'local', imagePath });
     } catch (error) {
-      if (!isBegun) await save(await flatIfSo(record, error));
+      if (!isMoved) await save(await flatIfSo(record, error));
       throw error;
     }
   }

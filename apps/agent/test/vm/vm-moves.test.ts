@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { OperatorError } from '@bootswarm/stdx';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { QmpServer } from '../../../../packages/qemu/test/qmp-server.ts';
 import type { LocalCopy } from '../../src/local-copy.ts';
 import { AutoPivot } from '../../src/vm/auto-pivot.ts';
 import { VmMover } from '../../src/vm/vm-mover.ts';
@@ -106,6 +107,40 @@ describe('a VM that is moved', () => {
     await overlayInUse();
     await expect(mover.pivot('vm')).rejects.toMatchObject({ code: 'qmp-unreachable' });
     expect(pinned).toEqual([]);
+  });
+
+  test.each([
+    ['refuses to read the local file', 'blockdev-reopen', 'refused', false],
+    ['ends, perhaps after it began to read the local file', 'blockdev-reopen', 'cut', true],
+    ['reads the local file, and cannot write its header', 'block-stream', 'refused', true],
+  ])('is pinned as it must be when its QEMU %s', async (_, failing, how, isPinned) => {
+    const server = await QmpServer.polite((say, asked) => {
+      const { id, execute } = asked!;
+      const nodes = ['qcow2', 'file'].map((drv) => {
+        const file = vmsFile('vm.qcow2');
+        return { 'node-name': `#${drv}`, drv, file, ro: false, image: {} };
+      });
+      if (execute === failing && how === 'cut') server.cut();
+      else if (execute === failing) say(`{"error": {"desc": "no"}, "id": ${id}}\n`);
+      else {
+        const answers: Record<string, unknown> = {
+          'query-status': { status: 'running' },
+          'query-block-jobs': [],
+          'query-named-block-nodes': nodes,
+        };
+        say(`${JSON.stringify({ return: answers[execute] ?? {}, id })}\n`);
+      }
+    });
+    await registry.remove('vm', { force: true });
+    await registry.create(IMAGE, 'vm', { qmp: server.path });
+    await overlayInUse();
+    const code = how === 'cut' ? 'qmp-closed' : 'qmp-refused';
+    await expect(mover.pivot('vm')).rejects.toMatchObject({ code });
+    expect(registry.isPinned(IMAGE.id)).toBe(isPinned);
+    expect(record().backing).toBe('swarm');
+    expect(record().isMoving).toBe(isPinned || undefined);
+    expect(await onDisk()).toEqual(record());
+    await server.close();
   });
 
   test('is known to be flat although the agent did not live to note it', async () => {
