@@ -63,12 +63,15 @@ export async function until<T>(
 
 class Daemon {
   readonly logPath: string;
-  readonly #args: readonly string[];
+  /** After `bootswarm`. */
+  readonly args: readonly string[];
   readonly #readyLine: RegExp;
+  /** Beside our own environment. */
+  env: Readonly<Record<string, string>> = {};
   #process: ChildProcess | undefined;
 
   constructor(args: readonly string[], logPath: string, readyLine: RegExp) {
-    this.#args = args;
+    this.args = args;
     this.logPath = logPath;
     this.#readyLine = readyLine;
   }
@@ -90,12 +93,13 @@ class Daemon {
   async start(): Promise<RegExpExecArray> {
     const seen = existsSync(this.logPath) ? this.log.length : 0;
     const log = openSync(this.logPath, 'a');
-    this.#process = spawn(process.execPath, [BOOTSWARM, ...this.#args], {
+    this.#process = spawn(process.execPath, [BOOTSWARM, ...this.args], {
       stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.env },
     });
     const child = this.#process;
-    return until(`${this.#args[0]} is ready`, () => {
-      if (child.exitCode !== null) throw new Error(`${this.#args[0]} ended:\n${this.log}`);
+    return until(`${this.args[0]} is ready`, () => {
+      if (child.exitCode !== null) throw new Error(`${this.args[0]} ended:\n${this.log}`);
       return this.#readyLine.exec(this.log.slice(seen)) ?? undefined;
     });
   }
@@ -105,6 +109,13 @@ class Daemon {
     const child = this.#process!;
     child.kill(signal);
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit');
+  }
+
+  /** Asks a running process to end; resolves with its exit code. */
+  async end(signal: 'SIGINT' | 'SIGTERM'): Promise<number> {
+    const exited = once(this.#process!, 'exit');
+    this.#process!.kill(signal);
+    return (await exited)[0] as number;
   }
 }
 
@@ -119,7 +130,9 @@ export class TestAgent extends Daemon {
     super(
       [
         ...['agent', '--tracker', trackerUrl, '--cache', cacheDir, '--run', runDir],
-        ...['--node', node, '--listen', '127.0.0.1:0', '--fill', 'never', ...extra],
+        ...['--node', node, '--listen', '127.0.0.1:0', '--fill', 'never'],
+        // One process, so that what a test does to it, it does to the agent.
+        ...['--holder', 'no', ...extra],
       ],
       join(directory, `${node}.log`),
       /agent ready/,

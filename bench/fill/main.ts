@@ -5,13 +5,14 @@
  * agent beside a real tracker fills `--gib N` (default 4; 0: not): how fast, and how much memory it takes at most, which must
  * stay within 256 MiB + its cache of hot pieces, `--hot-mib N` (default 64).
  */
-import { randomFillSync } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster, until } from '../../test/cluster.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
+import { peakRssMib } from '../process-usage.ts';
+import { writeRandomFile } from '../random-file.ts';
 import {
   type DataPathRun,
   type Flow,
@@ -42,7 +43,7 @@ async function measureDataPath(pieceLengths: readonly number[]): Promise<BenchRo
   const directory = mkdtempSync(join(tmpdir(), 'bench-fill-'));
   try {
     const path = join(directory, 'image.raw');
-    writeRandom(path, mib);
+    writeRandomFile(path, mib);
     const images = pieceLengths.map((each) => hashImage(path, mib * MIB, each));
     const runs = images.map((): DataPathRun[] => []);
     // In turns, so that whatever else the machine does meanwhile is shared by all.
@@ -112,7 +113,7 @@ async function measureAgent(hotMib: number): Promise<BenchRow[]> {
   const cluster = await Cluster.start(0);
   try {
     const path = join(cluster.directory, 'image.raw');
-    writeRandom(path, gib * 1024);
+    writeRandomFile(path, gib * 1024);
     await cluster.publish(path, 'image', '--in-place');
     const agent = await cluster.addAgent('node1', ['--fill', 'always', '--hot', `${hotMib}M`]);
     const start = performance.now();
@@ -143,16 +144,4 @@ async function measureAgent(hotMib: number): Promise<BenchRow[]> {
   } finally {
     await cluster.stop();
   }
-}
-
-function writeRandom(path: string, count: number): void {
-  const file = openSync(path, 'w');
-  const chunk = Buffer.alloc(MIB);
-  for (let at = 0; at < count; at += 1) writeSync(file, randomFillSync(chunk));
-  closeSync(file);
-}
-
-function peakRssMib(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)![1]) / 1024;
 }

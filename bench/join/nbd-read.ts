@@ -3,14 +3,12 @@
  * timed.
  */
 import { connect, type Socket } from 'node:net';
+import { optionOf, requestOf } from '../nbd-client.ts';
 
-const CLIENT_FLAGS = 3;
-const OPTION_EXPORT_NAME = 1;
 /** NBDMAGIC, IHAVEOPT and flags; then size and flags of the export. */
 const GREETING_LENGTH = 18;
 const EXPORT_LENGTH = 10;
 const REPLY_HEADER_LENGTH = 16;
-const REQUEST_MAGIC = 0x25609513;
 
 /** Rejects when the server closes before the bytes are there. */
 export function readOverNbd(
@@ -24,24 +22,6 @@ export function readOverNbd(
   socket.write(requestOf(offset, length));
   const expected = GREETING_LENGTH + EXPORT_LENGTH + REPLY_HEADER_LENGTH + length;
   return received(socket, expected).finally(() => socket.destroy());
-}
-
-function optionOf(exportName: string): Buffer {
-  const name = Buffer.from(exportName);
-  const header = Buffer.alloc(20);
-  header.writeUInt32BE(CLIENT_FLAGS, 0);
-  header.write('IHAVEOPT', 4, 'latin1');
-  header.writeUInt32BE(OPTION_EXPORT_NAME, 12);
-  header.writeUInt32BE(name.length, 16);
-  return Buffer.concat([header, name]);
-}
-
-function requestOf(offset: number, length: number): Buffer {
-  const request = Buffer.alloc(28);
-  request.writeUInt32BE(REQUEST_MAGIC, 0);
-  request.writeBigUInt64BE(BigInt(offset), 16);
-  request.writeUInt32BE(length, 24);
-  return request;
 }
 
 function received(socket: Socket, expected: number): Promise<void> {

@@ -66,6 +66,16 @@ const TEST_PACKAGES = [
     probe: 'command -v fio',
   },
   {
+    name: 'gcc',
+    reason: 'builds the library that makes system calls fail',
+    probe: 'command -v cc',
+  },
+  {
+    name: 'libc6-dev',
+    reason: 'holds the headers for that',
+    probe: 'test -f /usr/include/stdio.h',
+  },
+  {
     name: 'strace',
     reason: 'shows which files a program opens',
     probe: 'command -v strace',

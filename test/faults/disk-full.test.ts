@@ -14,6 +14,8 @@ const LENGTH = 64 * MIB;
 const CACHE_MIB = 24;
 /** A guest's read, and a status, must not wait for a disk. */
 const ANSWER_MS_MAX = 1_000;
+/** From the return of space to the first piece that is kept again. */
+const RESUMED_MS_MAX = 5_000;
 
 let cluster: Cluster;
 let disk: SmallDisk | undefined;
@@ -64,7 +66,7 @@ describe.runIf(CAN_MOUNT)('an agent whose cache is too small for the image', () 
     expect((piecesHad - zeroPieces) * pieceLength).toBeLessThanOrEqual(CACHE_MIB * MIB);
 
     disk!.resize(128);
-    await until('caching goes on', () => agent.log.includes('caching-resumed'));
+    await until('caching goes on', () => agent.log.includes('caching-resumed'), RESUMED_MS_MAX);
     await expectRightBytes(uri);
     await until('all pieces are kept', async () => (await imageStatus()).piecesHad === pieceCount);
     // What is kept now is kept over a restart too.
@@ -72,6 +74,18 @@ describe.runIf(CAN_MOUNT)('an agent whose cache is too small for the image', () 
     await agent.start();
     await expectRightBytes(uri);
     expect(await imageStatus()).toMatchObject({ piecesHad: pieceCount, bytesFromOrigin: 0 });
+  });
+
+  test('does not fetch over and over what it cannot keep', async () => {
+    await agent.kill('SIGTERM');
+    agent = await cluster.addAgent('small', ['--hot', '8M', '--fill', 'always']);
+    await until('the disk is full', () => agent.log.includes('disk-full'));
+    await expectRightBytes(uri);
+    await expectRightBytes(uri);
+    const { bytesFromOrigin, bytesFromPeers } = await imageStatus();
+    // What the disk takes, what two guests read that is not there, and what was on its way when the disk was full.
+    const needed = CACHE_MIB * MIB + 2 * LENGTH * 0.75;
+    expect(bytesFromOrigin + bytesFromPeers).toBeLessThan(needed + 32 * MIB);
   });
 
   test('says why it cannot take another image or VM, and takes them once there is space', async () => {

@@ -4,8 +4,16 @@
  */
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
-import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo, VmStatus } from './api.ts';
+import type {
+  AgentStatus,
+  ExportInfo,
+  TouchedPieces,
+  UpgradeInfo,
+  VmInfo,
+  VmStatus,
+} from './api.ts';
 import type { Attachments } from './attachments.ts';
+import type { CacheKeeper } from './cache-keeper.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
@@ -34,14 +42,18 @@ export interface AgentParts {
   readonly mover: VmMover;
   readonly autoPivot: AutoPivot;
   readonly attachments: Attachments;
+  readonly keeper: CacheKeeper;
   readonly isTrackerConnected: () => boolean;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
+  /** See AgentOptions. */
+  readonly prepareSuccessor?: () => Promise<void>;
 }
 
 export class Agent implements ExportDirectory {
   readonly #parts: AgentParts;
   readonly #startedAt = performance.now();
+  readonly #replaced = Promise.withResolvers<void>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -65,7 +77,7 @@ export class Agent implements ExportDirectory {
   }
 
   async attach(image: string): Promise<ExportInfo> {
-    const session = await this.#parts.library.ensure(image);
+    const session = await this.#wanted(image);
     this.#parts.attachments.set(session.id, true);
     session.isAttached = true;
     const socket = this.#parts.facts.nbdSocket;
@@ -94,11 +106,12 @@ export class Agent implements ExportDirectory {
   }
 
   async createVm(image: string, name: string, creation: VmCreation): Promise<VmInfo> {
-    const session = await this.#parts.library.ensure(image);
+    const session = await this.#wanted(image);
     const { metainfo, id } = session;
     const of = { id, name: metainfo.name, length: metainfo.length };
     await this.#parts.vms.create(of, name, creation);
-    session.exportFor(name);
+    // Opened again if it was evicted meanwhile: nobody knew yet that it would be needed.
+    (await this.#wanted(id)).exportFor(name);
     await this.#parts.autoPivot.created(name);
     return this.#parts.vms.get(name);
   }
@@ -112,10 +125,10 @@ export class Agent implements ExportDirectory {
   }
 
   async rebaseVm(name: string, to: 'local' | 'swarm'): Promise<VmStatus> {
-    const { library, vms, mover } = this.#parts;
+    const { vms, mover } = this.#parts;
     // What it is to read is to be there when it starts.
     const { image } = vms.get(name);
-    if (to === 'swarm') (await library.ensure(image)).exportFor(name);
+    if (to === 'swarm') (await this.#wanted(image)).exportFor(name);
     return this.#statusOf(await mover.rebase(name, to));
   }
 
@@ -146,15 +159,16 @@ export class Agent implements ExportDirectory {
   }
 
   status(): AgentStatus {
-    const { facts, library, isTrackerConnected } = this.#parts;
+    const { facts, library, keeper, isTrackerConnected } = this.#parts;
     const { trackerUrl, ...rest } = facts;
     return {
       ...rest,
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },
+      cache: keeper.status(),
       rssBytes: process.memoryUsage.rss(),
-      images: [...library.sessions].map((session) => session.status()),
+      images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
     };
   }
@@ -180,14 +194,59 @@ export class Agent implements ExportDirectory {
     }
   }
 
-  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
-  async withdrawn(imageId: string): Promise<void> {
-    const session = this.#parts.library.get(imageId);
-    if (session && !this.#isInUse(session)) await this.#parts.library.release(imageId);
+  /** Throws OperatorError `image-not-found` or `image-in-use`. */
+  async evict(image: string): Promise<void> {
+    const { library, keeper } = this.#parts;
+    const session = library.find(image);
+    if (!keeper.isInUse(session.id)) return library.evict(session.id);
+    throw new OperatorError(
+      'image-in-use',
+      `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
+      'Detach it and remove its VMs first: bootswarm status lists them.',
+    );
   }
 
-  #isInUse(session: ImageSession): boolean {
-    const readsIt = ({ image, backing }: VmRecord) => image === session.id && backing !== 'none';
-    return session.isAttached || this.#parts.vms.list().some(readsIt);
+  /** Resolves when leave() was called. */
+  get replaced(): Promise<void> {
+    return this.#replaced.promise;
+  }
+
+  /**
+   * Has a successor made ready, with the code that is on the disk now. Throws OperatorError `no-successor` or `upgrade-failed`;
+   * nothing has changed then.
+   */
+  async prepareUpgrade(): Promise<UpgradeInfo> {
+    const { prepareSuccessor, facts } = this.#parts;
+    if (prepareSuccessor === undefined) {
+      throw new OperatorError(
+        'no-successor',
+        'Nobody would start this agent again: it has no socket holder, nor sockets of systemd',
+        'Start it without --holder no. Until then: stop it, and start it again at once; guests wait.',
+      );
+    }
+    await prepareSuccessor();
+    return { pid: process.pid, version: facts.version };
+  }
+
+  /** Makes way for the successor. */
+  leave(): void {
+    this.#replaced.resolve();
+  }
+
+  /** The tracker serves it no longer: without a guest it is let go, with one it stays as it is. */
+  async withdrawn(imageId: string): Promise<void> {
+    const { library, keeper } = this.#parts;
+    if (library.get(imageId) && !keeper.isInUse(imageId)) await library.release(imageId);
+  }
+
+  /** Opens it for a guest that is about to come: it is not evicted for a while. */
+  async #wanted(image: string): Promise<ImageSession> {
+    const { library } = this.#parts;
+    for (;;) {
+      const session = await library.ensure(image);
+      session.wantedAt = Date.now();
+      // It may have been evicted since ensure() found it.
+      if (library.get(session.id) === session) return session;
+    }
   }
 }

@@ -11,10 +11,22 @@ export interface AgentStatus {
   readonly tracker: { readonly url: string; readonly isConnected: boolean };
   readonly peerAddress: string;
   readonly cacheDir: string;
+  readonly cache: CacheStatus;
   readonly nbdSocket: string;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
+}
+
+export interface CacheStatus {
+  /** Of the disk, by all images; overlays of VMs are not counted. As of the last look, some seconds ago. */
+  readonly bytesUsed: number;
+  /** What they may take at most; null: as much as there is. */
+  readonly bytesMax: number | null;
+  /** The limit is reached and nothing may be evicted: what is fetched now is kept in memory only. */
+  readonly isFull: boolean;
+  /** How fast it is searched for rot; 0: not at all. */
+  readonly scrubBytesPerSecond: number;
 }
 
 /** Bytes that guests read, by where they were when the read arrived. Their sum is what was read. */
@@ -26,7 +38,14 @@ export interface ReadBytes {
   readonly zero: number;
 }
 
-export interface ImageStatus {
+/** Of one image. */
+export interface CacheUse {
+  readonly diskBytes: number;
+  /** When a guest last used it, or it came, as a date of ISO 8601; null before the first look. */
+  readonly lastUsedAt: string | null;
+}
+
+export interface ImageStatus extends CacheUse {
   readonly id: string;
   readonly name: string;
   readonly length: number;
@@ -55,9 +74,23 @@ export interface ImageStatus {
   readonly bytesPerSecondOut: number;
   readonly read: ReadBytes;
   readonly isAttached: boolean;
+  readonly scrub: ScrubStatus;
   /** Reads that wait right now, and how long the oldest has waited. */
   readonly readsWaiting: number;
   readonly oldestReadWaitMs: number;
+}
+
+/** The search for pieces that have rotted on the disk. */
+export interface ScrubStatus {
+  /** Passes over the whole cache of the image that came to their end since the agent was started. */
+  readonly passes: number;
+  /** In the pass under way: pieces looked at, of this many that are safely on the disk. */
+  readonly piecesChecked: number;
+  readonly pieceCount: number;
+  /** Found damaged, and fetched again, since the agent was started. */
+  readonly piecesDamaged: number;
+  /** Whether the disk itself is read; else the page cache, which hides rot for as long as it holds the page. */
+  readonly isDirect: boolean;
 }
 
 /** How this node got the piece layer of an image, and what it moved in the layer's own swarm. */
@@ -120,6 +153,8 @@ export interface VmInfo {
   readonly libvirtDiskXml: string;
 }
 
+/** DELETE /v1/images/IMAGE → 204: the image leaves the cache of this node; `image-in-use` while a guest needs it. */
+
 /** GET /v1/images/IMAGE/touched: distinct pieces guests of this node touched, zero pieces not counted. */
 export interface TouchedPieces {
   readonly image: string;
@@ -128,4 +163,10 @@ export interface TouchedPieces {
   readonly length: number;
   /** Bitfield in wire order, base64. */
   readonly bitfield: string;
+}
+
+/** POST /v1/upgrade → UpgradeInfo of the agent that answers; it ends right after, and its successor takes over. */
+export interface UpgradeInfo {
+  readonly pid: number;
+  readonly version: string;
 }

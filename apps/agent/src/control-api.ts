@@ -17,10 +17,19 @@ interface ApiRequest {
   readonly query: URLSearchParams;
 }
 
+type Route = readonly [
+  method: string,
+  path: RegExp,
+  handler: Handler,
+  /** When the answer has been given. */
+  after?: (agent: Agent) => void,
+];
+
 /** Method and path, with at most one `*` for the argument. What is not here is not there. */
-const ROUTES: readonly (readonly [method: string, path: RegExp, handler: Handler])[] = [
+const ROUTES: readonly Route[] = [
   ['GET', /^\/v1\/status$/, (agent) => agent.status()],
   ['GET', /^\/v1\/images\/([^/]+)\/touched$/, (agent, image) => agent.touched(image)],
+  ['DELETE', /^\/v1\/images\/([^/]+)$/, (agent, image) => agent.evict(image)],
   ['POST', /^\/v1\/exports$/, (agent, _, { body }) => agent.attach(text(body, 'image'))],
   ['DELETE', /^\/v1\/exports\/([^/]+)$/, (agent, image) => agent.detach(image)],
   ['GET', /^\/v1\/vms$/, (agent) => ({ vms: agent.vmStatuses() })],
@@ -46,6 +55,13 @@ const ROUTES: readonly (readonly [method: string, path: RegExp, handler: Handler
     /^\/v1\/vms\/([^/]+)$/,
     (agent, name, { query }) => agent.removeVm(name, query.get('force') === '1'),
   ],
+  [
+    'POST',
+    /^\/v1\/upgrade$/,
+    (agent) => agent.prepareUpgrade(),
+    // Whether or not who asked has heard it: the successor waits.
+    (agent) => agent.leave(),
+  ],
 ];
 
 /** An error that is not here is not the caller's fault. */
@@ -60,6 +76,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'not-attached': 404,
   'image-ambiguous': 409,
   'vm-exists': 409,
+  'image-in-use': 409,
   'vm-running': 409,
   'vm-busy': 409,
   'vm-not-running': 409,
@@ -74,6 +91,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'qmp-closed': 502,
   'qmp-garbage': 502,
   'qmp-timeout': 504,
+  'no-successor': 409,
   'tracker-answer': 502,
   'agent-stopping': 503,
   'tracker-unreachable': 503,
@@ -111,11 +129,12 @@ export class ControlApi {
       if (url === null) throw badRequest('its path is not valid');
       const { pathname, searchParams } = url;
       const body = await readBody(request);
-      for (const [method, path, handler] of ROUTES) {
+      for (const [method, path, handler, after] of ROUTES) {
         const match = request.method === method ? path.exec(pathname) : null;
         if (match === null) continue;
         const argument = match[1] === undefined ? '' : decode(match[1]);
         const result = await handler(this.#agent, argument, { body, query: searchParams });
+        if (after !== undefined) response.once('close', () => after(this.#agent));
         return send(response, result === undefined ? 204 : 200, result);
       }
       throw new OperatorError(

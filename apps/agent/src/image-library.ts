@@ -3,7 +3,7 @@
  * without a tracker; others are fetched by name or id when they are first wanted. An image joins its swarm when its metainfo is
  * here and is opened when its piece layer is: the members of the one are the members of the layer's swarm.
  */
-import { type Metainfo, openSignedMetainfo, type SignedMetainfo } from '@bootswarm/metainfo';
+import type { Metainfo, SignedMetainfo } from '@bootswarm/metainfo';
 import type { CacheDirectory, StoreEvent } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { BootTouches, SwarmHost } from '@bootswarm/swarm-driver';
@@ -12,16 +12,15 @@ import { type CatalogueClient, METAINFO_BYTES_MAX } from './catalogue-client.ts'
 import { type BootOrderTold, EarlyOrders } from './early-orders.ts';
 import type { FillMode } from './fill-policy.ts';
 import { ImageSession, type SessionLayer } from './image-session.ts';
-import { fetchLayer, layerRefused, unpackedLayer } from './layer-fetch.ts';
+import { KnownImages, METAINFO_FILE, PACKED_LAYER_FILE } from './known-images.ts';
+import { fetchLayer, layerRefused } from './layer-fetch.ts';
 import { LayerSwarm } from './layer-swarm.ts';
 import type { PublisherPin } from './publisher-pin.ts';
-import { decodeSwarmView, encodeSwarmView, type SwarmView } from './swarm-view.ts';
+import type { SwarmView } from './swarm-view.ts';
+import { SwarmViews } from './swarm-views.ts';
 
 /** As in the tracker's catalogue. */
 const ID_PREFIX_LENGTH_MIN = 4;
-/** 2,000 members of some 200 bytes; a longer list is not kept, a restarted agent then waits for the tracker. */
-const MEMBERS_BYTES_MAX = 1024 * 1024;
-const PACKED_LAYER_FILE = 'packed-layer';
 
 export interface ImageLibraryOptions {
   readonly cache: CacheDirectory;
@@ -38,6 +37,8 @@ export interface ImageLibraryOptions {
   readonly onOpened: (session: ImageSession) => void;
   /** It could not be opened: this node is no member any more. */
   readonly onGivenUp: (imageId: string) => void;
+  /** What was checked ahead of openCached(). */
+  readonly known?: KnownImages;
   /** See fetchLayer(). */
   readonly layerStallMs?: number;
 }
@@ -57,13 +58,14 @@ export class ImageLibrary {
   readonly #unopened = new Map<string, SignedMetainfo>();
   readonly #closing = new Map<string, Promise<void>>();
   #isClosed = false;
-  /** As last told, by image. */
-  readonly #views = new Map<string, SwarmView>();
-  readonly #viewsToKeep = new Set<string>();
+  readonly #views: SwarmViews;
   readonly #earlyOrders = new EarlyOrders();
+  readonly #known: KnownImages;
 
   constructor(options: ImageLibraryOptions) {
     this.#options = options;
+    this.#views = new SwarmViews(options.cache);
+    this.#known = options.known ?? new KnownImages();
   }
 
   get sessions(): IterableIterator<ImageSession> {
@@ -91,8 +93,7 @@ export class ImageLibrary {
     for (const { imageId, directory } of await cache.list()) {
       try {
         const signed = await this.#readMetainfo(imageId);
-        const view = await this.#readView(imageId);
-        if (view) this.#views.set(imageId, view);
+        await this.#views.read(imageId);
         const layer = await this.#layerAtHand(signed);
         if (layer) await this.#open(signed.metainfo, layer, directory);
         else this.#unopened.set(imageId, signed);
@@ -100,6 +101,7 @@ export class ImageLibrary {
         log.error({ image: imageId, error: messageOf(error) }, 'cached image not opened');
       }
     }
+    this.#known.forget();
     this.#resume();
   }
 
@@ -143,7 +145,6 @@ export class ImageLibrary {
 
   setMembers(imageId: string, view: SwarmView): void {
     this.#views.set(imageId, view);
-    this.#viewsToKeep.add(imageId);
     this.#sessions.get(imageId)?.setMembers(view.members, view.origins);
     this.#opening.get(imageId)?.layerSwarm?.setMembers(view);
   }
@@ -166,29 +167,43 @@ export class ImageLibrary {
   tick(): void {
     this.#resume();
     for (const session of this.#sessions.values()) session.tick();
-    for (const imageId of this.#viewsToKeep) {
-      this.#viewsToKeep.delete(imageId);
-      const view = this.#views.get(imageId);
-      const bytes = view && encodeSwarmView(view);
-      if (bytes === undefined || bytes.length > MEMBERS_BYTES_MAX) continue;
-      this.#options.cache.writeFile(imageId, 'members', bytes).catch((error: unknown) => {
-        this.#options.log.warn({ image: imageId, error: messageOf(error) }, 'members not kept');
-      });
-    }
+    this.#views.keep((image, error) => {
+      this.#options.log.warn({ image, error: messageOf(error) }, 'members not kept');
+    });
+  }
+
+  /** Its metainfo or piece layer is on its way. */
+  isOpening(imageId: string): boolean {
+    return this.#opening.has(imageId);
   }
 
   /** Lets go of an image; its files stay in the cache. */
-  async release(imageId: string): Promise<void> {
+  release(imageId: string): Promise<void> {
+    return this.#letGo(imageId, async () => {});
+  }
+
+  /** Lets go of an image and removes its files. This node is no member of its swarm any more. */
+  evict(imageId: string): Promise<void> {
+    this.#options.onGivenUp(imageId);
+    return this.#letGo(imageId, () => this.#options.cache.remove(imageId));
+  }
+
+  async #letGo(imageId: string, andThen: () => Promise<void>): Promise<void> {
     this.#views.delete(imageId);
     this.#earlyOrders.drop(imageId);
     this.#unopened.delete(imageId);
     this.#opening.get(imageId)?.layerSwarm?.close();
     const session = this.#sessions.get(imageId);
-    if (session === undefined) return;
     this.#sessions.delete(imageId);
-    const closing = session.close().finally(() => this.#closing.delete(imageId));
+    const closed = session?.close() ?? Promise.resolve();
+    const closing = closed.then(andThen).finally(() => this.#closing.delete(imageId));
     this.#closing.set(imageId, closing);
     await closing;
+  }
+
+  /** Makes durable what is in the caches, so that close() has little to do. */
+  async commit(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.commit()));
   }
 
   /** What is still on its way from the tracker is not opened any more. */
@@ -244,7 +259,7 @@ export class ImageLibrary {
     const known = this.#opening.get(imageId);
     if (known) return known.session;
     // Begins in a later turn, when its entry is there.
-    const session = Promise.resolve()
+    const session = Promise.resolve(this.#closing.get(imageId))
       .then(metainfo)
       .then((signed) => this.#openSigned(signed))
       .finally(() => this.#opening.delete(imageId));
@@ -258,7 +273,7 @@ export class ImageLibrary {
     if (this.#isClosed) throw stopping();
     pin.keep(signed.publicKeyHex);
     // Before the layer: an agent that is restarted now finds the image, and its swarm without a tracker.
-    await cache.writeFile(imageId, 'metainfo', bytes);
+    await cache.writeFile(imageId, METAINFO_FILE, bytes);
     return signed;
   }
 
@@ -276,9 +291,9 @@ export class ImageLibrary {
 
   async #readMetainfo(imageId: string): Promise<SignedMetainfo> {
     const { cache, pin } = this.#options;
-    const bytes = await cache.readFile(imageId, 'metainfo', METAINFO_BYTES_MAX);
+    const bytes = await cache.readFile(imageId, METAINFO_FILE, METAINFO_BYTES_MAX);
     if (bytes === undefined) throw new Error('its metainfo cannot be read');
-    const signed = openSignedMetainfo(bytes, pin.keyHex);
+    const signed = this.#known.signed(imageId, bytes, pin.keyHex);
     if (signed.metainfo.imageId !== imageId) throw new Error('its metainfo is of another image');
     return signed;
   }
@@ -293,7 +308,7 @@ export class ImageLibrary {
     const packed = await cache.readFile(metainfo.imageId, PACKED_LAYER_FILE, length);
     if (packed === undefined) return undefined;
     try {
-      const unpacked = unpackedLayer(metainfo, packed);
+      const unpacked = this.#known.layer(metainfo, packed);
       const swarm = new LayerSwarm(layerTorrent, host, packed);
       return { pieceLayer: unpacked, from: 'cache', swarm };
     } catch (error) {
@@ -336,11 +351,6 @@ export class ImageLibrary {
     this.#earlyOrders.drop(imageId);
     this.#options.host.shut(imageId);
     this.#options.onGivenUp(imageId);
-  }
-
-  async #readView(imageId: string): Promise<SwarmView | undefined> {
-    const bytes = await this.#options.cache.readFile(imageId, 'members', MEMBERS_BYTES_MAX);
-    return bytes && decodeSwarmView(bytes);
   }
 
   async #open(metainfo: Metainfo, layer: SessionLayer, directory: string): Promise<ImageSession> {

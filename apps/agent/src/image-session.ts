@@ -4,7 +4,13 @@
  */
 import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { CachePieceStore, type StoreEvent } from '@bootswarm/piece-store';
+import {
+  CachePieceStore,
+  isLockedByAnyone,
+  type LostReason,
+  punchAll,
+  type StoreEvent,
+} from '@bootswarm/piece-store';
 import {
   type BootTouches,
   ImageReader,
@@ -13,7 +19,7 @@ import {
   type SwarmHost,
 } from '@bootswarm/swarm-driver';
 import type { SwarmMember } from '@bootswarm/swarm-proto';
-import type { ImageStatus } from './api.ts';
+import type { CacheUse, ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
 import type { LayerFallback } from './layer-fetch.ts';
@@ -43,6 +49,11 @@ export interface ImageSessionOptions {
   readonly onTouched: (imageId: string, touches: BootTouches) => void;
 }
 
+type LostPiece = Extract<StoreEvent, { type: 'piece-lost' }>;
+
+/** Damage of what the cache held. After a failed flush the disk is in trouble, and takes nothing. */
+const MENDED: ReadonlySet<LostReason> = new Set(['wrong-hash', 'short-file', 'read-failed']);
+
 const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, originRequests: {} };
 
 export class ImageSession {
@@ -52,17 +63,22 @@ export class ImageSession {
   readonly localCopy: LocalCopy;
   /** Shown to NBD clients under its own id; VMs have exports of their own. */
   isAttached = false;
+  /** When its cache is to be looked through for rot again, in milliseconds of performance.now(). */
+  scrubDueAt = 0;
+  /** When a guest was about to come, in milliseconds since 1970. */
+  wantedAt = 0;
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
   readonly #fill: FillPolicy;
   readonly #layer: SessionLayer;
+  readonly #directory: string;
   /** A guest of this node wants it or did: also on an earlier run, if there are pieces of it. */
   #isWanted: boolean;
 
   static async open(options: ImageSessionOptions): Promise<ImageSession> {
     let session: ImageSession | undefined;
-    const lostEarly: number[] = [];
+    const lostEarly: LostPiece[] = [];
     const store = await CachePieceStore.open({
       directory: options.directory,
       metainfo: options.metainfo,
@@ -71,14 +87,23 @@ export class ImageSession {
       onEvent: (event) => {
         if (event.type === 'piece-lost') {
           session?.localCopy.pieceLost();
-          if (session) session.reader.pieceLost(event.pieceIndex);
-          else lostEarly.push(event.pieceIndex);
+          if (session) session.#onLost(event);
+          else lostEarly.push(event);
+        } else if (event.type === 'cache-changed' && session) {
+          session.scrubDueAt = 0;
+          session.localCopy.pieceLost();
+        } else if (event.type === 'pieces-evicted' && session) {
+          session.localCopy.pieceLost();
+          for (const pieceIndex of event.pieceIndexes) session.reader.pieceLost(pieceIndex);
+          return; // Nothing that an operator need see piece by piece.
+        } else if (session) {
+          session.#updateFill();
         }
         options.onStoreEvent(options.metainfo.imageId, event);
       },
     });
     session = new ImageSession(options, store);
-    for (const pieceIndex of lostEarly) session.reader.pieceLost(pieceIndex);
+    for (const lost of lostEarly) session.#onLost(lost);
     return session;
   }
 
@@ -87,13 +112,33 @@ export class ImageSession {
     this.#host = options.host;
     this.#store = store;
     this.#layer = options.layer;
+    this.#directory = options.directory;
     const { pieceLayer: layer } = options.layer;
     const driver = options.host.open({ metainfo: options.metainfo, layer, store });
     const path = join(options.directory, 'cache.raw');
-    this.localCopy = new LocalCopy({ path, metainfo: options.metainfo, layer, store });
+    const onDamaged = (): void => {
+      this.scrubDueAt = 0;
+    };
+    this.localCopy = new LocalCopy({ path, metainfo: this.metainfo, layer, store, onDamaged });
     this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
     this.#fill = new FillPolicy(options.fill, performance.now());
     this.#isWanted = store.have.count > driver.layer.zeroCount;
+  }
+
+  /** A guest reads it, or may come back to it at any time. */
+  get isInUse(): boolean {
+    if (this.isAttached) return true;
+    for (const [vm, { connections }] of this.#exports) {
+      if (vm !== '' || connections > 0) return true;
+    }
+    return false;
+  }
+
+  /** Whether the cache may grow. */
+  set isKeeping(isKeeping: boolean) {
+    if (this.#store.isKeeping === isKeeping) return;
+    this.#store.isKeeping = isKeeping;
+    this.#updateFill();
   }
 
   get id(): string {
@@ -129,14 +174,29 @@ export class ImageSession {
   /** About once a second. */
   tick(): void {
     this.#layer.swarm?.tick(performance.now());
-    const { driver } = this.reader;
-    const { openedCount, size } = driver.pending;
+    this.#store.noticeForeignWrites();
     this.#isWanted ||= this.isAttached || this.#exports.size > 0;
-    const isFilling = this.#fill.update(openedCount, size, this.#isWanted, performance.now());
-    if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
+    this.#updateFill();
   }
 
-  status(): ImageStatus {
+  /** Looks at one more piece on the disk: resolves to the bytes read, 0 at the end of a pass. */
+  scrubNext(): Promise<number> {
+    return this.#store.scrubNext();
+  }
+
+  /**
+   * Has the pieces give their space back while guests go on; resolves to whether that was done. Not when the image is complete or
+   * pinned, or a program has the file open: a VM may be reading it without us, now or when it is started again.
+   */
+  async evictPieces(isPinned: () => boolean): Promise<boolean> {
+    if (this.#store.have.isFull) return false;
+    if (await isLockedByAnyone(join(this.#directory, 'cache.raw'))) return false;
+    // Last, since who pins it looks afterwards whether the pieces are still there.
+    if (isPinned()) return false;
+    return this.#store.evictPieces(punchAll);
+  }
+
+  status(): Omit<ImageStatus, keyof CacheUse> {
     const { driver, touched, bytesTouched } = this.reader;
     const { stats, peers, bytesPerSecondIn, bytesPerSecondOut } = driver.snapshot();
     const read = noReadBytes();
@@ -169,9 +229,30 @@ export class ImageSession {
       bytesPerSecondOut,
       read,
       isAttached: this.isAttached,
+      scrub: this.#store.stats.scrub,
       readsWaiting: driver.pending.size,
       oldestReadWaitMs: oldest === undefined ? 0 : Math.round(performance.now() - oldest),
     };
+  }
+
+  #updateFill(): void {
+    const { driver } = this.reader;
+    const { openedCount, size } = driver.pending;
+    // What cannot be kept would be fetched over and over.
+    const isWorthIt = this.#isWanted && this.#store.canKeep;
+    const isFilling = this.#fill.update(openedCount, size, isWorthIt, performance.now());
+    if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
+  }
+
+  /** A damaged piece is fetched again at once: other nodes may want it from us before a guest does. */
+  #onLost({ pieceIndex, reason }: LostPiece): void {
+    this.reader.pieceLost(pieceIndex);
+    const { pieceLength } = this.metainfo;
+    if (MENDED.has(reason)) this.reader.prefetch(pieceIndex * pieceLength, 1);
+  }
+
+  commit(): Promise<void> {
+    return this.#store.commit();
   }
 
   /** Leaves the swarm and closes the cache; its NBD connections have been cut before. */

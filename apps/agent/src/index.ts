@@ -1,3 +1,5 @@
 export type * from './api.ts';
 export { FILL_MODES, type FillMode } from './fill-policy.ts';
+export { KnownImages } from './known-images.ts';
 export { type AgentOptions, type RunningAgent, runAgent } from './run-agent.ts';
+export { startWatchdog, type Watchdog } from './watchdog.ts';

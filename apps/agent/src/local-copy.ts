@@ -14,6 +14,8 @@ export interface LocalCopyOptions {
   readonly metainfo: Metainfo;
   readonly layer: PieceLayer;
   readonly store: CachePieceStore;
+  /** The cache is to be scrubbed: what is damaged is dropped, and fetched again. */
+  readonly onDamaged: () => void;
 }
 
 export class LocalCopy {
@@ -133,12 +135,13 @@ export class LocalCopy {
 
   async #damaged(pieceIndex: number, scratch: Buffer): Promise<OperatorError> {
     const { store, metainfo, path } = this.#options;
-    // The store drops what it has not verified itself yet, and the piece is fetched again.
+    // What the store has not verified itself yet it drops now.
     await store.read(pieceIndex, 0, scratch);
+    this.#options.onDamaged();
     return new OperatorError(
       'image-damaged',
       `piece ${pieceIndex} of image ${metainfo.name} is not in ${path} as it was published`,
-      'Restart the agent, which then fetches damaged pieces again; look for who else writes there, and after the disk.',
+      'The scrub of the agent fetches damaged pieces again; look for who else writes there, and after the disk.',
     );
   }
 }

@@ -1,6 +1,7 @@
 /** Starts an agent from its options and stops it in order: sockets, files and timers are wired here and nowhere else. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
@@ -9,12 +10,15 @@ import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
+import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
+import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
-import { NbdListener } from './nbd/nbd-listener.ts';
+import type { KnownImages } from './known-images.ts';
+import { type ListenAddress, NbdListener } from './nbd/nbd-listener.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -37,6 +41,12 @@ export interface AgentOptions {
   readonly rack: string;
   /** Where peers dial us; port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** Listening sockets that a socket holder or systemd keeps: used in place of RUN/nbd.sock and `listen`. */
+  readonly sockets?: InheritedSockets;
+  /** Images of the cache that were checked ahead. */
+  readonly known?: KnownImages;
+  /** Has somebody ready to start an agent when this one ends; none: nobody would. */
+  readonly prepareSuccessor?: () => Promise<void>;
   /** The host that peers are told to dial; default: where we listen, or what the tracker sees when that is a wildcard. */
   readonly advertise?: string;
   readonly fill: FillMode;
@@ -44,6 +54,12 @@ export interface AgentOptions {
   readonly prejoin: boolean;
   /** Memory for hot pieces, per image. */
   readonly hotBytes: number;
+  /** How fast the cache is searched for rot; 0: not at all. */
+  readonly scrubBytesPerSecond: number;
+  /** What all images may take of the disk; default: as much as there is. */
+  readonly cacheBytesMax?: number;
+  /** Whether images in use may lose pieces when nothing else is left to evict. */
+  readonly evictRunning?: boolean;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Whether VMs are moved to the local file by themselves when their image is complete. */
@@ -57,6 +73,9 @@ export interface AgentOptions {
 
 export interface RunningAgent {
   readonly agent: Agent;
+  /** Resolves when it is to be closed because its successor is ready. */
+  readonly replaced: Promise<void>;
+  /** Cuts its guests, unanswered, when what they read is safe in the cache. */
   close(): Promise<void>;
 }
 
@@ -66,6 +85,8 @@ const VERSION = (
   }
 ).version;
 const TICK_MS = 1_000;
+/** For QEMU's handshake, four round trips, and a first read of what is in the cache. */
+const GUESTS_FIRST_MS = 10;
 
 /** What every step of a start is given. */
 interface Start {
@@ -80,6 +101,7 @@ interface Swarms {
   readonly cache: CacheDirectory;
   readonly library: ImageLibrary;
   readonly attachments: Attachments;
+  readonly keeper: CacheKeeper;
   /** This node, and where peers dial it. */
   readonly self: NodeIdentity;
 }
@@ -104,7 +126,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   try {
     const agent = await start({ options, log, opened });
     log.info({ node: options.node, version: VERSION }, 'agent is up');
-    return { agent, close };
+    return { agent, replaced: agent.replaced, close };
   } catch (error) {
     await close();
     throw error;
@@ -116,16 +138,20 @@ async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
-  const vms = await openVms(parts, swarms);
-  const agent = await serveGuests(parts, swarms, vms, () => signal?.state === 'connected');
+  const guests = await openVms(parts, swarms);
+  const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
+  // Those that an agent before us has left waiting; what follows would keep the event loop from them.
+  if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   signal = startSignalling(parts, swarms, agent);
   opened.push(() => signal.close());
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms.library, vms.autoPivot, signal), TICK_MS);
+  const timer = setInterval(() => tick(swarms, guests.autoPivot, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
+  // The first to be undone: guests are served while what takes longest is done.
+  opened.push(() => commitCaches(swarms.library, parts.log));
   return agent;
 }
 
@@ -139,7 +165,7 @@ async function openSwarms(
   opened.push(() => cache.close());
   mkdirSync(options.runDir, { recursive: true, mode: 0o750 });
   const host = new SwarmHost({
-    listen: options.listen,
+    listen: { ...options.listen, fd: options.sockets?.peers },
     self: { kind: 'ours', node, zone, rack, isOrigin: false },
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => {
@@ -151,6 +177,7 @@ async function openSwarms(
   opened.push(() => host.close());
   const self = selfMember(options, listening);
   const attachments = new Attachments(cache.path);
+  let keeper: CacheKeeper | undefined;
   const library = new ImageLibrary({
     cache,
     catalogue: new CatalogueClient(options.trackerUrl),
@@ -158,22 +185,28 @@ async function openSwarms(
     host,
     hotBytesMax: options.hotBytes,
     fill: options.fill,
+    known: options.known,
     log,
     onJoining: (image) => signal()?.join(image, library.get(image)?.piecesHad ?? 0),
     onGivenUp: (image) => signal()?.leave(image),
     onTouched: (image, touches) => signal()?.touched(image, touches),
     onOpened: (session) => {
       session.isAttached = attachments.has(session.id);
+      keeper?.admit(session);
     },
   });
   opened.push(() => library.close());
   await library.openCached();
-  return { cache, library, attachments, self };
+  const { scrubBytesPerSecond, cacheBytesMax, evictRunning = false } = options;
+  const limits = { scrubBytesPerSecond, cacheBytesMax, evictRunning };
+  keeper = new CacheKeeper({ cache, library, log, ...limits });
+  opened.push(() => keeper.close());
+  return { cache, library, attachments, keeper, self };
 }
 
 async function openVms(
   { options, log, opened }: Start,
-  { cache, library }: Swarms,
+  { cache, library, attachments, keeper }: Swarms,
 ): Promise<Guests> {
   const vms = await VmRegistry.open({
     directory: options.vmDir ?? cache.path,
@@ -184,6 +217,8 @@ async function openVms(
   for (const { image, name, backing } of vms.list()) {
     if (backing !== 'none') library.get(image)?.exportFor(name);
   }
+  keeper.isPromised = (id) => attachments.has(id) || vms.needsImage(id);
+  keeper.isPinned = (id) => vms.isPinned(id);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
   const mover = new VmMover({
     vms,
@@ -205,7 +240,7 @@ async function openVms(
 
 async function serveGuests(
   { options, log, opened }: Start,
-  { cache, library, attachments, self }: Swarms,
+  { cache, library, attachments, keeper, self }: Swarms,
   guests: Guests,
   isTrackerConnected: () => boolean,
 ): Promise<Agent> {
@@ -225,13 +260,18 @@ async function serveGuests(
     library,
     ...guests,
     attachments,
+    keeper,
     isTrackerConnected,
     cutExport: (name) => nbd.cut(name),
+    prepareSuccessor: options.prepareSuccessor,
   });
-  const nbd = await NbdListener.listen(
-    { type: 'path', path: nbdSocket },
-    { directory: agent, onEvent: (event) => log.debug(event, 'NBD') },
-  );
+  const fd = options.sockets?.nbd;
+  const address: ListenAddress =
+    fd === undefined ? { type: 'path', path: nbdSocket } : { type: 'fd', fd, path: nbdSocket };
+  const nbd = await NbdListener.listen(address, {
+    directory: agent,
+    onEvent: (event) => log.debug(event, 'NBD'),
+  });
   opened.push(() => nbd.close());
   return agent;
 }
@@ -275,6 +315,13 @@ function startSignalling(
   return signal;
 }
 
+/** What a disk refuses now is told again, and dealt with, when the caches are closed. */
+async function commitCaches(library: ImageLibrary, log: Logger): Promise<void> {
+  await library.commit().catch((error: unknown) => {
+    log.warn({ error: messageOf(error) }, 'caches not flushed');
+  });
+}
+
 function prejoinerOf(library: ImageLibrary, log: Logger): Prejoiner {
   return new Prejoiner({
     imageCount: () => [...library.sessions].length,
@@ -291,8 +338,9 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick(library: ImageLibrary, autoPivot: AutoPivot, signal: SignalClient): void {
+function tick({ library, keeper }: Swarms, autoPivot: AutoPivot, signal: SignalClient): void {
   library.tick();
+  keeper.tick(performance.now());
   autoPivot.tick(performance.now());
   for (const session of library.sessions) reportProgress(session, signal);
 }

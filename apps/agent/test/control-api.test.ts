@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -106,6 +106,7 @@ test('tells its status', async () => {
       tracker: { url: agent.tracker.url, isConnected: false },
       peerAddress: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
       cacheDir: agent.cacheDir,
+      cache: { bytesUsed: 0, bytesMax: null, isFull: false, scrubBytesPerSecond: 0 },
       nbdSocket: join(agent.runDir, 'nbd.sock'),
       ...{ images: [], vms: [] },
     },
@@ -161,6 +162,25 @@ describe('exports', () => {
 
   test('of an image that is not here cannot be detached', async () => {
     expect(await ask('DELETE', '/v1/exports/debian-12')).toEqual(problem(404, 'image-not-found'));
+  });
+});
+
+describe('evicting', () => {
+  test('removes an image that nobody uses from the cache, and no other', async () => {
+    await ask('POST', '/v1/exports', { image: 'debian-12' });
+    const path = '/v1/images/debian-12';
+    expect(await ask('DELETE', path)).toEqual(problem(409, 'image-in-use'));
+    await ask('POST', '/v1/vms', { image: 'debian-12', name: 'web-1' });
+    await ask('DELETE', '/v1/exports/debian-12');
+    expect(await ask('DELETE', path)).toEqual(problem(409, 'image-in-use'));
+    await ask('DELETE', '/v1/vms/web-1');
+    expect(existsSync(join(agent.cacheDir, IMAGE.id, 'cache.raw'))).toBe(true);
+    expect((await ask('DELETE', path)).status).toBe(204);
+    expect(existsSync(join(agent.cacheDir, IMAGE.id))).toBe(false);
+    expect((await status()).images).toEqual([]);
+    expect(await ask('DELETE', path)).toEqual(problem(404, 'image-not-found'));
+    // And it may come again.
+    expect((await ask('POST', '/v1/exports', { image: 'debian-12' })).status).toBe(200);
   });
 });
 

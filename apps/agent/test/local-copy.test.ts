@@ -13,9 +13,11 @@ const IMAGE = imageOf('local', ZEROS);
 let directory: string;
 let store: CachePieceStore;
 let copy: LocalCopy;
+let damages: number;
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'local-copy-'));
+  damages = 0;
   await openStore();
 });
 afterEach(async () => {
@@ -29,7 +31,10 @@ async function openStore(): Promise<void> {
     ...{ directory, metainfo, layer, hotBytesMax: 0 },
     onEvent: (event) => event.type === 'piece-lost' && copy.pieceLost(),
   });
-  copy = new LocalCopy({ path: join(directory, 'cache.raw'), metainfo, layer, store });
+  const onDamaged = () => {
+    damages += 1;
+  };
+  copy = new LocalCopy({ path: join(directory, 'cache.raw'), metainfo, layer, store, onDamaged });
 }
 
 const piece = (pieceIndex: number) =>
@@ -70,6 +75,7 @@ test.each([0, 2])('is not to be read with rot in piece %d', async (pieceIndex) =
     message: expect.stringContaining(`piece ${pieceIndex} of image`),
   });
   expect(copy.isVerified).toBe(false);
+  expect(damages).toBe(1);
 });
 
 test.each([1, 3])('is not to be read with data in zero piece %d', async (pieceIndex) => {

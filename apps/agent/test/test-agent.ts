@@ -60,6 +60,7 @@ export class TestAgent {
       ...{
         fill: 'never',
         hotBytes: 2 ** 20,
+        scrubBytesPerSecond: 0,
         prejoin: true,
         foreignPeers: false,
         pivot: true,

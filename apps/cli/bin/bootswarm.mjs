@@ -45,11 +45,23 @@ function restart(node) {
   // The terminal sends Ctrl-C to both of us; the child decides what it means.
   process.on('SIGINT', () => {});
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  const sockets = listeningSockets();
   const child = spawn(node, [here, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-    env: { ...process.env, [RESTARTED]: '1' },
+    stdio: ['inherit', 'inherit', 'inherit', ...sockets],
+    env: {
+      ...process.env,
+      [RESTARTED]: '1',
+      ...(sockets.length > 0 && { LISTEN_PID: '', LISTEN_PPID: String(process.pid) }),
+    },
   });
   child.on('exit', (code, signal) => {
     process.exitCode = code === null ? 128 + constants.signals[signal] : code;
   });
+}
+
+/** Those of systemd's socket units, which are meant for the child: it knows them by the process id of its parent. */
+function listeningSockets() {
+  const { LISTEN_PID, LISTEN_FDS } = process.env;
+  if (LISTEN_PID !== String(process.pid) || !/^[1-9]$/.test(LISTEN_FDS)) return [];
+  return Array.from({ length: Number(LISTEN_FDS) }, (_, index) => 3 + index);
 }

@@ -3,5 +3,7 @@ import type { Terminal } from './terminal.ts';
 
 export interface CliContext {
   readonly terminal: Terminal;
+  /** The command line, without node and script. */
+  readonly args: readonly string[];
   exitCode: number;
 }

@@ -17,7 +17,7 @@ import { print, type Terminal } from './terminal.ts';
 
 /** Runs one command line (without node and script); resolves with the exit code, having written all there is to say. */
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {
-  const context: CliContext = { terminal, exitCode: 0 };
+  const context: CliContext = { terminal, args, exitCode: 0 };
   try {
     await buildProgram(context).parseAsync(args, { from: 'user' });
     return context.exitCode;
@@ -32,6 +32,8 @@ export function buildProgram(context: CliContext): Command {
   const program = new Command('bootswarm')
     .description('Boots many VMs from one image at once: nodes feed each other, block by block.')
     .version(version())
+    // An option is that of the command it follows: `agent` and `agent upgrade` both have --run.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       `

@@ -81,7 +81,21 @@ test('an agent prints QEMU commands with the accelerator it is told', async () =
   expect(qemuCommand.join(' ')).not.toContain('kvm');
 });
 
+test('an agent looks after its cache as it is told', async () => {
+  const limits = ['--scrub', '1MiB', '--cache-max', '2G', '--evict-running'];
+  const [run, byDefault] = [await startAgent('a', ...limits), await startAgent('b')];
+  expect((await statusOf(run)).cache).toMatchObject({
+    scrubBytesPerSecond: 2 ** 20,
+    bytesMax: 2 ** 31,
+  });
+  expect((await statusOf(byDefault)).cache).toMatchObject({
+    scrubBytesPerSecond: 2 ** 22,
+    bytesMax: null,
+  });
+});
+
 test.each([
+  [['--cache-max', 'all'], /argument 'all' is invalid. Write it as 256MiB or 2G/],
   [['--accel', 'hax'], /argument 'hax' is invalid. Allowed choices are auto, kvm, tcg/],
   [['--pivot', 'maybe'], /argument 'maybe' is invalid. Allowed choices are yes, no/],
   [['--publisher-key', 'ab'], /64 hex digits/],

@@ -72,3 +72,13 @@ test('passes SIGTERM on and ends as the child did', async () => {
   child.child.stdout?.once('data', () => child.child.kill('SIGTERM'));
   await expect(child).rejects.toMatchObject({ code: 9 });
 });
+
+test('hands the sockets of systemd to the child', async () => {
+  const socket = join(dir, 'listening');
+  writeFileSync(socket, 'what it was given');
+  installNode('echo "$LISTEN_PID,$LISTEN_PPID,$LISTEN_FDS,$PPID"; cat <&3');
+  const script = 'exec 3<"$0"; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"';
+  const args = ['-c', script, socket, process.execPath, ...oldNode, copy];
+  const { stdout } = await run('sh', args);
+  expect(stdout).toMatch(/^,(\d+),1,\1\nwhat it was given$/);
+});

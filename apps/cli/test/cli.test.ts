@@ -8,11 +8,23 @@ function commandLines(command: Command, names: string[] = []): string[][] {
   return [names, ...below];
 }
 
-const ALL = commandLines(buildProgram({ terminal: capturedTerminal(), exitCode: 0 }));
+const ALL = commandLines(buildProgram({ terminal: capturedTerminal(), args: [], exitCode: 0 }));
 
 test('has the commands that operators need', () => {
   expect(ALL.map((names) => names.join(' '))).toEqual([
-    ...['', 'tracker', 'agent', 'publish', 'withdraw', 'images', 'images show', 'nodes', 'attach'],
+    ...[
+      '',
+      'tracker',
+      'agent',
+      'agent upgrade',
+      'publish',
+      'withdraw',
+      'images',
+      'images show',
+      'images evict',
+      'nodes',
+      'attach',
+    ],
     ...[
       'detach',
       'vm',

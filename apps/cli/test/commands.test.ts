@@ -231,6 +231,10 @@ const STATUS: AgentStatus = {
   ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
   tracker: { url: 'http://t:7420', isConnected: false },
   ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
+  cache: {
+    ...{ bytesUsed: 3 * 2 ** 30, bytesMax: 4 * 2 ** 30, isFull: true },
+    scrubBytesPerSecond: 4 * 2 ** 20,
+  },
   images: [
     {
       ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
@@ -242,6 +246,8 @@ const STATUS: AgentStatus = {
       },
       ...{ bytesPerSecondIn: 2 ** 20, bytesPerSecondOut: 0, read: READ, isAttached: true },
       ...{ readsWaiting: 2, oldestReadWaitMs: 1500 },
+      ...{ diskBytes: 2 ** 21, lastUsedAt: '2026-01-02T03:04:05.000Z' },
+      scrub: { passes: 1, piecesChecked: 17, pieceCount: 40, piecesDamaged: 2, isDirect: true },
     },
   ],
   vms: [
@@ -258,9 +264,24 @@ test('shows where bytes came from, per image and per VM', async () => {
   expect(await runCli(['status'], terminal)).toBe(0);
   expect(terminal.out).toContain('http://t:7420 (not connected; running swarms carry on)');
   expect(terminal.out).toMatch(
-    /\ndebian-12 +40\/32768 +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
+    /\ndebian-12 +40\/32768 +2 MiB +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
+  );
+  expect(terminal.out).toContain(
+    '\ncache    /c (3 GiB of 4 GiB; full: what is fetched now stays in memory only)\n',
+  );
+  expect(terminal.out).toContain(
+    '\nscrub    1 passes and 17 pieces (4 MiB/s at most); 2 pieces were damaged, and fetched again\n',
   );
   expect(terminal.out).toMatch(/\nweb-1 +debian-12 +1 +1 KiB +2 KiB +4 KiB +0 B\n$/);
+});
+
+test('has an image leave the cache of this node', async () => {
+  daemon = await fakeDaemon((_, to) => to.writeHead(204).end(), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal();
+  expect(await runCli(['images', 'evict', 'debian 12', '--run', dir], terminal)).toBe(0);
+  expect(daemon.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
+    'DELETE /v1/images/debian%2012',
+  ]);
 });
 
 test('prints all that the agent says with status --json, why the origin was asked included', async () => {

@@ -38,6 +38,8 @@ export class LabAgent {
       ...['--run', this.#runDir, '--cache', join(directory, `${host.name}-cache`)],
       // What goes over the network is then what guests read, as in the simulator.
       ...['--fill', 'never'],
+      // One process to a node: what is measured is a storm, and no agent dies in it.
+      ...['--holder', 'no'],
     ];
     this.daemon = new LabDaemon(host, args, join(directory, `${host.name}.log`));
   }

@@ -12,6 +12,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** A bound socket that a parent holds, in place of host and port. */
+  readonly fd?: number;
   /** The swarm with this infohash (40 hex digits), or undefined: then the connection closes. */
   readonly lookup: (infoHashHex: string) => WireOwner | undefined;
   /** Connections in all. Default 256. */
@@ -63,7 +65,7 @@ export class PeerListener {
   }
 
   #listen(): Promise<void> {
-    const { host, port } = this.#options;
+    const { host, port, fd } = this.#options;
     return new Promise((resolve, reject) => {
       const onError = (error: Error) =>
         reject(
@@ -75,7 +77,7 @@ export class PeerListener {
           ),
         );
       this.#server.once('error', onError);
-      this.#server.listen({ host, port }, () => {
+      this.#server.listen(fd === undefined ? { host, port } : { fd }, () => {
         this.#server.off('error', onError);
         // A failed accept (out of file descriptors) concerns a connection that never was: its peer dials again.
         this.#server.on('error', () => {});

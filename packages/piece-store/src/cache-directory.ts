@@ -2,7 +2,7 @@
  * The directory an agent keeps its images in: CACHE/version, CACHE/lock, CACHE/<imageId>/… Decides who may use it, what it
  * may contain, and how an image disappears. What is inside the store's own files is cache-files.ts.
  */
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { assert, errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 import { DirectoryLock } from './directory-lock.ts';
@@ -15,6 +15,8 @@ export interface CachedImage {
   readonly directory: string;
   /** Bytes of disk its files take. */
   readonly diskBytes: number;
+  /** Milliseconds since 1970: when markUsed() was last called, or the metainfo written. */
+  readonly lastUsedAt: number;
 }
 
 const VERSION_LINE = 'bootswarm-cache 1\n';
@@ -69,9 +71,17 @@ export class CacheDirectory {
       const directory = join(this.path, entry.name);
       const names = await namesIn(directory);
       if (!names.includes('metainfo')) continue;
-      images.push({ imageId: entry.name, directory, diskBytes: await diskBytes(directory, names) });
+      const taken = await diskBytes(directory, names);
+      const lastUsedAt = await changedAt(join(directory, 'metainfo'));
+      images.push({ imageId: entry.name, directory, diskBytes: taken, lastUsedAt });
     }
     return images.sort((a, b) => (a.imageId < b.imageId ? -1 : 1));
+  }
+
+  /** Remembers over restarts that the image was used just now. */
+  async markUsed(imageId: string): Promise<void> {
+    const now = new Date();
+    await utimes(join(this.#imagePath(imageId), 'metainfo'), now, now);
   }
 
   /** The image's directory, created when it is missing. */
@@ -142,10 +152,13 @@ function lockedBy(path: string, holder: string): OperatorError {
 /** Pieces are verified when first read and trusted afterwards: nobody else may write to the files. */
 async function assertSafe(path: string): Promise<void> {
   const { uid, mode } = await stat(path);
+  const link = await lstat(path);
   const ours = process.getuid?.();
   let fault: string | undefined;
   if ((mode & 0o002) !== 0) fault = 'every user may write to it';
   else if (uid !== ours && uid !== 0) fault = `it belongs to user ${uid}, not to user ${ours}`;
+  // Whoever made the link may let it lead elsewhere at any time.
+  else if (link.uid !== ours && link.uid !== 0) fault = `it is a link of user ${link.uid}`;
   if (fault === undefined) return;
   throw new OperatorError(
     'cache-unsafe',
@@ -175,6 +188,16 @@ async function namesIn(directory: string): Promise<string[]> {
     return await readdir(directory);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** 0 when it is being removed. */
+async function changedAt(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 0;
     throw error;
   }
 }

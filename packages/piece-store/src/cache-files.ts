@@ -1,16 +1,20 @@
 /** Opens the four files of one image's cache and finds out what their records claim, without believing a byte of data. */
 import { join } from 'node:path';
-import type { Bitfield } from '@bootswarm/stdx';
+import { type Bitfield, messageOf, OperatorError } from '@bootswarm/stdx';
 import { CommitSlots, type SlotImage } from './commit-slots.ts';
+import { FileWatch } from './file-watch.ts';
 import { HaveLog } from './have-log.ts';
 import type { PieceLedger } from './piece-ledger.ts';
 import type { PieceShape } from './piece-shape.ts';
 import type { DiscardReason, OnStoreEvent } from './store-event.ts';
 import type { StoreDisk, StoreFile } from './store-file.ts';
+import { TimedFile } from './timed-file.ts';
 
 export class CacheFiles {
   /** cache.raw: the image itself, sparse. */
-  readonly data: StoreFile;
+  readonly data: TimedFile;
+  /** Who else writes to it. */
+  readonly watch: FileWatch;
   /** have.bits */
   readonly slots: CommitSlots;
   /** have.log.0 and have.log.1 */
@@ -34,7 +38,8 @@ export class CacheFiles {
 
   private constructor(opened: readonly StoreFile[], image: SlotImage) {
     this.#all = opened;
-    this.data = opened[0];
+    this.data = new TimedFile(opened[0]);
+    this.watch = new FileWatch(this.data);
     this.slots = new CommitSlots(opened[1], image);
     this.log = new HaveLog([opened[2], opened[3]], image);
   }
@@ -51,6 +56,7 @@ export class CacheFiles {
     ledger.restore(bits, logged.pieceIndexes.filter(isWithinFile), generationMax);
     // Only ever longer: a virtual machine may by now read this file without us.
     if (size < shape.length) await this.data.truncate(shape.length);
+    this.watch.settle();
   }
 
   /** Closes all of them even when one fails, and then throws that failure. */
@@ -86,6 +92,12 @@ export class CacheFiles {
     await this.slots.write(bits, this.slots.generation + 1);
     discard(onEvent, 'cache-file-short', claimed - bits.count);
   }
+}
+
+export function cacheUnusable(directory: string, error: unknown): OperatorError {
+  const what = `cannot use the cache in ${directory}: ${messageOf(error)}`;
+  const hint = 'Check that the directory belongs to the agent and that its disk works.';
+  return new OperatorError('cache-unusable', what, hint, { cause: error });
 }
 
 function discard(onEvent: OnStoreEvent, reason: DiscardReason, pieceCount: number): void {

@@ -4,16 +4,14 @@
  * the formats are commit-slots.ts and have-log.ts. Whoever opens a store holds the lock of its CacheDirectory.
  */
 import { join } from 'node:path';
-import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
+import { assert, type Bitfield, type BufferPool, errnoOf } from '@bootswarm/stdx';
+import { CacheFiles, cacheUnusable } from './cache-files.ts';
 import {
-  assert,
-  Bitfield,
-  type BufferPool,
-  errnoOf,
-  messageOf,
-  OperatorError,
-} from '@bootswarm/stdx';
-import { CacheFiles } from './cache-files.ts';
+  type CacheStoreOptions,
+  type CacheStoreStats,
+  type SetTimer,
+  setUnrefTimer,
+} from './cache-store-options.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { nodeDisk } from './node-disk.ts';
 import { makePieceBuffers } from './piece-buffers.ts';
@@ -22,43 +20,10 @@ import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
 import { PieceVerifier } from './piece-verifier.ts';
 import { PieceWriter } from './piece-writer.ts';
+import { Scrub } from './scrub.ts';
 import { probeSpace } from './space-probe.ts';
 import type { LostReason, OnStoreEvent } from './store-event.ts';
 import { readWholeSync, type StoreDisk } from './store-file.ts';
-
-/** Runs `callback` once after `delayMs`; the returned function cancels it. */
-export type SetTimer = (callback: () => void, delayMs: number) => () => void;
-
-export interface CacheStoreOptions {
-  /** The image's own directory, which exists. */
-  readonly directory: string;
-  readonly metainfo: Pick<Metainfo, 'infoHash' | 'length' | 'pieceLength' | 'pieceCount'>;
-  readonly layer: PieceLayer;
-  /** Called within store methods and I/O callbacks: must not throw. */
-  readonly onEvent: OnStoreEvent;
-  readonly disk?: StoreDisk;
-  readonly setTimer?: SetTimer;
-  /** Memory for hot pieces; default 64 MiB. */
-  readonly hotBytesMax?: number;
-  /** Bytes in the write queue from which isQueueFull; default 16 MiB. */
-  readonly queueBytesMax?: number;
-  /** Default 1000: what a power cut may cost. */
-  readonly commitIntervalMs?: number;
-  /** Written bytes that start a commit before its time; default 64 MiB. */
-  readonly commitBytesMax?: number;
-  /** How often a store in memory-only mode tries the disk again; default 3000. */
-  readonly probeIntervalMs?: number;
-}
-
-export interface CacheStoreStats {
-  /** Bytes of held pieces in the cache file. */
-  readonly storedBytes: number;
-  readonly hotBytes: number;
-  readonly queueBytes: number;
-  /** The newest commit known to be durable; 0 before the first. */
-  readonly generation: number;
-  readonly mode: 'normal' | 'memory-only';
-}
 
 const MIB = 1024 * 1024;
 
@@ -76,6 +41,9 @@ export class CachePieceStore implements PieceStore {
   readonly #hot: HotPieces;
   readonly #verifier: PieceVerifier;
   readonly #writer: PieceWriter;
+  readonly #scrub: Scrub;
+  /** Whether the cache may grow: otherwise what comes is kept in memory only. */
+  isKeeping = true;
   #mode: 'normal' | 'memory-only' = 'normal';
   #bytesSinceCommit = 0;
   #commitRunning: Promise<void> = Promise.resolve();
@@ -101,9 +69,7 @@ export class CachePieceStore implements PieceStore {
     } catch (error) {
       await files?.close().catch(() => undefined); // The first error says more.
       if (errnoOf(error) === undefined) throw error;
-      const what = `cannot use the cache in ${directory}: ${messageOf(error)}`;
-      const hint = 'Check that the directory belongs to the agent and that its disk works.';
-      throw new OperatorError('cache-unusable', what, hint, { cause: error });
+      throw cacheUnusable(directory, error);
     }
   }
 
@@ -116,14 +82,25 @@ export class CachePieceStore implements PieceStore {
     this.#setTimer = options.setTimer ?? setUnrefTimer;
     this.#shape = new PieceShape(metainfo);
     this.#files = files;
-    this.#ledger = new PieceLedger(zeroPieces(layer));
+    this.#ledger = PieceLedger.of(layer);
     this.buffers = makePieceBuffers(metainfo.pieceLength);
     this.#hot = new HotPieces(options.hotBytesMax ?? 64 * MIB, (pieceIndex, piece) => {
       if (!this.#writer.uses(pieceIndex, piece)) this.buffers.give(piece);
     });
     this.#verifier = new PieceVerifier(files.data, this.#shape, layer);
+    this.#scrub = new Scrub({
+      disk,
+      path: join(options.directory, 'cache.raw'),
+      cached: files.data,
+      shape: this.#shape,
+      layer,
+      ledger: this.#ledger,
+      onUnusable: (pieceIndex, reason, error) => this.#lose(pieceIndex, reason, error),
+    });
     this.#writer = new PieceWriter(files.data, files.log, this.#shape, {
+      onBatch: () => this.#lookForForeignWrites(),
       generation: () => this.#ledger.nextGeneration,
+      onBatchOver: () => this.#files.watch.settle(),
       onWritten: (pieceIndexes) => this.#recordWritten(pieceIndexes),
       onDone: (pieceIndex, bytes) => {
         if (!this.#hot.holds(pieceIndex, bytes)) this.buffers.give(bytes);
@@ -136,17 +113,27 @@ export class CachePieceStore implements PieceStore {
 
   get stats(): CacheStoreStats {
     return {
-      storedBytes: this.#storedBytes(),
+      storedBytes: this.#ledger.storedBytes(this.#shape),
       hotBytes: this.#hot.bytes,
       queueBytes: this.#writer.queueBytes,
       generation: this.#files.slots.generation,
       mode: this.#mode,
+      scrub: this.#scrub.stats,
     };
   }
 
-  /** Whether the caller should wait for its writes before it fetches more that no guest waits for. */
+  get isLate(): boolean {
+    return this.#files.data.isLate;
+  }
+
+  /** The disk is far behind: until it has caught up, pieces are kept in memory only. */
   get isQueueFull(): boolean {
-    return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 16 * MIB);
+    return this.#writer.queueBytes >= (this.#options.queueBytesMax ?? 64 * MIB);
+  }
+
+  /** Whether pieces that come now will be kept, unless the disk is far behind. */
+  get canKeep(): boolean {
+    return this.isKeeping && this.#mode === 'normal';
   }
 
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
@@ -161,7 +148,8 @@ export class CachePieceStore implements PieceStore {
       target.set(piece.subarray(offset, offset + target.length));
       return true;
     }
-    if (!this.#ledger.isTrusted(pieceIndex)) return false;
+    // Nobody else would be served until a disk that is late has answered.
+    if (!this.#ledger.isTrusted(pieceIndex) || !this.#files.data.mayReadSync) return false;
     try {
       return readWholeSync(this.#files.data, target, this.#shape.offsetOf(pieceIndex) + offset);
     } catch {
@@ -190,7 +178,7 @@ export class CachePieceStore implements PieceStore {
     if (this.#ledger.isZero(pieceIndex)) return true;
     this.#hot.insert(pieceIndex, piece, isPrefetch);
     if (this.have.has(pieceIndex)) return true;
-    if (this.#mode === 'memory-only') return false;
+    if (!this.canKeep || this.isQueueFull) return false;
     return this.#writer.add(pieceIndex, piece);
   }
 
@@ -202,6 +190,35 @@ export class CachePieceStore implements PieceStore {
       return this.#commitRunning;
     });
     return this.#commitNext;
+  }
+
+  /**
+   * Reads the next durable piece from the disk and drops it if it is not what it was, with a piece-lost event. Resolves to the
+   * bytes it read; 0 at the end of a pass, and the next call begins another. One call at a time.
+   */
+  async scrubNext(): Promise<number> {
+    return this.#closing === undefined ? this.#scrub.next() : 0;
+  }
+
+  /** To be called now and then: if somebody else has written to the cache file, every piece is verified again. */
+  noticeForeignWrites(): void {
+    if (this.#closing === undefined && !this.#writer.isWriting) this.#lookForForeignWrites();
+  }
+
+  /**
+   * Forgets all pieces, durably, and then has their space given back by `punch`. Resolves to whether that was done; rejects as
+   * `punch` does. Afterwards `isKeeping` is false: the owner says when the cache may grow again.
+   */
+  async evictPieces(punch: (path: string) => Promise<void>): Promise<boolean> {
+    this.isKeeping = false;
+    await this.#writer.idle();
+    this.#onEvent({ type: 'pieces-evicted', pieceIndexes: this.#ledger.dropStored() });
+    await this.commit();
+    // A failed commit leaves bits that vouch for them; a piece may have come back as the log was being replayed.
+    if (this.#ledger.needsCommit || this.#ledger.storedCount > 0) return false;
+    await punch(join(this.#options.directory, 'cache.raw'));
+    this.#files.watch.settle();
+    return true;
   }
 
   close(): Promise<void> {
@@ -216,6 +233,7 @@ export class CachePieceStore implements PieceStore {
     await this.#writer.idle();
     await this.commit();
     await this.#verifier.idle();
+    await this.#scrub.close();
     this.#hot.clear();
     await this.#files.close();
   }
@@ -241,6 +259,13 @@ export class CachePieceStore implements PieceStore {
     // Another reader may have had it dropped by now, and it may even have been written again.
     if (this.#ledger.isClaimed(pieceIndex)) this.#lose(pieceIndex, result.reason, result.error);
     return undefined;
+  }
+
+  #lookForForeignWrites(): void {
+    if (!this.#files.watch.isChanged()) return;
+    this.#ledger.doubtAll();
+    this.#scrub.restart();
+    this.#onEvent({ type: 'cache-changed' });
   }
 
   #lose(pieceIndex: number, reason: LostReason, error?: unknown): void {
@@ -331,9 +356,10 @@ export class CachePieceStore implements PieceStore {
 
   #writeFailed(pieceIndexes: readonly number[], error: unknown): void {
     const isFull = ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
+    // First, so that the owner who hears of it finds that nothing can be kept.
+    this.#stopCaching();
     if (isFull) this.#onEvent({ type: 'disk-full', error });
     else this.#onEvent({ type: 'write-failed', pieceIndexes, error });
-    this.#stopCaching();
   }
 
   #stopCaching(): void {
@@ -367,25 +393,4 @@ export class CachePieceStore implements PieceStore {
       return false; // Reported when the store was opened; the probe is repeated.
     }
   }
-
-  #storedBytes(): number {
-    const last = this.pieceCount - 1;
-    const isLastStored = this.have.has(last) && !this.#ledger.isZero(last);
-    const missing = isLastStored ? this.#shape.pieceLength - this.#shape.bytesOf(last) : 0;
-    return this.#ledger.storedCount * this.#shape.pieceLength - missing;
-  }
-}
-
-function zeroPieces(layer: PieceLayer): Bitfield {
-  const zero = new Bitfield(layer.pieceCount);
-  for (let index = 0; zero.count < layer.zeroCount; index += 1) {
-    if (layer.isZero(index)) zero.set(index);
-  }
-  return zero;
-}
-
-function setUnrefTimer(callback: () => void, delayMs: number): () => void {
-  const timer = setTimeout(callback, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

@@ -1,11 +1,15 @@
 /** StoreDisk on node:fs. Files are private to the user the agent runs as, and its group. */
 import { constants, fstatSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { errnoOf } from '@bootswarm/stdx';
 import type { FileIdentity, StoreDisk, StoreFile } from './store-file.ts';
 
 export const nodeDisk: StoreDisk = {
   async open(path, mode) {
-    const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+    const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW, O_DIRECT } = constants;
+    if (mode === 'read-direct') {
+      return new DirectFile(await open(path, O_RDONLY | O_NOFOLLOW | O_DIRECT));
+    }
     const flags = mode === 'read' ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW;
     return new NodeFile(await open(path, flags, 0o640));
   },
@@ -55,5 +59,38 @@ class NodeFile implements StoreFile {
 
   async close(): Promise<void> {
     await this.#handle.close();
+  }
+}
+
+/** What O_DIRECT wants of lengths and positions; pieces begin at multiples of 16 KiB. */
+const DIRECT_BYTES = 4096;
+/** Of memory that malloc hands out. */
+const MEMORY_STEP = 16;
+
+/**
+ * Reads through a buffer of its own, whose address O_DIRECT has to accept. Node does not tell addresses: offsets are tried until
+ * the kernel takes one, which is once for each length of buffer.
+ */
+class DirectFile extends NodeFile {
+  #memory = Buffer.alloc(0);
+  #offset = 0;
+
+  override async read(target: Uint8Array, position: number): Promise<number> {
+    const length = Math.ceil(target.length / DIRECT_BYTES) * DIRECT_BYTES;
+    if (this.#memory.length < length + DIRECT_BYTES) {
+      this.#memory = Buffer.allocUnsafeSlow(length + DIRECT_BYTES);
+      this.#offset = 0;
+    }
+    for (;;) {
+      const aligned = this.#memory.subarray(this.#offset, this.#offset + length);
+      try {
+        const count = await super.read(aligned, position);
+        target.set(aligned.subarray(0, Math.min(count, target.length)));
+        return Math.min(count, target.length);
+      } catch (error) {
+        if (errnoOf(error) !== 'EINVAL' || this.#offset + MEMORY_STEP >= DIRECT_BYTES) throw error;
+        this.#offset += MEMORY_STEP;
+      }
+    }
   }
 }

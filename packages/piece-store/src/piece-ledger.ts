@@ -3,7 +3,9 @@
  * piece is zero (never stored), durable (in the newest slot), dirty (written and logged by this process), or replayed
  * (claimed by the log of a process that was killed). Knows no files; cache-store.ts does the reading and writing.
  */
+import type { PieceLayer } from '@bootswarm/metainfo';
 import { assert, Bitfield } from '@bootswarm/stdx';
+import type { PieceShape } from './piece-shape.ts';
 
 /** One commit under way. */
 export interface CommitTicket {
@@ -20,13 +22,23 @@ export class PieceLedger {
   readonly #zero: Bitfield;
   readonly #durable: Bitfield;
   /** Durable pieces whose bytes this process has written or hashed: the file may be read without a check. */
-  readonly #trusted: Bitfield;
+  #trusted: Bitfield;
   /** Piece → the generation that will make it durable. */
   readonly #dirty = new Map<number, number>();
   readonly #replayed = new Set<number>();
+  /** Dirty pieces that somebody else may have written over: being made durable does not make them trusted. */
+  readonly #doubted = new Set<number>();
   #nextGeneration = 1;
   #drops = 0;
   #dropsCommitted = 0;
+
+  static of(layer: PieceLayer): PieceLedger {
+    const zero = new Bitfield(layer.pieceCount);
+    for (let index = 0; zero.count < layer.zeroCount; index += 1) {
+      if (layer.isZero(index)) zero.set(index);
+    }
+    return new PieceLedger(zero);
+  }
 
   constructor(zero: Bitfield) {
     this.#zero = zero;
@@ -81,6 +93,14 @@ export class PieceLedger {
     return this.have.count - this.#zero.count;
   }
 
+  /** Bytes of those pieces. */
+  storedBytes(shape: PieceShape): number {
+    const last = this.have.size - 1;
+    const isLastStored = this.have.has(last) && !this.isZero(last);
+    const missing = isLastStored ? shape.pieceLength - shape.bytesOf(last) : 0;
+    return this.storedCount * shape.pieceLength - missing;
+  }
+
   /** Whether a commit would change what the newest slot says. */
   get needsCommit(): boolean {
     return this.#dirty.size > 0 || this.#replayed.size > 0 || this.#drops > this.#dropsCommitted;
@@ -96,6 +116,7 @@ export class PieceLedger {
     assert(!this.isZero(pieceIndex), `zero piece ${pieceIndex} written`);
     this.#replayed.delete(pieceIndex);
     this.have.set(pieceIndex);
+    this.#doubted.delete(pieceIndex);
     this.#dirty.set(pieceIndex, this.#nextGeneration);
   }
 
@@ -112,6 +133,25 @@ export class PieceLedger {
     this.#trusted.clear(pieceIndex);
   }
 
+  /** The file was changed behind our back: every piece must be verified again. */
+  doubtAll(): void {
+    this.#trusted = new Bitfield(this.have.size);
+    for (const index of this.#dirty.keys()) this.#doubted.add(index);
+  }
+
+  isDurable(pieceIndex: number): boolean {
+    return this.#durable.has(pieceIndex);
+  }
+
+  get durableCount(): number {
+    return this.#durable.count;
+  }
+
+  /** The first durable piece from this index on, or -1. */
+  nextDurable(from: number): number {
+    return this.#durable.nextSet(from);
+  }
+
   /** held → absent. */
   drop(pieceIndex: number): void {
     assert(this.have.has(pieceIndex) && !this.isZero(pieceIndex), `piece ${pieceIndex} dropped`);
@@ -119,7 +159,19 @@ export class PieceLedger {
     this.#trusted.clear(pieceIndex);
     this.#dirty.delete(pieceIndex);
     this.#replayed.delete(pieceIndex);
+    this.#doubted.delete(pieceIndex);
     if (this.#durable.clear(pieceIndex)) this.#drops += 1;
+  }
+
+  /** All held → absent, but zero pieces. Returns those pieces. */
+  dropStored(): readonly number[] {
+    const dropped: number[] = [];
+    for (let index = this.have.nextSet(0); index !== -1; index = this.have.nextSet(index + 1)) {
+      if (this.isZero(index)) continue;
+      this.drop(index);
+      dropped.push(index);
+    }
+    return dropped;
   }
 
   /** Takes a snapshot of what is dirty. From here on, pieces written belong to the next generation. */
@@ -148,7 +200,7 @@ export class PieceLedger {
       if (this.#dirty.get(index) === ticket.generation) {
         this.#dirty.delete(index);
         this.#durable.set(index);
-        this.#trusted.set(index);
+        if (!this.#doubted.delete(index)) this.#trusted.set(index);
       } else {
         // Dropped while the slot was being written, which vouches for it: the next slot must not.
         this.#drops += 1;

@@ -7,6 +7,8 @@ export interface PieceStore {
   readonly have: Bitfield;
   /** Of the length of a piece: whoever fetches pieces for this store takes them, and the store gives them back. */
   readonly buffers: BufferPool;
+  /** Whether the disk keeps it waiting for much longer than a disk should; undefined where there is none. */
+  readonly isLate?: boolean;
   /**
    * Copies bytes [offset, offset + target.length) of one piece into `target`, synchronously, when the piece is in memory, or
    * in the file and needs no more verification. Returns false otherwise: then use read().

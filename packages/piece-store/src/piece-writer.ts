@@ -9,6 +9,10 @@ import { type StoreFile, writeWhole } from './store-file.ts';
 export interface PieceWriterOwner {
   /** The commit that will make pieces written now durable. */
   generation(): number;
+  /** Before anything of a batch is written. */
+  onBatch(): void;
+  /** Nothing of the batch is on its way to the file any more. */
+  onBatchOver(): void;
   /** Called between the end of a batch and the promises of its pieces. */
   onWritten(pieceIndexes: readonly number[]): void;
   /** The queue is done with these bytes, which are in the file. */
@@ -44,6 +48,10 @@ export class PieceWriter {
     this.#log = log;
     this.#shape = shape;
     this.#owner = owner;
+  }
+
+  get isWriting(): boolean {
+    return this.#batch.length > 0;
   }
 
   get queueBytes(): number {
@@ -109,7 +117,9 @@ export class PieceWriter {
   async #run(): Promise<void> {
     while (this.#queue.size > 0 && !this.#isPaused) {
       this.#batch = this.#nextBatch();
+      this.#owner.onBatch();
       const written = await this.#writeBatch(this.#batch);
+      this.#owner.onBatchOver();
       this.#batch = [];
       for (const piece of written) this.#owner.onDone(piece.pieceIndex, piece.bytes);
     }

@@ -35,6 +35,10 @@ export type StoreEvent =
   | { readonly type: 'read-failed'; readonly pieceIndex: number; readonly error: unknown }
   /** The original was changed after it was published: every piece is verified again before it is served. */
   | { readonly type: 'original-changed'; readonly path: string }
+  /** All pieces left `have`, on the owner's wish. */
+  | { readonly type: 'pieces-evicted'; readonly pieceIndexes: readonly number[] }
+  /** Somebody else wrote to the cache file: every piece is verified again before it is served. */
+  | { readonly type: 'cache-changed' }
   /** Pieces could not be written; the store works from memory until a probe succeeds. */
   | {
       readonly type: 'write-failed';

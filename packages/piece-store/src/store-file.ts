@@ -27,9 +27,15 @@ export interface StoreFile {
   close(): Promise<void>;
 }
 
+export type OpenMode = 'read' | 'read-write' | 'read-direct';
+
 export interface StoreDisk {
-  /** `read-write` creates a missing file, and follows no symbolic link; `read` does: the operator may use them. */
-  open(path: string, mode: 'read' | 'read-write'): Promise<StoreFile>;
+  /**
+   * `read-write` creates a missing file, and follows no symbolic link; `read` does: the operator may use them. `read-direct`
+   * reads what the disk has, past the page cache: whole pieces, one at a time. Where a file system cannot do that, it, or
+   * its first read, fails with EINVAL.
+   */
+  open(path: string, mode: OpenMode): Promise<StoreFile>;
   /** Makes the names of files created in a directory survive a power cut. */
   syncDirectory(path: string): Promise<void>;
 }

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import {
   chmod,
+  chown,
+  lchown,
   mkdir,
   mkdtemp,
   readdir,
@@ -10,6 +12,7 @@ import {
   rm,
   stat,
   symlink,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -104,6 +107,21 @@ describe('the directory', () => {
     });
   });
 
+  test.runIf(process.getuid?.() === 0)(
+    'is refused when it, or a link to it, is of another user',
+    async () => {
+      await mkdir(path);
+      await chown(path, 1_234, 1_234);
+      const unsafe = { code: 'cache-unsafe', message: expect.stringContaining('user 1234') };
+      await expect(CacheDirectory.open(path)).rejects.toMatchObject(unsafe);
+      await chown(path, 0, 0);
+      await symlink(path, join(parent, 'link'));
+      (await CacheDirectory.open(join(parent, 'link'))).close();
+      await lchown(join(parent, 'link'), 1_234, 1_234);
+      await expect(CacheDirectory.open(join(parent, 'link'))).rejects.toMatchObject(unsafe);
+    },
+  );
+
   test('is refused, untouched, when another version wrote it', async () => {
     (await CacheDirectory.open(path)).close();
     expect(await readFile(join(path, 'version'), 'utf8')).toBe('bootswarm-cache 1\n');
@@ -147,6 +165,22 @@ describe('images', () => {
     expect(images[0].diskBytes).toBeGreaterThanOrEqual(100_000);
     expect(images[0].diskBytes).toBeLessThan(200_000);
     directory.close();
+  });
+
+  test('remember over restarts when they were last used', async () => {
+    const directory = await CacheDirectory.open(path);
+    for (const imageId of [IMAGE_ID, OTHER_ID]) {
+      await directory.writeFile(imageId, 'metainfo', Buffer.alloc(10));
+      await utimes(join(path, imageId, 'metainfo'), 1_000, 1_000);
+    }
+    const before = Date.now() - 1_000;
+    await directory.markUsed(OTHER_ID);
+    directory.close();
+    const second = await CacheDirectory.open(path);
+    const [unused, used] = await second.list();
+    expect(unused.lastUsedAt).toBe(1_000_000);
+    expect(used.lastUsedAt).toBeGreaterThan(before);
+    second.close();
   });
 
   test('keep small files whole, and read them back up to a limit', async () => {

@@ -99,14 +99,16 @@ describe('reading and writing', () => {
     expect(disk.operations - before).toBe(2); // Data and log.
   });
 
-  test('says when the write queue is full', async () => {
+  test('says when the write queue is full, and keeps no more until there is room', async () => {
     const { store } = await openStore(IMAGE, new MemoryDisk(), { queueBytesMax: 2 * PIECE_LENGTH });
     const first = store.write(0, IMAGE.piece(0), true);
     expect(store.isQueueFull).toBe(false);
     const second = store.write(1, IMAGE.piece(1), true);
     expect(store.isQueueFull).toBe(true);
+    expect(await store.write(3, IMAGE.piece(3), true)).toBe(false);
     await Promise.all([first, second]);
     expect(store.isQueueFull).toBe(false);
+    expect(await store.write(3, IMAGE.piece(3), true)).toBe(true);
   });
 
   test('hot pieces are what guests asked for and what needed verifying, not what was prefetched without room', async () => {

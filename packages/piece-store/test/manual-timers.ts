@@ -1,5 +1,5 @@
 /** Timers that fire when the test says so. */
-import type { SetTimer } from '../src/cache-store.ts';
+import type { SetTimer } from '../src/cache-store-options.ts';
 
 export class ManualTimers {
   readonly #pending = new Map<object, { callback: () => void; delayMs: number }>();

@@ -3,7 +3,7 @@
  * operation, die at any operation, and lose pages after a failed flush as Linux file systems do.
  */
 import { Random } from '@bootswarm/stdx';
-import type { FileIdentity, StoreDisk, StoreFile } from '../src/store-file.ts';
+import type { FileIdentity, OpenMode, StoreDisk, StoreFile } from '../src/store-file.ts';
 
 export type FaultKind = 'EIO' | 'ENOSPC' | 'short-write';
 
@@ -32,6 +32,8 @@ interface Contents {
   durable: Buffer;
   unsynced: Change[];
   isNameDurable: boolean;
+  /** What the time of the last change stands for. */
+  changes: bigint;
 }
 
 export class MemoryDisk implements StoreDisk {
@@ -43,6 +45,8 @@ export class MemoryDisk implements StoreDisk {
   onFlushFailed = () => {};
   /** The operation at which the process is killed: it may still take effect in part. */
   killAt = Number.POSITIVE_INFINITY;
+  /** Whether its file system knows O_DIRECT. */
+  canReadDirect = true;
   #isDead = false;
   readonly #held = new Map<string, () => Promise<FaultKind | undefined>>();
   readonly #death = Promise.withResolvers<'dead'>();
@@ -60,15 +64,17 @@ export class MemoryDisk implements StoreDisk {
     return this.#death.promise;
   }
 
-  async open(path: string, mode: 'read' | 'read-write'): Promise<StoreFile> {
-    await this.#begin();
+  async open(path: string, mode: OpenMode): Promise<StoreFile> {
+    const fault = await this.#begin();
+    if (mode === 'read-direct' && !this.canReadDirect) throw errnoError('EINVAL');
+    if (fault === 'EIO' && mode === 'read-direct') throw errnoError('EIO');
     let contents = this.contents.get(path);
     if (contents === undefined) {
-      if (mode === 'read') throw errnoError('ENOENT');
+      if (mode !== 'read-write') throw errnoError('ENOENT');
       contents = { ...emptyContents(), isNameDurable: false };
       this.contents.set(path, contents);
     }
-    return this.#file(contents, path);
+    return this.#file(contents, path, mode);
   }
 
   async syncDirectory(): Promise<void> {
@@ -108,12 +114,13 @@ export class MemoryDisk implements StoreDisk {
   /** The disk as the next process finds it after a kill. */
   afterKill(seed = 1): MemoryDisk {
     const next = new MemoryDisk(seed);
-    for (const [path, { cached, durable, unsynced, isNameDurable }] of this.contents) {
+    for (const [path, { cached, durable, unsynced, isNameDurable, changes }] of this.contents) {
       next.contents.set(path, {
         cached: Buffer.from(cached),
         durable: Buffer.from(durable),
         unsynced: [...unsynced],
         isNameDurable,
+        changes,
       });
     }
     return next;
@@ -129,9 +136,10 @@ export class MemoryDisk implements StoreDisk {
       if (!isNameDurable && random.float() >= chance) continue;
       let bytes: Buffer = Buffer.from(durable);
       for (const change of unsynced) {
-        if (random.float() < chance) bytes = apply(bytes, torn(change, random, chance));
+        if (random.float() >= chance) continue;
+        for (const part of torn(change, random, chance)) bytes = apply(bytes, part);
       }
-      const contents = { cached: bytes, durable: Buffer.from(bytes), unsynced: [] };
+      const contents = { cached: bytes, durable: Buffer.from(bytes), unsynced: [], changes: 0n };
       next.contents.set(path, { ...contents, isNameDurable: true });
     }
     return next;
@@ -150,17 +158,32 @@ export class MemoryDisk implements StoreDisk {
     return this.faults.find(({ at, count }) => now >= at && now < at + count)?.kind;
   }
 
-  #file(contents: Contents, path: string): StoreFile {
+  /** Pages are marked clean though not written, and may be dropped from memory at once, or never. */
+  #failFlush(contents: Contents): void {
+    const pending = contents.unsynced;
+    contents.unsynced = [];
+    contents.cached = Buffer.from(contents.durable);
+    for (const made of pending) {
+      if (this.#random.below(2) === 0) contents.cached = apply(contents.cached, made);
+    }
+    this.onFlushFailed();
+  }
+
+  #file(contents: Contents, path: string, mode: OpenMode): StoreFile {
     const change = (made: Change) => {
       contents.cached = apply(contents.cached, made);
       contents.unsynced.push(made);
+      contents.changes += 1n;
     };
     return {
       read: async (target, position) => {
         const fault = await this.#begin();
         if (this.#isDead) return new Promise(() => {});
         if (fault === 'EIO') throw errnoError('EIO');
-        return copyOut(contents.cached, target, position, this.#random);
+        if (mode !== 'read-direct') return copyOut(contents.cached, target, position, this.#random);
+        // O_DIRECT has what is dirty written first, and then reads the disk.
+        const { cached, durable, unsynced } = contents;
+        return copyOut(unsynced.length > 0 ? cached : durable, target, position);
       },
       readSync: (target, position) => {
         if (this.#isDead || this.#count() === 'EIO') throw errnoError('EIO');
@@ -183,16 +206,9 @@ export class MemoryDisk implements StoreDisk {
         const injected = await this.#begin();
         const held = await this.#held.get(path)?.();
         const fault = held ?? injected;
-        const pending = contents.unsynced;
         if (this.#isDead) return new Promise(() => {});
         if (fault !== undefined) {
-          // Pages are marked clean though not written, and may be dropped from memory at once, or never.
-          contents.unsynced = [];
-          contents.cached = Buffer.from(contents.durable);
-          for (const made of pending) {
-            if (this.#random.below(2) === 0) contents.cached = apply(contents.cached, made);
-          }
-          this.onFlushFailed();
+          this.#failFlush(contents);
           throw errnoError(fault === 'ENOSPC' ? 'ENOSPC' : 'EIO');
         }
         contents.durable = Buffer.from(contents.cached);
@@ -206,7 +222,7 @@ export class MemoryDisk implements StoreDisk {
       },
       identity: (): FileIdentity => ({
         size: contents.cached.length,
-        mtimeNs: 0n,
+        mtimeNs: contents.changes,
         ino: 0n,
         dev: 0n,
       }),
@@ -220,7 +236,8 @@ export class MemoryDisk implements StoreDisk {
 }
 
 function emptyContents(): Contents {
-  return { cached: Buffer.alloc(0), durable: Buffer.alloc(0), unsynced: [], isNameDurable: true };
+  const bytes = { cached: Buffer.alloc(0), durable: Buffer.alloc(0) };
+  return { ...bytes, unsynced: [], isNameDurable: true, changes: 0n };
 }
 
 function apply(bytes: Buffer, change: Change): Buffer {
@@ -236,11 +253,24 @@ function resized(bytes: Buffer, length: number): Buffer {
   return next;
 }
 
-/** A write that arrived only up to some sector. */
-function torn(change: Change, random: Random, chance: number): Change {
-  if (change.type === 'truncate' || chance === 1 || random.below(3) > 0) return change;
-  const sectors = random.below(Math.ceil(change.bytes.length / 512));
-  return { ...change, bytes: change.bytes.subarray(0, sectors * 512) };
+/** What arrived of a write: all of it, or any of its sectors, in no order, as a disk of that sector size may have it. */
+function torn(change: Change, random: Random, chance: number): readonly Change[] {
+  if (change.type === 'truncate' || chance === 1 || random.below(3) > 0) return [change];
+  const sectorBytes = [512, 4096][random.below(2)];
+  const { position, bytes } = change;
+  const parts: Change[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    // Sectors lie at multiples of their size in the file, wherever the write began.
+    const to = Math.min(bytes.length, from + sectorBytes - ((position + from) % sectorBytes));
+    const part = {
+      type: 'write' as const,
+      position: position + from,
+      bytes: bytes.subarray(from, to),
+    };
+    if (random.below(2) === 0) parts.push(part);
+    from = to;
+  }
+  return parts;
 }
 
 /** Sometimes less than asked, as read(2) may. */

@@ -1,6 +1,7 @@
 /** A cache store on a memory disk with timers under the test's control, and the questions tests ask of it. */
 import { expect } from 'vitest';
-import { CachePieceStore, type CacheStoreOptions } from '../src/cache-store.ts';
+import { CachePieceStore } from '../src/cache-store.ts';
+import type { CacheStoreOptions } from '../src/cache-store-options.ts';
 import { decodeSlot, slotBytes } from '../src/commit-slots.ts';
 import type { StoreEvent } from '../src/store-event.ts';
 import { ManualTimers } from './manual-timers.ts';

@@ -5,6 +5,7 @@
 import { assert, Bitfield } from '@bootswarm/stdx';
 import type { FirstTouches } from '@bootswarm/swarm-proto';
 import { BootRecorder, type BootTouches } from './boot-recorder.ts';
+import { watchDisk } from './late-disk.ts';
 import type { PendingRead, ReadPart } from './pending-reads.ts';
 import type { ReadBytes } from './read-bytes.ts';
 import type { SwarmDriver } from './swarm-driver.ts';
@@ -150,21 +151,51 @@ export class GuestReader {
     }
   }
 
-  /** From the disk, verified on its first use. Into a buffer of its own: the target may be gone when it arrives. */
+  /**
+   * From the disk, verified on its first use, or from the swarm if the disk is late. Into a buffer of its own: the target may be
+   * gone when it arrives.
+   */
   #readStored(part: ReadPart): void {
     const bytes = Buffer.allocUnsafe(part.length);
-    this.#driver.store.read(part.pieceIndex, part.offset, bytes).then(
-      (isHeld) => {
-        if (isHeld) return this.#driver.pending.fill(part, bytes, 'cache');
-        this.#image.pieceLost(part.pieceIndex);
-        if (!part.read.isCancelled) this.#demand(part);
-      },
+    const { store } = this.#driver;
+    const late = watchDisk(
+      () => store.isLate === true,
       () => {
-        // The disk failed this read; the swarm has the piece still.
-        this.#image.pieceLost(part.pieceIndex);
-        if (!part.read.isCancelled) this.#demand(part);
+        if (!part.read.isCancelled) this.#demandStored(part);
       },
     );
+    store.read(part.pieceIndex, part.offset, bytes).then(
+      (isHeld) => {
+        const wasLate = late.over();
+        if (isHeld) this.#giveStored(part, bytes, wasLate);
+        else this.#missStored(part, wasLate);
+      },
+      // The disk failed this read; the swarm has the piece still.
+      () => this.#missStored(part, late.over()),
+    );
+  }
+
+  #giveStored(part: ReadPart, bytes: Uint8Array, wasLate: boolean): void {
+    const { pending } = this.#driver;
+    if (!wasLate) return pending.fill(part, bytes, 'cache');
+    if (!pending.settle(part)) return;
+    if (!pending.isWaitedFor(part.pieceIndex)) {
+      this.#driver.handle({ type: 'demand-over', pieceIndex: part.pieceIndex });
+      // The engine was told that we have not got it: what comes of this tells it otherwise.
+      this.#driver.handle({ type: 'prefetch', pieceIndexes: [part.pieceIndex] });
+    }
+    pending.fill(part, bytes, 'cache');
+  }
+
+  #missStored(part: ReadPart, wasLate: boolean): void {
+    this.#image.pieceLost(part.pieceIndex);
+    if (!part.read.isCancelled && !wasLate) this.#demand(part);
+  }
+
+  /** The engine asks for nothing that it believes we have. */
+  #demandStored(part: ReadPart): void {
+    this.#driver.pieceLost(part.pieceIndex);
+    this.#demand(part);
   }
 
   #demand(part: ReadPart): void {

@@ -62,6 +62,16 @@ export class PendingReads {
     else this.#waiters.set(part.pieceIndex, [part]);
   }
 
+  /** This part waits for its piece no more. Returns whether it did. */
+  settle(part: ReadPart): boolean {
+    const parts = this.#waiters.get(part.pieceIndex);
+    const at = parts?.indexOf(part) ?? -1;
+    if (parts === undefined || at === -1) return false;
+    parts.splice(at, 1);
+    if (parts.length === 0) this.#waiters.delete(part.pieceIndex);
+    return true;
+  }
+
   /** The piece is here: its waiters get their bytes, counted under `source`. */
   deliver(pieceIndex: number, piece: Uint8Array, source: keyof ReadBytes): void {
     const parts = this.#waiters.get(pieceIndex);

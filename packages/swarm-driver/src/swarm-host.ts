@@ -15,8 +15,8 @@ import { SwarmDriver, type SwarmEvent } from './swarm-driver.ts';
 import { SwarmLobby } from './swarm-lobby.ts';
 
 export interface SwarmHostOptions {
-  /** Where peers may dial us; port 0 lets the system choose. */
-  readonly listen: { readonly host: string; readonly port: number };
+  /** Where peers may dial us; port 0 lets the system choose. `fd`: a socket bound there, which a parent holds. */
+  readonly listen: { readonly host: string; readonly port: number; readonly fd?: number };
   readonly self: WireSwarm['self'];
   /** Whether BitTorrent clients other than ours may join. */
   readonly foreignPeersAllowed: boolean;

@@ -7,7 +7,7 @@ import { BootOrderFollower, type KindChange } from './boot-order-follower.ts';
 import { FirstTouches } from './first-touches.ts';
 import { ReadAhead } from './read-ahead.ts';
 
-/** So that an agent with many VMs, and many images, keeps well within what the tracker takes from one: 160 a second. */
+/** 160 a second for one image, whatever its VMs: half of what the tracker takes from an agent. */
 const MESSAGES_PER_INTERVAL = 8;
 const INTERVAL_MS = 50;
 

@@ -18,7 +18,7 @@ export interface SwarmLimits {
   readonly prefetchBytesMax: number;
   /** Pieces asked of one peer before its bandwidth is known: enough to measure it, little enough to lose. */
   readonly requestsInFlightMin: number;
-  /** Pieces asked of one peer at most; 64 pieces of 64 KiB are 32 ms at 1 Gbit/s. */
+  /** Pieces asked of one peer at most; 64 pieces of 64 KiB are 34 ms at 1 Gbit/s. */
   readonly requestsInFlightMax: number;
   /**
    * Pieces asked of one peer at most when somebody waits for them; the rest waits here. A peer of ours closes the wire at
@@ -45,7 +45,7 @@ export interface SwarmLimits {
   readonly probeTimeoutMs: number;
   /** A foreign peer that owes us pieces and has sent none for this long is snubbed: left alone, then tried with one. */
   readonly snubMs: number;
-  /** A peer that owes us pieces and has sent nothing for this long is disconnected. */
+  /** A peer of ours that owes us pieces and says nothing for this long, asked whether it is there, is disconnected. */
   readonly deadPeerMs: number;
   /** A peer of ours that sends no piece for this long, of those it has and was asked for, is left. */
   readonly owedIdleMs: number;
@@ -68,9 +68,9 @@ export interface SwarmLimits {
   readonly uploadsInHandMax: number;
   /** The same over all peers: what a demand of any of them, or of our own guests, may have to wait behind. */
   readonly uploadsInHandTotalMax: number;
-  /** New pieces are announced together after this long: 1 message instead of up to 200 at 1 Gbit/s and 64 KiB. */
+  /** New pieces are announced together after this long: 1 message instead of up to 95 at 1 Gbit/s and 64 KiB. */
   readonly haveBatchMs: number;
-  /** Pieces in one announcement (peer-wire accepts as many). */
+  /** Pieces in one announcement; peer-wire takes up to 4,096. */
   readonly haveBatchMax: number;
   /** Foreign peers unchoked at a time, one of them by turns (optimistically). */
   readonly uploadSlots: number;
@@ -124,5 +124,5 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   banMs: 3_600_000,
 };
 
-/** How often peers are looked at for lateness while requests are open; a fifth of the shortest deadline. */
+/** How often peers are looked at for lateness while anything is awaited; half of the shortest deadline. */
 export const PATROL_MS = 50;

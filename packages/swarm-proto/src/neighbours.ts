@@ -24,6 +24,8 @@ interface Contact {
 export class Neighbours<Payload> {
   readonly #state: SwarmState<Payload>;
   #members = MemberDirectory.EMPTY;
+  /** Our zone, as the tracker has it. */
+  #zone: string | undefined;
   /** Origins, and members that we want a wire to or have tried to reach: never all members. */
   readonly #contacts = new Map<string, Contact>();
   readonly #bannedUntil = new Map<string, number>();
@@ -58,6 +60,7 @@ export class Neighbours<Payload> {
     origins: readonly { readonly host: string; readonly port: number }[],
   ): void {
     this.#members = members;
+    this.#zone = members.find(this.#state.node)?.zone;
     this.#tree = RelayTree.of(members, this.#state.node);
     this.#retainContacts(origins);
     this.#markWanted();
@@ -73,7 +76,7 @@ export class Neighbours<Payload> {
   isNear(peer: Peer): boolean {
     const { node } = peer;
     if (node === undefined) return false;
-    const own = this.#members.find(this.#state.node)?.zone;
+    const own = this.#zone;
     return own === undefined || own === (this.#members.find(node)?.zone ?? peer.zone);
   }
 

@@ -26,6 +26,9 @@ export interface FlightKeeper {
 /** Sources asked for one piece at a time, hedges included. */
 const SOURCES_MAX = 3;
 
+/** What others sent meanwhile lies in our sockets: it is handled before the next walk. */
+const STANDSTILL_MS = 100;
+
 export class Patrol<Payload> {
   readonly #state: SwarmState<Payload>;
   readonly #neighbours: Neighbours<Payload>;
@@ -52,7 +55,12 @@ export class Patrol<Payload> {
     this.#hedges = new TokenBucket(hedgesPerSecond / 1_000, hedgesBurst);
   }
 
-  walk(): void {
+  /** `lateMs` after it was due: if we stood still ourselves, nobody else is judged for it. */
+  walk(lateMs: number): void {
+    if (lateMs > STANDSTILL_MS) {
+      for (const peer of this.#state.peers.values()) peer.pardon(this.#state.now);
+      return;
+    }
     for (const peer of this.#state.peers.values()) {
       if (peer.requests.size === 0) continue;
       if (peer.isOurs) this.#judge(peer);
@@ -120,13 +128,10 @@ export class Patrol<Payload> {
     const { now, limits } = this.#state;
     const [oldest] = peer.requests.values();
     const silentMs = now - Math.max(peer.progressAt, oldest.sentAt);
-    if (silentMs > limits.deadPeerMs) {
-      this.#state.emit({ type: 'disconnect', peer: peer.id, code: 'no-progress' });
-    } else if (silentMs > limits.snubMs) {
-      // Whatever else it sends: only a piece that comes in time restores it.
-      peer.standing.failed(now);
-      this.#keeper.abandon(peer, true);
-    }
+    if (silentMs <= limits.snubMs) return;
+    // Whatever else it sends: only a piece that comes in time restores it.
+    peer.standing.failed(now);
+    this.#keeper.abandon(peer, true);
   }
 
   #avoid(peer: Peer): void {

@@ -18,6 +18,7 @@ export interface Request {
 const RATE_UNKNOWN_BYTES_PER_MS = 12_500;
 /** Answers in which a best latency that is not reached any more is forgotten. */
 const BEST_FORGOTTEN_IN = 64;
+/** A full queue or a lost piece makes a peer reject what it has; so often in a row, it gives nothing. */
 const REJECTS_IN_A_ROW_MAX = 8;
 /** Assumed round trip before anything is measured. */
 const LATENCY_UNKNOWN_MS = 5;
@@ -31,7 +32,7 @@ export class Peer {
   readonly node: string | undefined;
   /** Key of the dial that made this wire, if we dialled. */
   readonly dialled: string | undefined;
-  have: Bitfield;
+  readonly have: Bitfield;
   /** Said have-all, or a full bitfield, or all pieces one by one: not counted in Availability. */
   isSeeder = false;
   /** BEP 3: a wire begins choked on both sides. */
@@ -103,6 +104,13 @@ export class Peer {
     this.heardAt = now;
     this.probedAt = 0;
     this.isSilent = false;
+  }
+
+  /** What it has not done until now is not held against it. */
+  pardon(now: number): void {
+    this.heardAt = now;
+    this.progressAt = now;
+    this.probedAt = 0;
   }
 
   /** Milliseconds until a piece of `length` asked for now would be here. */

@@ -1,4 +1,4 @@
-/** Bytes per second of one direction of one peer, as an exponentially weighted mean over busy time. */
+/** Bytes per ms of one direction of one peer, as an exponentially weighted mean over busy time. */
 
 /** Half of what is known is forgotten in this time: long against one piece, short against a change of load. */
 const HALF_LIFE_MS = 2_000;

@@ -67,7 +67,9 @@ export class SourceChooser<Payload> {
       if (!peer.has(flight.pieceIndex) || peer.isOrigin || peer.peerIsChoking) continue;
       if (!isUnwillingAllowed && !peer.isServing(now)) continue;
       if (!mayAsk(peer, flight)) continue;
-      const finishMs = peer.finishMs(length) + (this.#neighbours.isNear(peer) ? 0 : FAR_MS);
+      let finishMs = peer.finishMs(length);
+      // Where it is, is looked up only of those who may be the best.
+      if (finishMs < bestMs && !this.#neighbours.isNear(peer)) finishMs += FAR_MS;
       if (finishMs < bestMs) {
         best = peer;
         bestMs = finishMs;

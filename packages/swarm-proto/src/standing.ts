@@ -25,7 +25,7 @@ export class Standing {
   /** It was silent, slow, or did not give what it has. */
   failed(now: number): void {
     this.#pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, 2 * this.#pauseMs));
-    this.#avoidedUntil = now + this.#pauseMs;
+    this.#avoidedUntil = Math.max(this.#avoidedUntil, now + this.#pauseMs);
     this.#allowance = 1;
   }
 

@@ -1,7 +1,7 @@
 /**
  * The engine of one node in one swarm: takes one input at a time, yields effects, names the time it wants to be woken. Joins the
- * parts (neighbours, downloader, uploader, announcer, choker) and keeps what concerns all of them; knows no sockets, no
- * files and no clock.
+ * parts (neighbours, downloader, uploader, announcer, choker, uplink probe) and keeps what concerns all of them; knows no
+ * sockets, no files and no clock.
  */
 import { assert, type Bitfield, type Random, unreachable } from '@bootswarm/stdx';
 import { Announcer } from './announcer.ts';
@@ -344,8 +344,9 @@ export class SwarmEngine<Payload> {
     if (now >= this.#uploader.resumeAt) this.#uploader.pump();
     this.#probe.wake();
     if (now >= this.#patrolAt) {
+      const lateMs = now - this.#patrolAt;
       this.#patrolAt = Infinity;
-      this.#downloader.patrol.walk();
+      this.#downloader.patrol.walk(lateMs);
       this.#uploader.patrol();
     }
     if (now >= this.#rechokeAt) {

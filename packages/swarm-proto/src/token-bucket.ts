@@ -5,7 +5,7 @@ export class TokenBucket {
   #level: number;
   #filledAt = 0;
 
-  /** `perMs` may be Infinity: then it is never empty. */
+  /** `perMs` and `burst` are in one unit, any; times in ms. `perMs` may be Infinity: then it is never empty. */
   constructor(perMs: number, burst: number) {
     this.#perMs = perMs;
     this.#burst = burst;

@@ -59,7 +59,7 @@ export type AgentMessage =
       readonly pieceIndexes: Uint32Array;
       readonly isOver: boolean;
     }
-  /** Every few seconds per image while anything changes. */
+  /** At most once a second per image, while anything changes. */
   | {
       readonly type: 'progress';
       readonly image: string;

@@ -5,7 +5,7 @@
  */
 import { ProtocolError } from '@bootswarm/stdx';
 
-/** The deepest message is a member's address: map > array > map > map. The rest is room for later versions. */
+/** The deepest message is an origin's address: map > array > map. The rest is room for later versions. */
 const DEPTH_MAX = 16;
 
 /** Map entries at all levels: a schema that consumed fewer fields than this was sent a key twice. */

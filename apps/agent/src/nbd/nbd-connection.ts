@@ -9,6 +9,7 @@ import type { ReadEffect } from '@bootswarm/nbd-proto';
 import { NbdSession } from '@bootswarm/nbd-proto';
 import type { ExportBinding, ExportDirectory, ExportSource, ReadHandle } from './export-source.ts';
 import type { ReplyAllowance, ReplyBudget } from './reply-budget.ts';
+import { GATHERED_BYTES_MAX, type ReplyBuffers } from './reply-buffers.ts';
 
 /**
  * Why a connection ended. done: the client said so. abandoned: it vanished, or took too long to leave. cut: by us. failed:
@@ -23,15 +24,13 @@ export interface ConnectionEnd {
 export interface ConnectionOptions {
   readonly directory: ExportDirectory;
   readonly budget: ReplyBudget;
+  readonly buffers: ReplyBuffers;
   /** QEMU's own server allows 10 s. */
   readonly handshakeTimeoutMs: number;
   /** How long reads go on for a client that has closed its side, and so has probably died. */
   readonly halfClosedTimeoutMs: number;
   readonly onEnd: (connection: NbdConnection, end: ConnectionEnd) => void;
 }
-
-/** Thirty-one replies of 4 KiB, more than QEMU's 16 requests in flight, or one of 64 KiB. Longer ones are written alone. */
-const REPLY_BUFFER_LENGTH = 128 * 1024;
 
 /** One turn of the event loop for one client. Others, and the swarm, wait no longer than this. */
 const TURN_MS_MAX = 5;
@@ -46,6 +45,7 @@ export class NbdConnection {
   readonly #waiting = new Set<WaitingRead>();
   #source: ExportSource | undefined;
   #exportName: string | undefined;
+  /** Replies that leave together; there is none while nothing is to be sent. */
   #replies: Buffer | undefined;
   #repliesLength = 0;
   /** A read that the budget has refused; nothing more is asked of the session until it is served. */
@@ -168,11 +168,10 @@ export class NbdConnection {
   }
 
   #read(effect: ReadEffect): boolean {
-    const source = this.#source!;
     const replyLength = effect.replyHeaderLength + effect.length;
-    if (replyLength <= REPLY_BUFFER_LENGTH) {
+    if (replyLength <= GATHERED_BYTES_MAX) {
       const reply = this.#replySpace(replyLength);
-      if (source.readNow(effect.offset, reply.subarray(effect.replyHeaderLength))) {
+      if (this.#source!.readNow(effect.offset, reply.subarray(effect.replyHeaderLength))) {
         this.#session.encodeReadReply(effect, reply);
         this.#repliesLength += replyLength;
         this.#heldRead = undefined;
@@ -182,17 +181,27 @@ export class NbdConnection {
     const mayHold = this.#options.budget.reserve(this.#allowance, replyLength);
     this.#heldRead = mayHold ? undefined : effect;
     if (!mayHold) return false;
-    const reply = Buffer.allocUnsafeSlow(replyLength);
-    const target = reply.subarray(effect.replyHeaderLength);
-    if (replyLength > REPLY_BUFFER_LENGTH && source.readNow(effect.offset, target)) {
-      this.#reply(effect, reply);
-    } else {
-      this.#wait(effect, reply, target);
+    if (replyLength <= GATHERED_BYTES_MAX || !this.#readLong(effect, replyLength)) {
+      this.#wait(effect, Buffer.allocUnsafeSlow(replyLength));
     }
     return true;
   }
 
-  #wait(effect: ReadEffect, reply: Buffer, target: Buffer): void {
+  /** Answers a read too long for the reply buffer, if its bytes are at hand. */
+  #readLong(effect: ReadEffect, replyLength: number): boolean {
+    const { buffers } = this.#options;
+    const buffer = buffers.take(replyLength);
+    const reply = buffer.subarray(0, replyLength);
+    if (this.#source!.readNow(effect.offset, reply.subarray(effect.replyHeaderLength))) {
+      this.#reply(effect, reply, () => buffers.give(buffer));
+      return true;
+    }
+    buffers.give(buffer);
+    return false;
+  }
+
+  #wait(effect: ReadEffect, reply: Buffer): void {
+    const target = reply.subarray(effect.replyHeaderLength);
     const waiting: WaitingRead = { handle: undefined, isDone: false };
     const done = () => {
       waiting.isDone = true;
@@ -206,11 +215,12 @@ export class NbdConnection {
   }
 
   /** Sends a reply with a buffer of its own, whose bytes are held in the budget until the kernel has them. */
-  #reply(effect: ReadEffect, reply: Buffer): void {
+  #reply(effect: ReadEffect, reply: Buffer, onWritten?: () => void): void {
     this.#session.encodeReadReply(effect, reply);
     // The chunk that carries DONE must not overtake the chunks of its reply that still lie in the reply buffer.
     this.#flush();
     this.#socket.write(reply, () => {
+      onWritten?.();
       if (!this.#hasEnded) this.#options.budget.release(this.#allowance, reply.length);
     });
   }
@@ -223,18 +233,21 @@ export class NbdConnection {
 
   /** The next `length` bytes of the reply buffer, which is written out first if they do not fit. */
   #replySpace(length: number): Buffer {
-    if (this.#repliesLength + length > REPLY_BUFFER_LENGTH) this.#flush();
-    this.#replies ??= Buffer.allocUnsafeSlow(REPLY_BUFFER_LENGTH);
+    if (this.#repliesLength + length > GATHERED_BYTES_MAX) this.#flush();
+    this.#replies ??= this.#options.buffers.takeGathering();
     return this.#replies.subarray(this.#repliesLength, this.#repliesLength + length);
   }
 
+  /** Writes out what has gathered; the buffer is free when the kernel has copied it. */
   #flush(): void {
-    if (this.#repliesLength === 0) return;
-    const replies = this.#replies!.subarray(0, this.#repliesLength);
+    const replies = this.#replies;
+    if (replies === undefined) return;
+    const length = this.#repliesLength;
+    this.#replies = undefined;
     this.#repliesLength = 0;
-    this.#socket.write(replies);
-    // Nothing queued means that the kernel has copied it all; otherwise the socket still reads from this buffer.
-    if (this.#socket.writableLength > 0) this.#replies = undefined;
+    const { buffers } = this.#options;
+    if (length === 0) return buffers.give(replies);
+    this.#socket.write(replies.subarray(0, length), () => buffers.give(replies));
   }
 
   #yieldTurn(): void {

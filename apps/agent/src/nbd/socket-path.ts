@@ -8,6 +8,8 @@ import { errnoOf, OperatorError } from '@bootswarm/stdx';
 
 /** sockaddr_un.sun_path is 108 bytes with the terminating NUL. */
 const SOCKET_PATH_LENGTH_MAX = 107;
+/** The group may connect: the agent runs in the group of the QEMU processes, or they in the agent's. */
+export const NBD_SOCKET_MODE = 0o660;
 
 /** Makes `path` free to bind, removing a stale socket; throws OperatorError if it cannot be. */
 export async function claimSocketPath(path: string): Promise<void> {

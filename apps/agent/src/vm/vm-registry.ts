@@ -134,6 +134,11 @@ export class VmRegistry {
     );
   }
 
+  /** Whether a VM reads this image, by whatever way. */
+  needsImage(imageId: string): boolean {
+    return this.list().some(({ image, backing }) => image === imageId && backing !== 'none');
+  }
+
   /**
    * Whether a VM reads this image's file in the cache, or may: then the file stays as it is and where it is. True from before the
    * file is looked at until no VM reads it, over restarts too.

@@ -88,8 +88,9 @@ describe('the socket', () => {
     const agent = `
       import { NbdListener } from ${module};
       const find = () => process.kill(process.pid, 'SIGKILL');
+      const socket = ${JSON.stringify(path)};
       const options = { directory: { find, list: () => [] }, onEvent() {} };
-      await NbdListener.listen({ type: 'fd', fd: 3 }, options);
+      await NbdListener.listen({ type: 'fd', fd: 3, path: socket }, options);
     `;
     // While spawnSync() waits for one agent after the other, nobody but they can accept.
     const holder = `

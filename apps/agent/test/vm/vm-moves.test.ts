@@ -75,6 +75,7 @@ describe('a VM that is moved', () => {
     expect(record()).toMatchObject({ backing: 'local', imagePath: LOCAL });
     expect(registry.isPinned(IMAGE.id)).toBe(true);
     expect(registry.isPinned('b'.repeat(40))).toBe(false);
+    expect([IMAGE.id, 'b'.repeat(40)].map((id) => registry.needsImage(id))).toEqual([true, false]);
     await openAll();
     expect(registry.isPinned(IMAGE.id)).toBe(true);
     await mover.rebase('vm', 'swarm');
@@ -147,6 +148,7 @@ describe('a VM that is moved', () => {
     await writeFile(vmsFile('vm.qcow2.backing'), '');
     await expect(mover.rebase('vm', 'local')).rejects.toMatchObject({ code: 'overlay-flat' });
     expect(record()).toMatchObject({ backing: 'none' });
+    expect(registry.needsImage(IMAGE.id)).toBe(false);
     expect(registry.isPinned(IMAGE.id)).toBe(false);
   });
 

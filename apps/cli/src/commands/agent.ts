@@ -3,13 +3,14 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { AgentOptions, FillMode } from '@bootswarm/agent';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { liveAsAgent } from '../agent-life.ts';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
-import { runUntilSignal } from '../daemon-life.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { print } from '../terminal.ts';
+import { agentUpgradeCommand } from './agent-upgrade.ts';
 
 interface Options {
   readonly tracker?: string;
@@ -23,11 +24,16 @@ interface Options {
   readonly advertise?: string;
   readonly fill: FillMode;
   readonly hot: number;
+  readonly scrub: number;
+  readonly cacheMax?: number;
+  readonly evictRunning: boolean;
   readonly prejoin: 'yes' | 'no';
   readonly pivot: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
   readonly accel: keyof typeof ACCELERATORS;
+  readonly holder: 'yes' | 'no';
+  readonly watchdogSeconds: number;
   readonly logLevel: LogLevel;
 }
 
@@ -40,12 +46,18 @@ const ACCELERATORS = {
   tcg: ['tcg'],
 } as const satisfies Record<string, AgentOptions['accelerators']>;
 const HOT_BYTES = 256 * 1024 * 1024;
+/** 14 GiB in an hour, at a few percent of what a disk or a processor gives. */
+const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const SCRUB_DESCRIPTION = 'bytes per second read from the cache to find rot; 0: off';
+const WATCHDOG_SECONDS = 10;
 
-export function agentCommand({ terminal }: CliContext): Command {
+export function agentCommand(context: CliContext): Command {
   const command = new Command('agent')
     .description('Run the agent: serves images to the VMs of this node and to other agents.')
     .option('--run <dir>', 'sockets (else BOOTSWARM_RUN, /run/bootswarm)')
     .option('--cache <dir>', 'pieces of images', '/var/lib/bootswarm/cache')
+    .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
+    .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
     .option('--node <name>', 'this node', hostname())
     .option('--zone <name>', 'its zone', 'default')
@@ -53,11 +65,8 @@ export function agentCommand({ terminal }: CliContext): Command {
     .addOption(listenOption('--listen', 'peers', LISTEN))
     .option('--advertise <host>', 'where other nodes dial this one, if not where it listens')
     .addOption(fillOption())
-    .addOption(
-      new Option('--hot <size>', 'pieces kept in memory')
-        .argParser(parseHotBytes)
-        .default(HOT_BYTES, formatBytes(HOT_BYTES)),
-    )
+    .addOption(sizeOption('--hot <size>', 'pieces kept in memory', HOT_BYTES))
+    .addOption(sizeOption('--scrub <size>', SCRUB_DESCRIPTION, SCRUB_BYTES_PER_SECOND))
     .addOption(prejoinOption())
     .addOption(pivotOption())
     .option(
@@ -71,6 +80,15 @@ export function agentCommand({ terminal }: CliContext): Command {
         .choices(Object.keys(ACCELERATORS))
         .default('auto'),
     )
+    .addOption(holderOption())
+    .addOption(
+      new Option(
+        '--watchdog-seconds <n>',
+        'abort when the event loop is stuck for so long; 0: never',
+      )
+        .argParser(parseWatchdogSeconds)
+        .default(WATCHDOG_SECONDS),
+    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -79,6 +97,10 @@ It accepts peers on any free port of every address; the tracker tells them the p
 that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
 an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
 127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
+Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
+Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
+a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
+who has a supervisor that keeps sockets, or wants none.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
 Examples:
@@ -86,29 +108,46 @@ Examples:
   bootswarm agent --tracker http://10.0.0.5:7420 --listen 10.0.0.21:7422
   bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
   bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
-  bootswarm agent --hot 2G --fill always`,
+  bootswarm agent --hot 2G --fill always
+  bootswarm agent upgrade`,
     )
-    .action(async (options: Options) => {
-      const { runAgent } = await import('@bootswarm/agent');
-      const { env } = terminal;
-      const runDir = runDirectory(options, env);
-      const { node, zone, rack, listen, advertise, fill } = options;
-      const { foreignPeers, publisherKey, accel, logLevel } = options;
-      const agent = await runAgent({
-        ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
-        runDir,
-        accelerators: ACCELERATORS[accel],
-        trackerUrl: trackerUrl(options, env).origin,
-        cacheDir: resolve(options.cache),
-        hotBytes: options.hot,
-        prejoin: options.prejoin === 'yes',
-        pivot: options.pivot === 'yes',
-        vmDir: options.vms === undefined ? undefined : resolve(options.vms),
-      });
-      print(terminal.stdout, `agent ready at ${join(runDir, 'agent.sock')}`);
-      await runUntilSignal(agent);
-    });
+    .action((options: Options) => live(options, context))
+    .enablePositionalOptions()
+    .addCommand(agentUpgradeCommand(context));
   return withTrackerOption(command);
+}
+
+async function live(options: Options, context: CliContext): Promise<void> {
+  const { env, stdout } = context.terminal;
+  const runDir = runDirectory(options, env);
+  const { node, zone, rack, listen, advertise, fill } = options;
+  const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
+  context.exitCode = await liveAsAgent({
+    options: {
+      ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
+      runDir,
+      accelerators: ACCELERATORS[accel],
+      trackerUrl: trackerUrl(options, env).origin,
+      cacheDir: resolve(options.cache),
+      hotBytes: options.hot,
+      scrubBytesPerSecond: options.scrub,
+      cacheBytesMax: options.cacheMax,
+      evictRunning: options.evictRunning,
+      prejoin: options.prejoin === 'yes',
+      pivot: options.pivot === 'yes',
+      vmDir: options.vms === undefined ? undefined : resolve(options.vms),
+    },
+    wantsHolder: options.holder === 'yes',
+    watchdogSeconds,
+    args: context.args,
+    onReady: () => print(stdout, `agent ready at ${join(runDir, 'agent.sock')}`),
+  });
+}
+
+function holderOption(): Option {
+  return new Option('--holder <answer>', 'keep its sockets in a parent process, which restarts it')
+    .choices(['yes', 'no'])
+    .default('yes');
 }
 
 function fillOption(): Option {
@@ -129,12 +168,24 @@ function pivotOption(): Option {
     .default('yes');
 }
 
-function parseHotBytes(text: string): number {
+function sizeOption(flags: string, description: string, byDefault: number): Option {
+  const option = new Option(flags, description).argParser(parseSize);
+  return option.default(byDefault, formatBytes(byDefault));
+}
+
+function parseSize(text: string): number {
   try {
     return parseByteSize(text);
   } catch {
     throw new InvalidArgumentError('Write it as 256MiB or 2G.');
   }
+}
+
+/** Below a second, a busy host would be taken for a stuck agent. */
+function parseWatchdogSeconds(text: string): number {
+  const seconds = Number(text);
+  if (/^\d{1,4}$/.test(text)) return seconds;
+  throw new InvalidArgumentError('Give whole seconds, 0 to 9999.');
 }
 
 /** An Ed25519 public key: 32 bytes. */

@@ -3,7 +3,14 @@ import type { BootOrderSummary, ImageSummary, SwarmSummary } from '@bootswarm/tr
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
-import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
+import {
+  type AgentOptions,
+  findAgent,
+  findTracker,
+  type TrackerOptions,
+  withAgentOption,
+  withTrackerOption,
+} from '../daemons.ts';
 import { describeLength, imagePath, shortId } from '../image-text.ts';
 import { left, renderTable, right } from '../table.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
@@ -29,9 +36,11 @@ export function imagesCommand(context: CliContext): Command {
 Examples:
   bootswarm images
   bootswarm images --json | jq -r '.images[].id'
-  bootswarm images show debian-12`,
+  bootswarm images show debian-12
+  bootswarm images evict debian-12`,
     )
     .addCommand(showCommand(context))
+    .addCommand(evictCommand(context))
     .action((options: Options) => listImages(options, terminal));
   return withTrackerOption(command);
 }
@@ -52,6 +61,26 @@ Examples:
     .action((image: string, _: unknown, command: Command) =>
       showImage(image, command.optsWithGlobals<Options>(), terminal),
     );
+}
+
+function evictCommand({ terminal }: CliContext): Command {
+  const command = new Command('evict')
+    .description(
+      "Remove an image that no guest uses from this node's cache; the catalogue keeps it.",
+    )
+    .argument('<image>', 'id, beginning of the id, or name')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootswarm images evict debian-12
+  bootswarm images evict 3f9a --run ~/run`,
+    )
+    .action((image: string, _: unknown, called: Command) => {
+      const options = called.optsWithGlobals<AgentOptions>();
+      return findAgent(options, terminal.env).delete(imagePath(image));
+    });
+  return withAgentOption(command);
 }
 
 async function listImages(options: Options, terminal: Terminal): Promise<void> {

@@ -14,7 +14,7 @@ interface Options extends AgentOptions {
 
 const READ_COLUMNS = [right('CACHE'), right('PEERS'), right('ORIGIN'), right('ZERO')];
 const IMAGE_COLUMNS = [
-  ...[left('IMAGE'), right('PIECES'), right('TOUCHED'), ...READ_COLUMNS],
+  ...[left('IMAGE'), right('PIECES'), right('DISK'), right('TOUCHED'), ...READ_COLUMNS],
   ...[right('IN'), right('OUT'), right('SENT'), right('WASTED'), right('NODES'), right('WAITING')],
 ];
 const VM_COLUMNS = [left('VM'), left('IMAGE'), right('NBD'), ...READ_COLUMNS];
@@ -26,8 +26,8 @@ export function statusCommand({ terminal }: CliContext): Command {
     .addHelpText(
       'after',
       `
-CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held,
-TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait, and the longest wait.
+CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held, DISK is
+what they take, TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait, and the longest wait.
 
 Examples:
   bootswarm status
@@ -51,7 +51,8 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `agent    ${status.version}, pid ${status.pid}, up ${uptime}, ${formatBytes(status.rssBytes)} of memory`,
     `tracker  ${printable(tracker.url)} (${connected})`,
     `peers    ${status.peerAddress}`,
-    `cache    ${printable(status.cacheDir)}`,
+    `cache    ${printable(status.cacheDir)} (${describeUse(status)})`,
+    `scrub    ${describeScrub(status)}`,
   ].join('\n');
   const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
   const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
@@ -62,11 +63,28 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
   ].join('\n\n');
 }
 
+function describeUse({ cache: { bytesUsed, bytesMax, isFull } }: AgentStatus): string {
+  const limit = bytesMax === null ? 'on disk' : `of ${formatBytes(bytesMax)}`;
+  const full = isFull ? '; full: what is fetched now stays in memory only' : '';
+  return `${formatBytes(bytesUsed)} ${limit}${full}`;
+}
+
+/** All images together: what matters is whether it goes on, and what it found. */
+function describeScrub({ cache, images }: AgentStatus): string {
+  if (cache.scrubBytesPerSecond === 0) return 'off';
+  const sum = (key: 'passes' | 'piecesChecked' | 'piecesDamaged') =>
+    images.reduce((total, { scrub }) => total + scrub[key], 0);
+  const done = `${sum('passes')} passes and ${sum('piecesChecked')} pieces`;
+  const rate = `${formatBytes(cache.scrubBytesPerSecond)}/s at most`;
+  return `${done} (${rate}); ${sum('piecesDamaged')} pieces were damaged, and fetched again`;
+}
+
 function imageRow(image: ImageStatus): string[] {
   const { readsWaiting, oldestReadWaitMs } = image;
   return [
     image.name,
     `${image.piecesHad}/${image.pieceCount}`,
+    formatBytes(image.diskBytes),
     String(image.piecesTouched),
     ...readCells(image),
     ...[image.bytesPerSecondIn, image.bytesPerSecondOut].map((rate) => `${formatBytes(rate)}/s`),

@@ -87,7 +87,8 @@ function startTracker(children: ChildSet, run: RunDirectory): Child {
 
 /**
  * --fill never: what goes over the wire is then what guests read, and the origin's bytes can be held against it; idle
- * nodes would go on to fetch the rest of the image.
+ * nodes would go on to fetch the rest of the image. --holder no: all nodes share one machine, and a successor for each would be
+ * loaded while guests boot.
  */
 function startAgent(
   name: string,
@@ -101,7 +102,7 @@ function startAgent(
     argv: [
       ...[process.execPath, MAIN, 'agent', '--tracker', trackerUrl, '--run', runDir],
       ...['--cache', run.directory(name, 'cache'), '--vms', run.directory(name, 'vms')],
-      ...['--node', name, '--listen', '127.0.0.1:0', '--fill', 'never'],
+      ...['--node', name, '--listen', '127.0.0.1:0', '--fill', 'never', '--holder', 'no'],
     ],
     logPath: run.log(name),
   });

@@ -1,0 +1,14 @@
+/** What a socket holder and its agents tell each other, over the channel that Node gives a child process. */
+
+export type ToAgent =
+  /** The one before is gone, or there was none: open the cache, listen on the sockets. */
+  | { readonly type: 'serve' }
+  /** The answer to `upgrade`: the next agent has loaded its code, so this one may end. */
+  | { readonly type: 'successor-loaded' }
+  | { readonly type: 'upgrade-failed'; readonly reason: string };
+
+export type ToHolder =
+  | { readonly type: 'loaded' }
+  | { readonly type: 'serving' }
+  /** Asks for a successor whose code is what is on the disk now. */
+  | { readonly type: 'upgrade' };

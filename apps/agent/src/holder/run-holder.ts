@@ -1,0 +1,55 @@
+/** Starts a socket holder from its options: the sockets are bound and its log is wired here and nowhere else. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import pino, { type Logger } from 'pino';
+import { type BoundSocket, bindNbdSocket, bindPeerSocket } from './bound-socket.ts';
+import { type HolderEvent, SocketHolder } from './socket-holder.ts';
+
+export interface HolderOptions {
+  readonly runDir: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Arguments of Node that start an agent with these options. */
+  readonly command: readonly string[];
+  readonly logLevel: string;
+}
+
+export interface RunningHolder {
+  /** The exit code of the agent, which has ended on purpose. */
+  readonly ended: Promise<number>;
+  /** Asks the agent to end. */
+  stop(signal: NodeJS.Signals): void;
+}
+
+/** Throws OperatorError when a socket cannot be bound. */
+export async function runHolder(options: HolderOptions): Promise<RunningHolder> {
+  const { runDir, listen, command, logLevel } = options;
+  const log = pino({ name: 'holder', level: logLevel }, pino.destination({ fd: 2, sync: true }));
+  mkdirSync(runDir, { recursive: true, mode: 0o750 });
+  const peers = await bindPeerSocket(listen.host, listen.port);
+  let nbd: BoundSocket;
+  try {
+    nbd = await bindNbdSocket(join(runDir, 'nbd.sock'));
+  } catch (error) {
+    peers.close();
+    throw error;
+  }
+  const onEvent = (event: HolderEvent): void => logEvent(log, event);
+  const holder = new SocketHolder({ sockets: [nbd, peers], command, onEvent });
+  return { ended: holder.run(), stop: (signal) => holder.stop(signal) };
+}
+
+function logEvent(log: Logger, { type, ...told }: HolderEvent): void {
+  switch (type) {
+    case 'serving':
+      log.debug(told, 'agent serves');
+      return;
+    case 'agent-died':
+      log.error(told, 'agent died, the next takes over');
+      return;
+    case 'successor-died':
+      log.warn(told, 'successor died before its turn');
+      return;
+    case 'upgrading':
+      log.info(told, 'upgrading the agent');
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The memory that replies are put together in, used again and again by all connections of a listener: to get a fresh buffer for
+ * each large reply costs three times what its bytes do. How much may wait in them is ReplyBudget's decision.
+ */
+import { BufferPool } from '@bootswarm/stdx';
+
+/** Sixty replies of 4 KiB, or one of 256 KiB: about what a unix socket takes at once. */
+export const GATHERED_BYTES_MAX = 256 * 1024 + 1024;
+/** A reply to virtio-blk's usual longest request, 1 MiB, with its header. */
+const LONG_REPLY_BYTES_MAX = 1024 * 1024 + 64;
+
+export class ReplyBuffers {
+  /** Of each kind as many are kept as a few busy clients use. */
+  readonly #gathering = new BufferPool(GATHERED_BYTES_MAX, 16);
+  readonly #long = new BufferPool(LONG_REPLY_BYTES_MAX, 8);
+
+  /** For short replies that leave together. */
+  takeGathering(): Buffer {
+    return this.#gathering.take() as Buffer;
+  }
+
+  /** For one reply of `length` bytes; the buffer may be longer. */
+  take(length: number): Buffer {
+    if (length > LONG_REPLY_BYTES_MAX) return Buffer.allocUnsafeSlow(length);
+    const pool = length > GATHERED_BYTES_MAX ? this.#long : this.#gathering;
+    return pool.take() as Buffer;
+  }
+
+  /** Nobody reads or writes it any more. */
+  give(buffer: Buffer): void {
+    this.#gathering.give(buffer);
+    this.#long.give(buffer);
+  }
+}

@@ -1,0 +1,105 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { buildProgram } from '../src/cli.ts';
+import { capturedTerminal } from './captured-terminal.ts';
+
+const DIRECTORY = fileURLToPath(new URL('../systemd', import.meta.url));
+const UNITS = readdirSync(DIRECTORY).filter((name) => /\.(service|socket)$/.test(name));
+const SERVICES = UNITS.filter((name) => name.endsWith('.service'));
+
+/** systemd-analyze calls below 2 OK, and gives 9.6 to a unit without any of it. */
+const EXPOSURE_MAX = 2;
+
+/** By name; a setting that is given twice has both values. */
+function settingsOf(unit: string): Map<string, string[]> {
+  const settings = new Map<string, string[]>();
+  for (const line of readFileSync(join(DIRECTORY, unit), 'utf8').split('\n')) {
+    if (/^(#|\[|$)/.test(line)) continue;
+    const [, name, value] = /^([A-Z]\w*)=(.*)$/.exec(line)!;
+    settings.set(name, [...(settings.get(name) ?? []), value]);
+  }
+  return settings;
+}
+
+/** The command line of a service, after `bootswarm`. */
+function commandOf(unit: string): string[] {
+  const [command] = settingsOf(unit).get('ExecStart')!;
+  const [env, bootswarm, ...args] = command.split(' ');
+  expect([env, bootswarm]).toEqual(['/usr/bin/env', 'bootswarm']);
+  return args;
+}
+
+test.each(SERVICES)('%s runs a command that there is', (unit) => {
+  const program = buildProgram({ terminal: capturedTerminal(), args: [], exitCode: 0 });
+  const [name, ...args] = commandOf(unit);
+  const command = program.commands.find((each) => each.name() === name) as Command;
+  // What the administrator adds comes last.
+  expect(args.at(-1)).toMatch(/^\$BOOTSWARM_[A-Z]+_OPTIONS$/);
+  const flags = args.filter((arg) => arg.startsWith('--'));
+  for (const flag of flags) expect(command.options.map(({ long }) => long)).toContain(flag);
+});
+
+test('the socket of the agent is where overlays look for it', () => {
+  const args = commandOf('bootswarm-agent.service');
+  const socket = settingsOf('bootswarm-agent.socket');
+  expect(socket.get('ListenStream')).toEqual([`${args[args.indexOf('--run') + 1]}/nbd.sock`]);
+  expect(socket.get('FileDescriptorName')).toEqual(['nbd']);
+  // It outlives the agent, and so must the directory.
+  expect(settingsOf('bootswarm-agent.service').get('RuntimeDirectoryPreserve')).toEqual(['yes']);
+});
+
+test('an agent is started again however it ended, for as often as it takes', () => {
+  const agent = settingsOf('bootswarm-agent.service');
+  expect(agent.get('Restart')).toEqual(['always']);
+  expect(agent.get('StartLimitIntervalSec')).toEqual(['0']);
+});
+
+describe.each(SERVICES)('%s', (unit) => {
+  test.each([
+    ['NoNewPrivileges', 'yes'],
+    ['ProtectSystem', 'strict'],
+    ['PrivateTmp', 'yes'],
+    ['PrivateDevices', 'yes'],
+    ['RestrictAddressFamilies', 'AF_UNIX AF_INET AF_INET6'],
+    ['CapabilityBoundingSet', ''],
+  ])('has %s=%s', (name, value) => {
+    expect(settingsOf(unit).get(name)).toEqual([value]);
+  });
+
+  test('has a user, limits, and system calls that it may make', () => {
+    const settings = settingsOf(unit);
+    expect(settings.get('User')).toEqual(['bootswarm']);
+    expect(settings.get('SystemCallFilter')).toEqual(['@system-service', '~@privileged']);
+    for (const name of ['MemoryMax', 'TasksMax', 'LimitNOFILE', 'StateDirectory']) {
+      expect(settings.get(name), name).toHaveLength(1);
+    }
+  });
+});
+
+/** Undefined where systemd is not installed; the tests above read the units themselves. */
+function systemdAnalyze(...args: string[]): string | undefined {
+  const { error, status, stdout, stderr } = spawnSync('systemd-analyze', args, {
+    cwd: DIRECTORY,
+    encoding: 'utf8',
+  });
+  if (error !== undefined) return undefined;
+  expect({ status, stderr }).toMatchObject({
+    status: 0,
+    stderr: expect.not.stringMatching(/unknown|invalid|failed to parse/i),
+  });
+  return stdout;
+}
+
+test('systemd, where it is installed, understands every line and finds little exposed', () => {
+  systemdAnalyze('verify', '--man=no', ...UNITS.map((unit) => `./${unit}`));
+  for (const unit of SERVICES) {
+    const report = systemdAnalyze('security', '--offline=yes', '--no-pager', unit);
+    if (report === undefined) return;
+    const exposure = /exposure level for \S+: ([\d.]+)/.exec(report)?.[1];
+    expect(Number(exposure)).toBeLessThan(EXPOSURE_MAX);
+  }
+});

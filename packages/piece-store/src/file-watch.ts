@@ -1,0 +1,27 @@
+/**
+ * Notices that somebody else wrote to a file that is ours alone: its time of change is another one than after our last write.
+ * What is written while we write ourselves, or in the same tick of the kernel's clock (4 ms), is not seen.
+ */
+import type { FileIdentity, StoreFile } from './store-file.ts';
+
+export class FileWatch {
+  readonly #file: StoreFile;
+  #seen: FileIdentity | undefined;
+
+  constructor(file: StoreFile) {
+    this.#file = file;
+  }
+
+  /** Our own writes are over: the file is as we left it. */
+  settle(): void {
+    this.#seen = this.#file.identity();
+  }
+
+  /** Since settle(), or since this was last asked. */
+  isChanged(): boolean {
+    const seen = this.#seen;
+    const now = this.#file.identity();
+    this.#seen = now;
+    return seen !== undefined && (now.mtimeNs !== seen.mtimeNs || now.size !== seen.size);
+  }
+}
