@@ -183,7 +183,7 @@ export class QmpClient {
     return new OperatorError(
       'qmp-unreachable',
       `no QEMU answers on the QMP socket ${this.#path}: ${error.message}`,
-      'Start the VM with the QEMU command of bootswarm vm create as it stands, -qmp included.',
+      'Start the VM with the QEMU command of bootswarm vm create, -qmp included, as the user that the agent runs as.',
       { cause: error },
     );
   }

@@ -64,7 +64,7 @@ function createCommand({ terminal }: CliContext): Command {
       `
 The command has QEMU use KVM, or TCG where there is no KVM. Where there is one in which guests
 hang, start the agent with --accel tcg. It has QEMU make a QMP socket, through which the agent moves
-the running VM to the local file once the image is complete.
+the running VM to the local file once the image is complete: run QEMU as the user that the agent runs as.
 
 Examples:
   bootswarm vm create debian-12 --name web-1
