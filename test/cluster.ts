@@ -162,6 +162,18 @@ export class TestAgent extends Daemon {
     return this.post('/v1/vms', { image, name });
   }
 
+  removeVm(name: string): Promise<void> {
+    return this.#delete(`/v1/vms/${name}`);
+  }
+
+  evict(image: string): Promise<void> {
+    return this.#delete(`/v1/images/${image}`);
+  }
+
+  #delete(path: string): Promise<void> {
+    return askJson({ socketPath: join(this.runDir, 'agent.sock'), path, method: 'DELETE' });
+  }
+
   async touched(image: string): Promise<Bitfield> {
     const { pieceCount, bitfield } = await this.get<TouchedPieces>(`/v1/images/${image}/touched`);
     return Bitfield.fromBytes(pieceCount, Buffer.from(bitfield, 'base64'))!;

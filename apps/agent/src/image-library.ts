@@ -7,6 +7,7 @@ import type { Metainfo, SignedMetainfo } from '@bootswarm/metainfo';
 import type { CacheDirectory, StoreEvent } from '@bootswarm/piece-store';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { BootTouches, SwarmHost } from '@bootswarm/swarm-driver';
+import { TouchBudget } from '@bootswarm/swarm-proto';
 import type { Logger } from 'pino';
 import { type CatalogueClient, METAINFO_BYTES_MAX } from './catalogue-client.ts';
 import { type BootOrderTold, EarlyOrders } from './early-orders.ts';
@@ -61,6 +62,7 @@ export class ImageLibrary {
   readonly #views: SwarmViews;
   readonly #earlyOrders = new EarlyOrders();
   readonly #known: KnownImages;
+  readonly #touchBudget = new TouchBudget();
 
   constructor(options: ImageLibraryOptions) {
     this.#options = options;
@@ -370,6 +372,7 @@ export class ImageLibrary {
       fill,
       onStoreEvent,
       onTouched,
+      touchBudget: this.#touchBudget,
     }).catch((error: unknown) => {
       this.#giveUp(metainfo.imageId, layer.swarm);
       throw error;

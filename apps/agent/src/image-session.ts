@@ -18,7 +18,7 @@ import {
   type ReadBytes,
   type SwarmHost,
 } from '@bootswarm/swarm-driver';
-import type { SwarmMember } from '@bootswarm/swarm-proto';
+import type { SwarmMember, TouchBudget } from '@bootswarm/swarm-proto';
 import type { CacheUse, ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
@@ -47,6 +47,8 @@ export interface ImageSessionOptions {
   readonly onStoreEvent: (imageId: string, event: StoreEvent) => void;
   /** The tracker is to be told what a VM touched while it booted. */
   readonly onTouched: (imageId: string, touches: BootTouches) => void;
+  /** Of that, over all images. */
+  readonly touchBudget: TouchBudget;
 }
 
 type LostPiece = Extract<StoreEvent, { type: 'piece-lost' }>;
@@ -120,7 +122,8 @@ export class ImageSession {
       this.scrubDueAt = 0;
     };
     this.localCopy = new LocalCopy({ path, metainfo: this.metainfo, layer, store, onDamaged });
-    this.reader = new ImageReader(driver, (touches) => options.onTouched(this.id, touches));
+    const onTouched = (touches: BootTouches) => options.onTouched(this.id, touches);
+    this.reader = new ImageReader(driver, onTouched, options.touchBudget);
     this.#fill = new FillPolicy(options.fill, performance.now());
     this.#isWanted = store.have.count > driver.layer.zeroCount;
   }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CachePieceStore } from '@bootswarm/piece-store';
 import { SwarmHost } from '@bootswarm/swarm-driver';
+import { TouchBudget } from '@bootswarm/swarm-proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ImageSession } from '../src/image-session.ts';
 import { imageOf, PIECE_LENGTH } from './catalogue-server.ts';
@@ -31,6 +32,7 @@ beforeEach(async () => {
     layer: { pieceLayer: layer, from: 'metainfo' },
     onStoreEvent: () => {},
     onTouched: () => {},
+    touchBudget: new TouchBudget(),
   });
 });
 afterEach(async () => {

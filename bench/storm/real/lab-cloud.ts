@@ -15,6 +15,8 @@ export interface LabCloudOptions {
   readonly nodes: number;
   readonly mbit: number;
   readonly originMbit: number;
+  /** What the agent of a node is started with besides. */
+  readonly argsOf?: (node: number) => readonly string[];
 }
 
 const TRACKER_PORT = 7420;
@@ -30,7 +32,7 @@ export class LabAgent {
   readonly daemon: LabDaemon;
   readonly #runDir: string;
 
-  constructor(host: LabHost, directory: string, trackerUrl: string) {
+  constructor(host: LabHost, directory: string, trackerUrl: string, more: readonly string[]) {
     this.host = host;
     this.#runDir = join(directory, `${host.name}-run`);
     const args = [
@@ -39,7 +41,7 @@ export class LabAgent {
       // What goes over the network is then what guests read, as in the simulator.
       ...['--fill', 'never'],
       // One process to a node: what is measured is a storm, and no agent dies in it.
-      ...['--holder', 'no'],
+      ...['--holder', 'no', ...more],
     ];
     this.daemon = new LabDaemon(host, args, join(directory, `${host.name}.log`));
   }
@@ -52,9 +54,13 @@ export class LabAgent {
     return join(this.#runDir, 'nbd.sock');
   }
 
-  /** Undefined before it knows the image. */
+  async images(): Promise<readonly ImageStatus[]> {
+    return (await this.#ask<AgentStatus>('GET', '/v1/status')).images;
+  }
+
+  /** Of its only image; undefined before it knows it. */
   async imageStatus(): Promise<ImageStatus | undefined> {
-    return (await this.#ask<AgentStatus>('GET', '/v1/status')).images[0];
+    return (await this.images())[0];
   }
 
   #ask<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -82,7 +88,7 @@ export class LabCloud {
 
   /** Resolves when every agent is connected to the tracker. */
   static async start(options: LabCloudOptions): Promise<LabCloud> {
-    const { directory, nodes, mbit, originMbit } = options;
+    const { directory, nodes, mbit, originMbit, argsOf = () => [] } = options;
     const lab = new NetworkLab();
     const store = lab.addHost('store', originMbit);
     const hosts = Array.from({ length: nodes }, (_, index) => lab.addHost(`node${index}`, mbit));
@@ -94,7 +100,7 @@ export class LabCloud {
     const tracker = new LabDaemon(store, args, join(directory, 'tracker.log'));
     await tracker.ready();
     const url = `http://${store.address}:${TRACKER_PORT}`;
-    const agents = hosts.map((host) => new LabAgent(host, directory, url));
+    const agents = hosts.map((host, node) => new LabAgent(host, directory, url, argsOf(node)));
     await Promise.all(agents.map(({ daemon }) => daemon.ready()));
     const cloud = new LabCloud(lab, tracker, agents, directory);
     await until('all agents are connected to the tracker', async () => {

@@ -7,6 +7,7 @@ import {
   BootWatch,
   type FirstTouches,
   type KindChange,
+  type TouchBudget,
 } from '@bootswarm/swarm-proto';
 import type { SwarmDriver } from './swarm-driver.ts';
 
@@ -22,9 +23,13 @@ export class BootRecorder {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
 
-  constructor(driver: SwarmDriver, onTouched: (touches: BootTouches) => void) {
+  constructor(
+    driver: SwarmDriver,
+    onTouched: (touches: BootTouches) => void,
+    budget?: TouchBudget,
+  ) {
     this.#driver = driver;
-    this.#watch = new BootWatch(driver.metainfo.pieceCount, driver.snapshot().have);
+    this.#watch = new BootWatch(driver.metainfo.pieceCount, driver.snapshot().have, budget);
     this.#onTouched = onTouched;
     driver.onStored = () => {
       if (this.#watch.stored()) this.#drainSoon();

@@ -3,7 +3,7 @@
  * bytes came from, per guest, and which pieces guests touched.
  */
 import { assert, Bitfield } from '@bootswarm/stdx';
-import type { FirstTouches } from '@bootswarm/swarm-proto';
+import type { FirstTouches, TouchBudget } from '@bootswarm/swarm-proto';
 import { BootRecorder, type BootTouches } from './boot-recorder.ts';
 import { watchDisk } from './late-disk.ts';
 import type { PendingRead, ReadPart } from './pending-reads.ts';
@@ -18,12 +18,16 @@ export class ImageReader {
   readonly boots: BootRecorder;
   readonly #prefetched: Bitfield;
 
-  /** `onTouched`: what the tracker is to be told of boots. */
-  constructor(driver: SwarmDriver, onTouched: (touches: BootTouches) => void = () => {}) {
+  /** `onTouched`: what the tracker is to be told of boots, within a `budget` that images may share. */
+  constructor(
+    driver: SwarmDriver,
+    onTouched: (touches: BootTouches) => void = () => {},
+    budget?: TouchBudget,
+  ) {
     this.driver = driver;
     this.touched = new Bitfield(driver.metainfo.pieceCount);
     this.#prefetched = new Bitfield(driver.metainfo.pieceCount);
-    this.boots = new BootRecorder(driver, onTouched);
+    this.boots = new BootRecorder(driver, onTouched, budget);
   }
 
   get length(): number {

@@ -6,10 +6,7 @@ import type { Bitfield } from '@bootswarm/stdx';
 import { BootOrderFollower, type KindChange } from './boot-order-follower.ts';
 import { FirstTouches } from './first-touches.ts';
 import { ReadAhead } from './read-ahead.ts';
-
-/** 160 a second for one image, whatever its VMs: half of what the tracker takes from an agent. */
-const MESSAGES_PER_INTERVAL = 8;
-const INTERVAL_MS = 50;
+import { TouchBudget } from './touch-budget.ts';
 
 export type BootEffect =
   | {
@@ -34,12 +31,12 @@ export class BootWatch {
   readonly #ahead: Extract<BootEffect, { type: 'read-ahead' }>[] = [];
   #nextBoot = 1;
   #mayFetch = false;
-  #intervalEnds = 0;
-  #messagesLeft = MESSAGES_PER_INTERVAL;
+  readonly #budget: TouchBudget;
 
-  /** `have`: the pieces that this node has, kept up to date by its owner. */
-  constructor(pieceCount: number, have: Bitfield) {
+  /** `have`: the pieces that this node has, kept up to date by its owner. `budget`: of all images of the node. */
+  constructor(pieceCount: number, have: Bitfield, budget = new TouchBudget()) {
     this.#pieceCount = pieceCount;
+    this.#budget = budget;
     this.#follower = new BootOrderFollower(have);
   }
 
@@ -100,16 +97,12 @@ export class BootWatch {
       const pieceIndexes = this.#follower.next();
       if (pieceIndexes.length > 0) return { type: 'prefetch', pieceIndexes };
     }
-    if (now >= this.#intervalEnds) {
-      this.#intervalEnds = now + INTERVAL_MS;
-      this.#messagesLeft = MESSAGES_PER_INTERVAL;
-    }
-    if (this.#messagesLeft === 0) return undefined;
+    if (!this.#budget.isOpen(now)) return undefined;
     for (const [boot, touches] of this.#boots) {
       const batch = touches.batch(now);
       if (touches.isOver && touches.timeout() === Infinity) this.#boots.delete(boot);
       if (batch === undefined) continue;
-      this.#messagesLeft -= 1;
+      this.#budget.take();
       return { type: 'touched', boot, ...batch };
     }
     return undefined;
@@ -119,6 +112,6 @@ export class BootWatch {
   timeout(): number {
     let at = Infinity;
     for (const touches of this.#boots.values()) at = Math.min(at, touches.timeout());
-    return this.#messagesLeft === 0 ? Math.max(at, this.#intervalEnds) : at;
+    return Math.max(at, this.#budget.openAt);
   }
 }

@@ -22,3 +22,4 @@ export { ReadAhead } from './read-ahead.ts';
 export { SwarmEngine, type SwarmEngineOptions } from './swarm-engine.ts';
 export type { SwarmShape } from './swarm-state.ts';
 export { TokenBucket } from './token-bucket.ts';
+export { TouchBudget } from './touch-budget.ts';

@@ -1,6 +1,6 @@
 import { Bitfield } from '@bootswarm/stdx';
 import { beforeEach, expect, test } from 'vitest';
-import { type BootEffect, BootWatch } from '../src/index.ts';
+import { type BootEffect, BootWatch, TouchBudget } from '../src/index.ts';
 
 const PIECES = 2_000;
 const ORDER = Uint32Array.from({ length: 600 }, (_, rank) => rank);
@@ -37,6 +37,18 @@ test('a node with many VMs says at most eight things in 50 ms, and the rest late
   expect(effects(50).length).toBe(8);
   expect(watch.timeout()).toBe(100);
   expect([effects(99).length, effects(100).length, effects(150).length]).toEqual([0, 8, 4]);
+});
+
+test('images of one node share what may be said, so that the tracker does not close its connection', () => {
+  const budget = new TouchBudget();
+  const watches = [0, 1, 2].map(() => new BootWatch(PIECES, have, budget));
+  for (const each of watches) for (let vm = 0; vm < 8; vm += 1) each.open().touch(vm, 0);
+  const said = (now: number) => {
+    let count = 0;
+    for (const each of watches) while (each.poll(now) !== undefined) count += 1;
+    return count;
+  };
+  expect([said(50), said(99), said(100), said(150), said(200)]).toEqual([8, 0, 8, 8, 0]);
 });
 
 test('a guest that touches what an order begins with makes the node fetch on, as pieces come', () => {

@@ -1,0 +1,15 @@
+/** The first process of a lab: measures misses, and leaves what it found in the lab's directory. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type MissOptions, measureMisses } from './miss-lab.ts';
+
+const [directory, options] = process.argv.slice(2);
+try {
+  const found = await measureMisses(JSON.parse(options) as MissOptions, directory);
+  writeFileSync(join(directory, 'result.json'), JSON.stringify(found));
+} catch (error) {
+  console.error(`lab: ${error instanceof Error ? error.stack : error}`);
+  process.exitCode = 1;
+}
+// Agents, tracker and origin would keep us waiting; they end with us.
+process.exit();
