@@ -17,10 +17,11 @@ export class Boot {
   readonly #child: ChildProcess;
   readonly #watch = new ConsoleWatch(new RegExp(MARKER_DEFAULT));
 
-  constructor(vm: VmInfo) {
+  /** `more`: further arguments of QEMU. */
+  constructor(vm: VmInfo, ...more: string[]) {
     const machine = { accelerator: 'tcg', memoryMiB: 256, needsModernCpu: false } as const;
     const [program, ...args] = demoQemuCommand(vm.qemuCommand, machine);
-    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(program, [...args, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => this.#watch.feed(text));
     }

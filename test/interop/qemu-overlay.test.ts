@@ -307,7 +307,7 @@ describe('the VMs of an agent', () => {
 
   test('survive a restart, one of each name, and go when they are removed', async () => {
     const registry = await open();
-    const vm = await registry.create(IMAGE, 'vm-1', 2 * IMAGE_LENGTH);
+    const vm = await registry.create(IMAGE, 'vm-1', { sizeBytes: 2 * IMAGE_LENGTH });
     expect(vm).toMatchObject({ export: `${IMAGE.id}@vm-1`, overlay: path('vms/vm-1.qcow2') });
     expect((await info(vm.overlay))['virtual-size']).toBe(2 * IMAGE_LENGTH);
     await expect(registry.create(IMAGE, 'vm-1')).rejects.toMatchObject({ code: 'vm-exists' });

@@ -19,7 +19,10 @@ import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import type { ExportDirectory } from './nbd/export-source.ts';
-import type { VmRegistry } from './vm/vm-registry.ts';
+import type { AutoPivot } from './vm/auto-pivot.ts';
+import type { VmMover } from './vm/vm-mover.ts';
+import type { VmRecord } from './vm/vm-record.ts';
+import type { VmCreation, VmRegistry } from './vm/vm-registry.ts';
 
 /** What the agent is told about itself, for `status`. */
 export interface AgentFacts {
@@ -37,6 +40,8 @@ export interface AgentParts {
   readonly facts: AgentFacts;
   readonly library: ImageLibrary;
   readonly vms: VmRegistry;
+  readonly mover: VmMover;
+  readonly autoPivot: AutoPivot;
   readonly attachments: Attachments;
   readonly keeper: CacheKeeper;
   readonly isTrackerConnected: () => boolean;
@@ -102,14 +107,38 @@ export class Agent implements ExportDirectory {
     this.#parts.cutExport(session.id);
   }
 
-  async createVm(image: string, name: string, sizeBytes: number | undefined): Promise<VmInfo> {
+  async createVm(image: string, name: string, creation: VmCreation): Promise<VmInfo> {
     const session = await this.#wanted(image);
     const { metainfo, id } = session;
     const of = { id, name: metainfo.name, length: metainfo.length };
-    const vm = await this.#parts.vms.create(of, name, sizeBytes);
+    await this.#parts.vms.create(of, name, creation);
     // Opened again if it was evicted meanwhile: nobody knew yet that it would be needed.
     (await this.#wanted(id)).exportFor(name);
-    return vm;
+    await this.#parts.autoPivot.created(name);
+    return this.#parts.vms.get(name);
+  }
+
+  vm(name: string): VmInfo {
+    return this.#parts.vms.get(name);
+  }
+
+  async pivotVm(name: string): Promise<VmStatus> {
+    return this.#statusOf(await this.#parts.mover.pivot(name));
+  }
+
+  async rebaseVm(name: string, to: 'local' | 'swarm'): Promise<VmStatus> {
+    const { vms, mover } = this.#parts;
+    // What it is to read is to be there when it starts.
+    const { image } = vms.get(name);
+    if (to === 'swarm') (await this.#wanted(image)).exportFor(name);
+    return this.#statusOf(await mover.rebase(name, to));
+  }
+
+  async flattenVm(name: string): Promise<VmStatus> {
+    const { library, mover } = this.#parts;
+    const flat = await mover.flatten(name);
+    library.get(flat.image)?.dropExport(name);
+    return this.#statusOf(flat);
   }
 
   async removeVm(name: string, force: boolean): Promise<void> {
@@ -119,13 +148,16 @@ export class Agent implements ExportDirectory {
   }
 
   vmStatuses(): VmStatus[] {
-    return this.#parts.vms.list().map((vm) => {
-      const { name, image, imageName, overlay, createdAt } = vm;
-      const found = this.#parts.library.get(image)?.exportFor(name);
-      const connections = found?.connections ?? 0;
-      const read = found?.read ?? noReadBytes();
-      return { name, image, imageName, overlay, createdAt, connections, read };
-    });
+    return this.#parts.vms.list().map((vm) => this.#statusOf(vm));
+  }
+
+  #statusOf(vm: VmRecord): VmStatus {
+    const { name, image, imageName, overlay, createdAt, backing, isMoving = false } = vm;
+    const session = backing === 'none' ? undefined : this.#parts.library.get(image);
+    const found = session?.exportFor(name);
+    const connections = found?.connections ?? 0;
+    const read = found?.read ?? noReadBytes();
+    return { name, image, imageName, overlay, createdAt, backing, isMoving, connections, read };
   }
 
   status(): AgentStatus {
@@ -157,7 +189,8 @@ export class Agent implements ExportDirectory {
    */
   async openPromised(onFailed: (image: string, error: unknown) => void): Promise<void> {
     const { library, vms, attachments } = this.#parts;
-    const promised = new Set([...attachments.images, ...vms.list().map(({ image }) => image)]);
+    const ofVms = vms.list().filter(({ backing }) => backing !== 'none');
+    const promised = new Set([...attachments.images, ...ofVms.map(({ image }) => image)]);
     for (const image of promised) {
       if (library.get(image) !== undefined) continue;
       await library.ensure(image).catch((error: unknown) => onFailed(image, error));

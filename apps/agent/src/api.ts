@@ -122,6 +122,10 @@ export interface VmStatus {
   readonly imageName: string;
   readonly overlay: string;
   readonly createdAt: string;
+  /** What the overlay reads through to: the agent's export, the image's file in the cache, or nothing. */
+  readonly backing: 'swarm' | 'local' | 'none';
+  /** It is being moved to the file in the cache, or was when something failed: the file counts as read by it. */
+  readonly isMoving: boolean;
   /** Open NBD connections of this VM. */
   readonly connections: number;
   readonly read: ReadBytes;
@@ -138,7 +142,10 @@ export interface ExportInfo {
   readonly uri: string;
 }
 
-/** POST /v1/vms { image, name, sizeBytes? } → VmInfo; GET /v1/vms → { vms: VmStatus[] }; DELETE /v1/vms/NAME → 204 */
+/**
+ * POST /v1/vms { image, name, sizeBytes?, qmp? } and GET /v1/vms/NAME → VmInfo; GET /v1/vms → { vms: VmStatus[] };
+ * DELETE /v1/vms/NAME → 204; POST /v1/vms/NAME/pivot, …/flatten and …/rebase { to: 'local' | 'swarm' } → VmStatus, when done.
+ */
 export interface VmInfo {
   readonly name: string;
   readonly image: string;
@@ -146,6 +153,11 @@ export interface VmInfo {
   readonly overlay: string;
   readonly socket: string;
   readonly export: string;
+  /** Bytes the VM sees. */
+  readonly sizeBytes: number;
+  readonly backing: VmStatus['backing'];
+  /** The QMP socket that `qemuCommand` has QEMU make. */
+  readonly qmp?: string;
   /** argv of a QEMU that boots the overlay; run as it stands. */
   readonly qemuCommand: readonly string[];
   readonly libvirtDiskXml: string;

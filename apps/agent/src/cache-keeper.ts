@@ -31,6 +31,8 @@ const MARK_USED_MS = 60_000;
 export class CacheKeeper {
   /** Whether guests that are not there now will need the image; to be set before the first tick. */
   isPromised: (imageId: string) => boolean = () => false;
+  /** Whether a VM reads the image's file without us, or may: no piece of it may go. To be set before the first tick. */
+  isPinned: (imageId: string) => boolean = () => false;
   readonly #options: CacheKeeperOptions;
   readonly #scrubber: Scrubber;
   #images: readonly CachedImage[] = [];
@@ -68,7 +70,8 @@ export class CacheKeeper {
   /** Whether an image may not leave the cache. */
   isInUse(imageId: string): boolean {
     const { library } = this.#options;
-    const isNeeded = library.isOpening(imageId) || this.isPromised(imageId);
+    const isNeeded =
+      library.isOpening(imageId) || this.isPromised(imageId) || this.isPinned(imageId);
     return isNeeded || library.get(imageId)?.isInUse === true;
   }
 
@@ -150,7 +153,8 @@ export class CacheKeeper {
     if (!evictRunning) return false;
     for (const { imageId } of this.#images.toSorted((a, b) => b.diskBytes - a.diskBytes)) {
       const session = library.get(imageId);
-      if (session === undefined || !(await session.evictPieces())) continue;
+      const isPinned = (): boolean => this.isPinned(imageId);
+      if (session === undefined || !(await session.evictPieces(isPinned))) continue;
       log.warn({ image: imageId }, 'pieces of an image in use evicted');
       return true;
     }

@@ -37,7 +37,18 @@ const ROUTES: readonly Route[] = [
     'POST',
     /^\/v1\/vms$/,
     (agent, _, { body }) =>
-      agent.createVm(text(body, 'image'), text(body, 'name'), optionalNumber(body, 'sizeBytes')),
+      agent.createVm(text(body, 'image'), text(body, 'name'), {
+        sizeBytes: optionalNumber(body, 'sizeBytes'),
+        qmp: body.qmp === undefined ? undefined : text(body, 'qmp'),
+      }),
+  ],
+  ['GET', /^\/v1\/vms\/([^/]+)$/, (agent, name) => agent.vm(name)],
+  ['POST', /^\/v1\/vms\/([^/]+)\/pivot$/, (agent, name) => agent.pivotVm(name)],
+  ['POST', /^\/v1\/vms\/([^/]+)\/flatten$/, (agent, name) => agent.flattenVm(name)],
+  [
+    'POST',
+    /^\/v1\/vms\/([^/]+)\/rebase$/,
+    (agent, name, { body }) => agent.rebaseVm(name, localOrSwarm(body)),
   ],
   [
     'DELETE',
@@ -58,6 +69,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'bad-request': 400,
   'vm-name-invalid': 400,
   'vm-size-invalid': 400,
+  'vm-qmp-invalid': 400,
   'no-such-route': 404,
   'image-not-found': 404,
   'vm-not-found': 404,
@@ -67,6 +79,18 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'image-in-use': 409,
   'vm-running': 409,
   'vm-busy': 409,
+  'vm-not-running': 409,
+  'vm-no-qmp': 409,
+  'vm-migrating': 409,
+  'vm-disk-unknown': 409,
+  'overlay-flat': 409,
+  'image-incomplete': 409,
+  'image-damaged': 409,
+  'qmp-unreachable': 502,
+  'qmp-refused': 502,
+  'qmp-closed': 502,
+  'qmp-garbage': 502,
+  'qmp-timeout': 504,
   'no-successor': 409,
   'tracker-answer': 502,
   'agent-stopping': 503,
@@ -200,6 +224,11 @@ function optionalNumber(body: Readonly<Record<string, unknown>>, key: string): n
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
   throw badRequest(`"${key}" is not a positive whole number`);
+}
+
+function localOrSwarm({ to }: Readonly<Record<string, unknown>>): 'local' | 'swarm' {
+  if (to === 'local' || to === 'swarm') return to;
+  throw badRequest('"to" is neither local nor swarm');
 }
 
 function badRequest(what: string): OperatorError {

@@ -2,7 +2,6 @@
  * One image on this node: its cache, its swarm, its exports and what was read through them. Opened from what the cache directory
  * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
  */
-
 import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import {
@@ -25,6 +24,7 @@ import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
 import type { LayerFallback } from './layer-fetch.ts';
 import type { LayerSwarm } from './layer-swarm.ts';
+import { LocalCopy } from './local-copy.ts';
 
 /** The piece layer, and how it came. */
 export interface SessionLayer {
@@ -61,6 +61,8 @@ const NOTHING_MOVED = { bytesFromPeers: 0, bytesFromOrigin: 0, bytesSent: 0, ori
 export class ImageSession {
   readonly metainfo: Metainfo;
   readonly reader: ImageReader;
+  /** The cache file, for VMs that read it without us. */
+  readonly localCopy: LocalCopy;
   /** Shown to NBD clients under its own id; VMs have exports of their own. */
   isAttached = false;
   /** When its cache is to be looked through for rot again, in milliseconds of performance.now(). */
@@ -86,11 +88,14 @@ export class ImageSession {
       hotBytesMax: options.hotBytesMax,
       onEvent: (event) => {
         if (event.type === 'piece-lost') {
+          session?.localCopy.pieceLost();
           if (session) session.#onLost(event);
           else lostEarly.push(event);
         } else if (event.type === 'cache-changed' && session) {
           session.scrubDueAt = 0;
+          session.localCopy.pieceLost();
         } else if (event.type === 'pieces-evicted' && session) {
+          session.localCopy.pieceLost();
           for (const pieceIndex of event.pieceIndexes) session.reader.pieceLost(pieceIndex);
           return; // Nothing that an operator need see piece by piece.
         } else if (session) {
@@ -112,6 +117,11 @@ export class ImageSession {
     this.#directory = options.directory;
     const { pieceLayer: layer } = options.layer;
     const driver = options.host.open({ metainfo: options.metainfo, layer, store });
+    const path = join(options.directory, 'cache.raw');
+    const onDamaged = (): void => {
+      this.scrubDueAt = 0;
+    };
+    this.localCopy = new LocalCopy({ path, metainfo: this.metainfo, layer, store, onDamaged });
     const onTouched = (touches: BootTouches) => options.onTouched(this.id, touches);
     this.reader = new ImageReader(driver, onTouched, options.touchBudget);
     this.#fill = new FillPolicy(options.fill, performance.now());
@@ -178,12 +188,14 @@ export class ImageSession {
   }
 
   /**
-   * Has the pieces give their space back while guests go on; resolves to whether that was done. Not when the image is complete,
-   * or a program has the file open: a VM may be reading it without us, now or when it is started again.
+   * Has the pieces give their space back while guests go on; resolves to whether that was done. Not when the image is complete or
+   * pinned, or a program has the file open: a VM may be reading it without us, now or when it is started again.
    */
-  async evictPieces(): Promise<boolean> {
+  async evictPieces(isPinned: () => boolean): Promise<boolean> {
     if (this.#store.have.isFull) return false;
     if (await isLockedByAnyone(join(this.#directory, 'cache.raw'))) return false;
+    // Last, since who pins it looks afterwards whether the pieces are still there.
+    if (isPinned()) return false;
     return this.#store.evictPieces(punchAll);
   }
 
@@ -251,6 +263,7 @@ export class ImageSession {
     this.reader.boots.close();
     this.#host.shut(this.id);
     this.#layer.swarm?.close();
+    await this.localCopy.close();
     await this.#store.close();
   }
 }

@@ -25,6 +25,8 @@ import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
+import { AutoPivot } from './vm/auto-pivot.ts';
+import { VmMover } from './vm/vm-mover.ts';
 import { VmRegistry } from './vm/vm-registry.ts';
 
 export interface AgentOptions {
@@ -66,6 +68,8 @@ export interface AgentOptions {
   readonly nbdTcp?: NbdTcpOptions;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
+  /** Whether VMs are moved to the local file by themselves when their image is complete. */
+  readonly pivot: boolean;
   /** Hex of the Ed25519 key that metainfo must be signed with; default: the first one seen. */
   readonly publisherKey?: string;
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
@@ -116,6 +120,13 @@ interface Swarms {
   readonly self: NodeIdentity;
 }
 
+/** The VMs of this node, and what moves them. */
+interface Guests {
+  readonly vms: VmRegistry;
+  readonly mover: VmMover;
+  readonly autoPivot: AutoPivot;
+}
+
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   const log = pino(
     { name: 'agent', level: options.logLevel },
@@ -141,7 +152,8 @@ async function start(parts: Start): Promise<Agent> {
   const { options, opened } = parts;
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
-  const agent = await serveGuests(parts, swarms, () => signal?.state === 'connected');
+  const guests = await openVms(parts, swarms);
+  const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   signal = startSignalling(parts, swarms, agent);
@@ -149,7 +161,7 @@ async function start(parts: Start): Promise<Agent> {
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms, signal), TICK_MS);
+  const timer = setInterval(() => tick(swarms, guests.autoPivot, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   // The first to be undone: guests are served while what takes longest is done.
@@ -206,22 +218,48 @@ async function openSwarms(
   return { cache, library, attachments, keeper, self };
 }
 
-async function serveGuests(
+async function openVms(
   { options, log, opened }: Start,
-  { cache, library, attachments, keeper, self }: Swarms,
-  isTrackerConnected: () => boolean,
-): Promise<Agent> {
-  const { node, zone, rack, trackerUrl } = options;
-  const nbdSocket = join(options.runDir, 'nbd.sock');
+  { cache, library, attachments, keeper }: Swarms,
+): Promise<Guests> {
   const vms = await VmRegistry.open({
     directory: options.vmDir ?? cache.path,
-    nbdSocketPath: nbdSocket,
+    nbdSocketPath: join(options.runDir, 'nbd.sock'),
     accelerators: options.accelerators,
   });
   // Their images are wanted, whether they run or not.
-  for (const { image, name } of vms.list()) library.get(image)?.exportFor(name);
-  keeper.isPromised = (id) => attachments.has(id) || vms.list().some(({ image }) => image === id);
+  for (const { image, name, backing } of vms.list()) {
+    if (backing !== 'none') library.get(image)?.exportFor(name);
+  }
+  keeper.isPromised = (id) => attachments.has(id) || vms.needsImage(id);
+  keeper.isPinned = (id) => vms.isPinned(id);
   for (const problem of vms.problems) log.error({ error: problem.message }, 'VM not loaded');
+  const mover = new VmMover({
+    vms,
+    localCopy: (image) => library.find(image).localCopy.verified(),
+  });
+  const autoPivot = new AutoPivot({
+    isEnabled: options.pivot,
+    ...{ vms, mover, log },
+    localCopy: (image) => library.get(image)?.localCopy,
+    isConnected: ({ image, name }) => (library.get(image)?.exportFor(name).connections ?? 0) > 0,
+  });
+  opened.push(() => autoPivot.close());
+  opened.push(() => {
+    mover.close();
+    for (const { localCopy } of library.sessions) void localCopy.close();
+  });
+  return { vms, mover, autoPivot };
+}
+
+async function serveGuests(
+  { options, log, opened }: Start,
+  { cache, library, attachments, keeper, self }: Swarms,
+  guests: Guests,
+  isTrackerConnected: () => boolean,
+): Promise<Agent> {
+  const { node, zone, rack, trackerUrl } = options;
+  const { nbdSocketPath: nbdSocket } = guests.vms;
   const budget = new ReplyBudget(options.nbdReplyBytes);
   const agent = new Agent({
     facts: {
@@ -235,7 +273,7 @@ async function serveGuests(
       nbdSocket,
     },
     library,
-    vms,
+    ...guests,
     attachments,
     keeper,
     isTrackerConnected,
@@ -342,9 +380,10 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick({ library, keeper }: Swarms, signal: SignalClient): void {
+function tick({ library, keeper }: Swarms, autoPivot: AutoPivot, signal: SignalClient): void {
   library.tick();
   keeper.tick(performance.now());
+  autoPivot.tick(performance.now());
   for (const session of library.sessions) reportProgress(session, signal);
 }
 

@@ -26,6 +26,8 @@ export interface SignedImage {
   readonly metainfo: Metainfo;
   readonly id: string;
   readonly layer: PieceLayer;
+  /** Of the image itself. */
+  readonly bytes: Buffer;
   readonly metainfoBytes: Uint8Array;
 }
 
@@ -62,7 +64,7 @@ export function imageOf(
   const layer = makePieceLayer(metainfo, pieceLayer);
   const { carried } = carryLayer(metainfo, layer);
   const metainfoBytes = signMetainfo(metainfo, key, carried);
-  return { metainfo, id: metainfo.imageId, layer, metainfoBytes };
+  return { metainfo, id: metainfo.imageId, layer, bytes, metainfoBytes };
 }
 
 /** The same image, signed with a swarm for its layer that carries these bytes instead. */

@@ -233,9 +233,42 @@ describe('VMs', () => {
     [{ image: 'debian-12', name: 'web-1', sizeBytes: 1.5 }, 'bad-request'],
     [{ image: 'debian-12', name: 'web-1', sizeBytes: 1 }, 'vm-size-invalid'],
     [{ image: 'debian-12', name: '../web' }, 'vm-name-invalid'],
+    [{ image: 'debian-12', name: 'web-1', qmp: 7 }, 'bad-request'],
+    [{ image: 'debian-12', name: 'web-1', qmp: 'here' }, 'vm-qmp-invalid'],
   ])('are not made of %j', async (body, code) => {
     expect(await ask('POST', '/v1/vms', body)).toEqual(problem(400, code));
     expect((await status()).vms).toEqual([]);
+  });
+
+  test('are shown with the QMP socket that was asked for', async () => {
+    const { body } = await createVm('web-1', { qmp: '/run/web-1.qmp' });
+    expect(body).toMatchObject({ qmp: '/run/web-1.qmp', backing: 'swarm' });
+    expect(await ask('GET', '/v1/vms/web-1')).toEqual({
+      ...{ status: 200, type: 'application/json', body },
+    });
+    expect(await ask('GET', '/v1/vms/web-2')).toEqual(problem(404, 'vm-not-found'));
+  });
+
+  test.each<[string, object, number, string]>([
+    ['web-2/pivot', {}, 404, 'vm-not-found'],
+    ['web-1/pivot', {}, 409, 'vm-not-running'],
+    ['web-2/rebase', { to: 'local' }, 404, 'vm-not-found'],
+    ['web-2/rebase', { to: 'swarm' }, 404, 'vm-not-found'],
+    ['web-1/rebase', { to: 'local' }, 409, 'image-incomplete'],
+    ['web-1/rebase', {}, 400, 'bad-request'],
+    ['web-1/rebase', { to: 'tape' }, 400, 'bad-request'],
+    ['web-2/flatten', {}, 404, 'vm-not-found'],
+    ['web-1/melt', {}, 404, 'no-such-route'],
+  ])('are not moved by %s %j when it cannot be', async (path, body, code, reason) => {
+    await createVm('web-1');
+    expect(await ask('POST', `/v1/vms/${path}`, body)).toEqual(problem(code, reason));
+    expect((await status()).vms).toMatchObject([{ backing: 'swarm', isMoving: false }]);
+  });
+
+  test('that run and cannot be reached are told so', async () => {
+    await createVm('web-1');
+    writeFileSync(join(agent.cacheDir, 'vms', 'web-1.qcow2.locked'), '');
+    expect(await ask('POST', '/v1/vms/web-1/pivot')).toEqual(problem(502, 'qmp-unreachable'));
   });
 
   test('of one name are one, and what is not there is not removed', async () => {

@@ -64,6 +64,7 @@ export class TestAgent {
         nbdReplyBytes: 2 ** 26,
         prejoin: true,
         foreignPeers: false,
+        pivot: true,
         logLevel: 'silent',
       },
       ...options,

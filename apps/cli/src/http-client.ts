@@ -48,8 +48,9 @@ export class HttpClient {
     return this.#json<T>('GET', path);
   }
 
-  post<T>(path: string, body: unknown): Promise<T> {
-    return this.#json<T>('POST', path, { body });
+  /** `silenceMsMax`: 0 for what may take as long as it takes. */
+  post<T>(path: string, body: unknown, silenceMsMax?: number): Promise<T> {
+    return this.#json<T>('POST', path, { body, silenceMsMax });
   }
 
   /** `token`: what goes into the Authorization header. */

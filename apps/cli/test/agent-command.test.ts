@@ -97,6 +97,7 @@ test('an agent looks after its cache as it is told', async () => {
 test.each([
   [['--cache-max', 'all'], /argument 'all' is invalid. Write it as 256MiB or 2G/],
   [['--accel', 'hax'], /argument 'hax' is invalid. Allowed choices are auto, kvm, tcg/],
+  [['--pivot', 'maybe'], /argument 'maybe' is invalid. Allowed choices are yes, no/],
   [['--publisher-key', 'ab'], /64 hex digits/],
 ])('refuses %j before it starts anything', async (args, message) => {
   const terminal = capturedTerminal({ BOOTSWARM_RUN: join(dir, 'run') });

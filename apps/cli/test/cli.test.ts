@@ -25,7 +25,20 @@ test('has the commands that operators need', () => {
       'nodes',
       'attach',
     ],
-    ...['detach', 'vm', 'vm create', 'vm ls', 'vm rm', 'status', 'demo'],
+    ...[
+      'detach',
+      'vm',
+      'vm create',
+      'vm ls',
+      'vm pivot',
+      'vm rebase',
+      'vm flatten',
+      'vm migrate',
+      'vm migrate-args',
+      'vm rm',
+      'status',
+      'demo',
+    ],
   ]);
 });
 

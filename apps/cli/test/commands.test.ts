@@ -158,6 +158,7 @@ test('prints overlay, QEMU command and libvirt disk of a new VM', async () => {
   const vm: VmInfo = {
     ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/vms/web-1.qcow2' },
     ...{ socket: '/run/x/nbd.sock', export: IMAGE.id, libvirtDiskXml: '<disk/>\n' },
+    ...{ sizeBytes: 20 * 2 ** 30, backing: 'swarm' },
     qemuCommand: ['qemu-system-x86_64', '-name', "it's", '-drive', 'file=/vms/web 1.qcow2'],
   };
   daemon = await fakeDaemon((_, to) => json(to, 200, vm), join(dir, 'agent.sock'));
@@ -172,6 +173,48 @@ test('prints overlay, QEMU command and libvirt disk of a new VM', async () => {
       "  qemu-system-x86_64 -name 'it'\\''s' -drive 'file=/vms/web 1.qcow2'\n\n" +
       'or put this disk into a libvirt domain:\n<disk/>\n',
   );
+});
+
+test('moves VMs as it is told', async () => {
+  const vm = { ...STATUS.vms[0], backing: 'local' };
+  daemon = await fakeDaemon((_, to) => json(to, 200, vm), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  for (const args of [['pivot'], ['rebase'], ['rebase', '--to', 'swarm'], ['flatten']]) {
+    expect(await runCli(['vm', ...args, 'a b'], terminal)).toBe(0);
+  }
+  const asked = daemon.requests.map(({ method, url, body }) => `${method} ${url} ${body}`);
+  expect(asked).toEqual([
+    'POST /v1/vms/a%20b/pivot {}',
+    'POST /v1/vms/a%20b/rebase {"to":"local"}',
+    'POST /v1/vms/a%20b/rebase {"to":"swarm"}',
+    'POST /v1/vms/a%20b/flatten {}',
+  ]);
+  expect(terminal.out).toContain('web-1 reads the image from the local file\n');
+  expect(await runCli(['vm', 'rebase', 'x', '--to', 'tape'], terminal)).toBe(2);
+});
+
+test('says how a VM is moved to another node, with what it is made of there', async () => {
+  const vm = {
+    ...{ name: 'web-1', image: IMAGE.id, sizeBytes: 2 ** 31, backing: 'none' },
+    qmp: '/vms/web-1.qmp',
+  };
+  daemon = await fakeDaemon((_, to) => json(to, 200, vm), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  const args = ['vm', 'migrate-args', 'web-1', '--to', 'fd00::2', '--memory-port', '5555'];
+  expect(await runCli([...args, '--json'], terminal)).toBe(0);
+  const plan = JSON.parse(terminal.out);
+  expect(plan.create).toEqual([
+    ...['bootswarm', 'vm', 'create', IMAGE.id, '--name', 'web-1', '--size', String(2 ** 31)],
+  ]);
+  expect(plan.sourceQmp).toBe('/vms/web-1.qmp');
+  const commands = plan.steps.map((step: { command: { execute: string } }) => step.command);
+  const of = (execute: string) =>
+    commands.find((each: typeof commands) => each.execute === execute);
+  expect(of('migrate').arguments).toEqual({ uri: 'tcp:[fd00::2]:5555' });
+  expect(of('blockdev-add').arguments.server).toMatchObject({ host: 'fd00::2', port: '10809' });
+  expect(of('blockdev-mirror').arguments.sync).toBe('full');
+  expect(await runCli([...args, '--disk-port', '0'], terminal)).toBe(2);
+  expect(await runCli(['vm', 'migrate', 'web-1', '--to', 'x'], terminal)).toBe(2);
 });
 
 test('removes a running VM only when forced', async () => {
@@ -214,7 +257,7 @@ const STATUS: AgentStatus = {
   vms: [
     {
       ...{ name: 'web-1', image: IMAGE.id, imageName: 'debian-12', overlay: '/o' },
-      ...{ createdAt: '', connections: 1, read: READ },
+      ...{ createdAt: '', backing: 'swarm', isMoving: false, connections: 1, read: READ },
     },
   ],
 };

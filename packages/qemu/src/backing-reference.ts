@@ -24,14 +24,19 @@ export const OPEN_TIMEOUT_SECONDS = 300;
 /** The longest backing file name in a qcow2 header (QEMU docs/interop/qcow2.txt). */
 const BACKING_NAME_LENGTH_MAX = 1023;
 /** sun_path of Linux without its final zero. */
-const SOCKET_PATH_LENGTH_MAX = 107;
+export const SOCKET_PATH_LENGTH_MAX = 107;
+
+/** Whether the path of a unix socket may be this long. */
+export function isSocketPath(path: string): boolean {
+  return Buffer.byteLength(path) <= SOCKET_PATH_LENGTH_MAX;
+}
 
 /**
  * The backing file of an overlay: a raw node over an NBD node, since a reconnect delay has no place in a URI. Throws
  * OperatorError `socket-path-too-long` or `backing-name-too-long`.
  */
 export function backingFilename({ socketPath, exportName }: BackingReference): string {
-  if (Buffer.byteLength(socketPath) > SOCKET_PATH_LENGTH_MAX) {
+  if (!isSocketPath(socketPath)) {
     throw new OperatorError(
       'socket-path-too-long',
       `the NBD socket path ${socketPath} is longer than ${SOCKET_PATH_LENGTH_MAX} bytes`,

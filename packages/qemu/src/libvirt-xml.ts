@@ -1,10 +1,12 @@
 /** The <disk> of a libvirt domain that boots an overlay. Writes text; talks to no libvirt. */
 import { assert } from '@bootswarm/stdx';
-import { type BackingReference, RECONNECT_DELAY_SECONDS } from './backing-reference.ts';
+import { RECONNECT_DELAY_SECONDS } from './backing-reference.ts';
+import type { Backing } from './overlay-backing.ts';
 
 export interface LibvirtDiskOptions {
   readonly overlayPath: string;
-  readonly backing: BackingReference;
+  /** Undefined: the overlay holds the whole disk. */
+  readonly backing: Backing | undefined;
   /** `vda` by default. */
   readonly target?: string;
 }
@@ -18,17 +20,29 @@ export function libvirtDiskXml({ overlayPath, backing, target }: LibvirtDiskOpti
   return `<disk type='file' device='disk'>
   <driver name='qemu' type='qcow2' cache='none' error_policy='stop' rerror_policy='stop'/>
   <source file='${escapeXml(overlayPath)}'/>
-  <backingStore type='network'>
+${backingStore(backing)}
+  <target dev='${escapeXml(target ?? 'vda')}' bus='virtio'/>
+</disk>
+`;
+}
+
+function backingStore(backing: Backing | undefined): string {
+  if (backing === undefined) return '  <backingStore/>';
+  if ('imagePath' in backing) {
+    return `  <backingStore type='file'>
+    <format type='raw'/>
+    <source file='${escapeXml(backing.imagePath)}'/>
+    <backingStore/>
+  </backingStore>`;
+  }
+  return `  <backingStore type='network'>
     <format type='raw'/>
     <source protocol='nbd' name='${escapeXml(backing.exportName)}'>
       <host transport='unix' socket='${escapeXml(backing.socketPath)}'/>
       <reconnect delay='${RECONNECT_DELAY_SECONDS}'/>
     </source>
     <backingStore/>
-  </backingStore>
-  <target dev='${escapeXml(target ?? 'vda')}' bus='virtio'/>
-</disk>
-`;
+  </backingStore>`;
 }
 
 function escapeXml(value: string): string {

@@ -2,12 +2,11 @@
  * A VM's overlay: a qcow2 file that takes the VM's writes and reads everything else through to an export. Made and probed with
  * qemu-img. Which VM it belongs to, and whether it may go, is the caller's to know.
  */
-import { execFile } from 'node:child_process';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
-import { promisify } from 'node:util';
-import { assert, errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
+import { assert, messageOf, OperatorError } from '@bootswarm/stdx';
 import { type BackingReference, backingFilename } from './backing-reference.ts';
+import { isDiskFull, isLockRefused, qemuImg, stderrOf } from './qemu-img.ts';
 
 export interface OverlayOptions {
   /** Absolute. A file of that name is replaced. */
@@ -65,28 +64,7 @@ export async function isOverlayInUse(path: string): Promise<boolean> {
     if (error instanceof OperatorError) throw error;
     // Killed because it hung: a disk that does not answer tells nothing, and a VM may be waiting for it too.
     const isKilled = (error as { killed?: unknown }).killed === true;
-    return isKilled || /Failed to get .* lock/.test(stderrOf(error));
-  }
-}
-
-const run = promisify(execFile);
-/** qemu-img does neither of these for as long as a second, unless the disk hangs. */
-const TOOL_TIMEOUT_MS = 60_000;
-
-async function qemuImg(args: readonly string[]): Promise<void> {
-  try {
-    await run('qemu-img', args, {
-      env: { PATH: process.env.PATH, LC_ALL: 'C' },
-      timeout: TOOL_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    });
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    throw new OperatorError(
-      'tool-missing',
-      'qemu-img is not installed on this host',
-      'Install it: apt install qemu-utils (Debian, Ubuntu) or dnf install qemu-img (Fedora, RHEL).',
-    );
+    return isKilled || isLockRefused(error);
   }
 }
 
@@ -98,7 +76,7 @@ async function sync(path: string): Promise<void> {
 function creationError(path: string, error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
   const why = stderrOf(error).trim() || messageOf(error);
-  if (/No space left on device|Disk quota exceeded|ENOSPC|EDQUOT/.test(why)) {
+  if (isDiskFull(why)) {
     return new OperatorError(
       'disk-full',
       `no space left in ${dirname(path)} for an overlay`,
@@ -112,9 +90,4 @@ function creationError(path: string, error: unknown): OperatorError {
     'Check the directory, its permissions and its file system.',
     { cause: error },
   );
-}
-
-function stderrOf(error: unknown): string {
-  const stderr = (error as { stderr?: unknown }).stderr;
-  return typeof stderr === 'string' ? stderr : '';
 }

@@ -23,6 +23,24 @@ test('a libvirt disk names the overlay, its backing export and what to do on err
 `);
 });
 
+test('a libvirt disk may read a local file, or no other', () => {
+  const overlayPath = '/vms/vm-1.qcow2';
+  expect(libvirtDiskXml({ overlayPath, backing: { imagePath: '/c/&.raw' } })).toContain(
+    `  <source file='/vms/vm-1.qcow2'/>
+  <backingStore type='file'>
+    <format type='raw'/>
+    <source file='/c/&#38;.raw'/>
+    <backingStore/>
+  </backingStore>
+  <target dev='vda' bus='virtio'/>`,
+  );
+  expect(libvirtDiskXml({ overlayPath, backing: undefined })).toContain(
+    `  <source file='/vms/vm-1.qcow2'/>
+  <backingStore/>
+  <target dev='vda' bus='virtio'/>`,
+  );
+});
+
 test('a libvirt disk cannot be broken out of', () => {
   const xml = libvirtDiskXml({
     overlayPath: `/a'/><evil b="&<>"`,

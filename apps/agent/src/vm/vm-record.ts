@@ -12,6 +12,9 @@ import { messageOf, OperatorError } from '@bootswarm/stdx';
  */
 export type VmState = 'creating' | 'ready' | 'removing';
 
+/** What an overlay reads through to: an export of the agent, the image's file in the cache, or nothing. */
+export type VmBacking = 'swarm' | 'local' | 'none';
+
 export interface VmRecord {
   readonly state: VmState;
   readonly name: string;
@@ -27,6 +30,16 @@ export interface VmRecord {
   readonly export: string;
   /** RFC 3339. */
   readonly createdAt: string;
+  /** As the overlay's header has it. Records of before there was a choice do not say. */
+  readonly backing: VmBacking;
+  /** The image's file that the overlay reads, when `backing` is local. */
+  readonly imagePath?: string;
+  /** A move to the local file was begun and its end is not known: the VM may read from either. */
+  readonly isMoving?: boolean;
+  /** Moved back by hand: it is not moved to the local file again by itself. */
+  readonly staysOnSwarm?: boolean;
+  /** The QMP socket that its QEMU makes, when it was chosen by hand. */
+  readonly qmp?: string;
 }
 
 export const VM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -59,6 +72,9 @@ export async function readRecord(path: string): Promise<VmRecord> {
 }
 
 const STRINGS = ['name', 'image', 'imageName', 'overlay', 'socket', 'export', 'createdAt'] as const;
+const OPTIONAL_STRINGS = ['imagePath', 'qmp'] as const;
+const OPTIONAL_BOOLEANS = ['isMoving', 'staysOnSwarm'] as const;
+const BACKINGS: readonly unknown[] = ['swarm', 'local', 'none'] satisfies VmBacking[];
 const STATES: readonly unknown[] = ['creating', 'ready', 'removing'] satisfies VmState[];
 
 function checked(value: unknown): VmRecord {
@@ -68,5 +84,14 @@ function checked(value: unknown): VmRecord {
   if (wrong !== undefined) throw new Error(`its ${wrong} is missing`);
   if (!STATES.includes(fields.state)) throw new Error('its state is unknown');
   if (!Number.isSafeInteger(fields.sizeBytes)) throw new Error('its sizeBytes is missing');
-  return value as VmRecord;
+  const backing = fields.backing ?? 'swarm';
+  if (!BACKINGS.includes(backing)) throw new Error('its backing is unknown');
+  for (const field of OPTIONAL_STRINGS) {
+    if (typeof (fields[field] ?? '') !== 'string') throw new Error(`its ${field} is no string`);
+  }
+  for (const field of OPTIONAL_BOOLEANS) {
+    if (typeof (fields[field] ?? false) !== 'boolean')
+      throw new Error(`its ${field} is no boolean`);
+  }
+  return { ...(value as VmRecord), backing: backing as VmBacking };
 }

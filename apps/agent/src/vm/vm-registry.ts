@@ -3,14 +3,16 @@
  * NAME.json and NAME.qcow2. Knows images by id and length only: no swarm, no NBD connection.
  */
 import { access, mkdir, readdir, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import {
   type Accelerator,
   createOverlay,
   deleteOverlay,
   isOverlayInUse,
+  isSocketPath,
   libvirtDiskXml,
   qemuCommand,
+  SOCKET_PATH_LENGTH_MAX,
 } from '@bootswarm/qemu';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { VmInfo } from '../api.ts';
@@ -33,12 +35,20 @@ export interface VmImage {
   readonly length: number;
 }
 
+export interface VmCreation {
+  readonly sizeBytes?: number;
+  readonly qmp?: string;
+}
+
+/** Writes the record of the VM that is being changed; resolves once it is on disk. */
+export type SaveRecord = (record: VmRecord) => Promise<VmRecord>;
+
 /** 64 TiB, as large as an image can be. */
 const VM_SIZE_MAX = 64 * 1024 ** 4;
 
 export class VmRegistry {
+  readonly nbdSocketPath: string;
   readonly #directory: string;
-  readonly #nbdSocketPath: string;
   readonly #accelerators: readonly Accelerator[] | undefined;
   readonly #records = new Map<string, VmRecord>();
   /** Names with an operation under way, which a second one must not overtake. */
@@ -47,7 +57,7 @@ export class VmRegistry {
 
   private constructor(options: VmRegistryOptions) {
     this.#directory = join(resolve(options.directory), 'vms');
-    this.#nbdSocketPath = options.nbdSocketPath;
+    this.nbdSocketPath = options.nbdSocketPath;
     this.#accelerators = options.accelerators;
   }
 
@@ -83,14 +93,61 @@ export class VmRegistry {
   }
 
   /**
-   * Creates a VM of `sizeBytes`, by default as large as the image. Throws OperatorError `vm-name-invalid`, `vm-size-invalid`,
-   * `vm-exists`, and what createOverlay throws; nothing is then left.
+   * Creates a VM of `sizeBytes`, by default as large as the image. `qmp`: where its QEMU is to make its QMP socket; default:
+   * beside the overlay, where QEMU may write and which is there before the agent is. Throws OperatorError `vm-name-invalid`,
+   * `vm-size-invalid`, `vm-qmp-invalid`, `vm-exists`, and what createOverlay throws; nothing is then left.
    */
-  async create(image: VmImage, name: string, sizeBytes = image.length): Promise<VmInfo> {
+  async create(image: VmImage, name: string, options: VmCreation = {}): Promise<VmInfo> {
+    const { sizeBytes = image.length, qmp } = options;
     requireName(name);
     requireSize(name, sizeBytes, image);
+    if (qmp !== undefined) requireSocketPath(qmp);
     if (this.#records.has(name) || this.#busy.has(name)) throw exists(name);
-    return await this.#exclusively(name, () => this.#create(image, name, sizeBytes));
+    return await this.#exclusively(name, () => this.#create(image, name, sizeBytes, qmp));
+  }
+
+  /** Where the VM's QEMU makes its QMP socket; undefined when that has no room for a name so long. */
+  qmpSocketPath({ name, qmp }: VmRecord): string | undefined {
+    const path = qmp ?? this.#defaultQmpPath(name);
+    return isSocketPath(path) ? path : undefined;
+  }
+
+  /**
+   * Changes what the record of a VM says, and what it is about; nothing else happens to the VM meanwhile. Throws OperatorError
+   * `vm-not-found`, `vm-busy`, and what `operation` throws.
+   */
+  async change(
+    name: string,
+    operation: (record: VmRecord, save: SaveRecord) => Promise<VmRecord>,
+  ): Promise<VmRecord> {
+    this.#requireIdle(name);
+    const record = this.#records.get(name);
+    if (record?.state !== 'ready') throw notFound(name);
+    return await this.#exclusively(name, () =>
+      operation(record, async (changed) => {
+        try {
+          return await this.#write(changed);
+        } catch (error) {
+          throw writeError(name, error);
+        }
+      }),
+    );
+  }
+
+  /** Whether a VM reads this image, by whatever way. */
+  needsImage(imageId: string): boolean {
+    return this.list().some(({ image, backing }) => image === imageId && backing !== 'none');
+  }
+
+  /**
+   * Whether a VM reads this image's file in the cache, or may: then the file stays as it is and where it is. True from before the
+   * file is looked at until no VM reads it, over restarts too.
+   */
+  isPinned(imageId: string): boolean {
+    for (const { image, backing, isMoving } of this.#records.values()) {
+      if (image === imageId && (backing === 'local' || isMoving === true)) return true;
+    }
+    return false;
   }
 
   /**
@@ -98,13 +155,7 @@ export class VmRegistry {
    * `force`, `vm-running` when a QEMU has its overlay open.
    */
   async remove(name: string, { force = false } = {}): Promise<VmRecord> {
-    if (this.#busy.has(name)) {
-      throw new OperatorError(
-        'vm-busy',
-        `VM ${name} is being created or removed`,
-        'Try again in a moment.',
-      );
-    }
+    this.#requireIdle(name);
     // In whatever state: one whose removal failed is removed again.
     const record = this.#records.get(name);
     if (record === undefined) throw notFound(name);
@@ -115,7 +166,21 @@ export class VmRegistry {
     });
   }
 
-  async #create(image: VmImage, name: string, sizeBytes: number): Promise<VmInfo> {
+  #requireIdle(name: string): void {
+    if (!this.#busy.has(name)) return;
+    throw new OperatorError(
+      'vm-busy',
+      `VM ${name} is being created, moved or removed`,
+      'Try again in a moment.',
+    );
+  }
+
+  async #create(
+    image: VmImage,
+    name: string,
+    sizeBytes: number,
+    qmp: string | undefined,
+  ): Promise<VmInfo> {
     const overlay = join(this.#directory, `${name}.qcow2`);
     // A record that could not be read, or an overlay that somebody put here: neither is overwritten.
     for (const path of [overlay, this.#recordPath(name)]) {
@@ -128,9 +193,11 @@ export class VmRegistry {
       imageName: image.name,
       overlay,
       sizeBytes,
-      socket: this.#nbdSocketPath,
+      socket: this.nbdSocketPath,
       export: `${image.id}@${name}`,
       createdAt: new Date().toISOString(),
+      backing: 'swarm',
+      qmp,
     };
     try {
       await this.#write(record);
@@ -181,6 +248,7 @@ export class VmRegistry {
     await deleteOverlay(record.overlay);
     await rm(this.#recordPath(record.name), { force: true });
     await rm(`${this.#recordPath(record.name)}.partial`, { force: true });
+    await rm(this.#defaultQmpPath(record.name), { force: true });
     this.#records.delete(record.name);
   }
 
@@ -197,8 +265,12 @@ export class VmRegistry {
     return join(this.#directory, `${name}.json`);
   }
 
+  #defaultQmpPath(name: string): string {
+    return join(this.#directory, `${name}.qmp`);
+  }
+
   #infoOf(record: VmRecord): VmInfo {
-    const backing = { socketPath: record.socket, exportName: record.export };
+    const qmp = this.qmpSocketPath(record);
     return {
       name: record.name,
       image: record.image,
@@ -206,14 +278,23 @@ export class VmRegistry {
       overlay: record.overlay,
       socket: record.socket,
       export: record.export,
+      sizeBytes: record.sizeBytes,
+      backing: record.backing,
+      ...(qmp !== undefined && { qmp }),
       qemuCommand: qemuCommand({
         name: record.name,
         overlayPath: record.overlay,
         accelerators: this.#accelerators,
+        qmpSocketPath: qmp,
       }),
-      libvirtDiskXml: libvirtDiskXml({ overlayPath: record.overlay, backing }),
+      libvirtDiskXml: libvirtDiskXml({ overlayPath: record.overlay, backing: backingOf(record) }),
     };
   }
+}
+
+function backingOf({ backing, socket, export: exportName, imagePath }: VmRecord) {
+  if (backing === 'none') return undefined;
+  return imagePath === undefined ? { socketPath: socket, exportName } : { imagePath };
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -233,6 +314,15 @@ function requireName(name: string): void {
     'vm-name-invalid',
     `${JSON.stringify(name.slice(0, 100))} is not a name for a VM`,
     'Use 1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit.',
+  );
+}
+
+function requireSocketPath(path: string): void {
+  if (isAbsolute(path) && isSocketPath(path)) return;
+  throw new OperatorError(
+    'vm-qmp-invalid',
+    `${JSON.stringify(path.slice(0, 200))} is no path for a QMP socket`,
+    `Give an absolute path of at most ${SOCKET_PATH_LENGTH_MAX} bytes.`,
   );
 }
 

@@ -29,6 +29,7 @@ function record(name: string, fields: Partial<VmRecord> = {}): VmRecord {
     socket: '/run/bootswarm/nbd.sock',
     export: `${IMAGE.id}@${name}`,
     createdAt: '2025-01-01T00:00:00.000Z',
+    backing: 'swarm',
     ...fields,
   };
 }
@@ -54,11 +55,18 @@ describe('a registry that is opened', () => {
     expect(registry.problems).toEqual([]);
   });
 
+  test('takes a VM of before there was a local file for one that reads the swarm', async () => {
+    await leave('vm', { backing: undefined });
+    await writeFile(vmsFile('vm.qcow2'), 'overlay');
+    expect((await open()).list()).toEqual([record('vm')]);
+  });
+
   test.each(['creating', 'removing'] as const)('cleans up a VM that was %s', async (state) => {
     await leave('vm', { state });
     await writeFile(vmsFile('vm.qcow2'), 'overlay');
     await writeFile(vmsFile('vm.qcow2.partial'), 'overlay');
     await writeFile(vmsFile('vm.json.partial'), '{');
+    await writeFile(vmsFile('vm.qmp'), '');
     expect((await open()).list()).toEqual([]);
     expect(await files()).toEqual([]);
   });
@@ -82,6 +90,9 @@ describe('a registry that is opened', () => {
     ['is no object', '7'],
     ['has no image', JSON.stringify({ ...record('vm'), image: undefined })],
     ['has an unknown state', JSON.stringify({ ...record('vm'), state: 'paused' })],
+    ['has an unknown backing', JSON.stringify({ ...record('vm'), backing: 'tape' })],
+    ['has a flag that is none', JSON.stringify({ ...record('vm'), isMoving: 'yes' })],
+    ['has a socket that is no path', JSON.stringify({ ...record('vm'), qmp: 7 })],
     ['has no size', JSON.stringify({ ...record('vm'), sizeBytes: '1' })],
     ['is of another VM', JSON.stringify(record('other'))],
   ])('reports a record that %s, and keeps all files', async (_, content) => {
@@ -117,7 +128,7 @@ describe('a VM', () => {
 
   test.each([0, -1, 1.5, Number.NaN, 1_000_000, 2 ** 47])('cannot have %d bytes', async (size) => {
     const registry = await open();
-    await expect(registry.create(IMAGE, 'vm', size)).rejects.toMatchObject({
+    await expect(registry.create(IMAGE, 'vm', { sizeBytes: size })).rejects.toMatchObject({
       code: 'vm-size-invalid',
     });
     expect(await files()).toEqual([]);
@@ -138,6 +149,35 @@ describe('a VM', () => {
     expect(info.export).toBe(`${IMAGE.id}@vm`);
     expect(info.qemuCommand.join(' ')).toContain(vmsFile('vm.qcow2'));
     expect(info.libvirtDiskXml).toContain(`name='${IMAGE.id}@vm'`);
+  });
+
+  test('has a QMP socket beside its overlay, or where it is wanted', async () => {
+    for (const [name, qmp] of [['vm'], ['other', '/run/other.qmp']]) {
+      await leave(name, { qmp });
+      await writeFile(vmsFile(`${name}.qcow2`), 'overlay');
+    }
+    const registry = await open();
+    expect(registry.get('vm').qmp).toBe(vmsFile('vm.qmp'));
+    const { qmp, qemuCommand } = registry.get('other');
+    expect(qmp).toBe('/run/other.qmp');
+    expect(qemuCommand).toContain('unix:/run/other.qmp,server=on,wait=off');
+  });
+
+  test('goes without a QMP socket where there is no room for its path', async () => {
+    const name = 'x'.repeat(63);
+    const deep = join(directory, 'd'.repeat(50));
+    await mkdir(join(deep, 'vms'), { recursive: true });
+    await writeFile(join(deep, 'vms', `${name}.json`), JSON.stringify(record(name)));
+    await writeFile(join(deep, 'vms', `${name}.qcow2`), 'overlay');
+    const registry = await VmRegistry.open({ directory: deep, nbdSocketPath: '/run/nbd.sock' });
+    expect(registry.get(name)).not.toHaveProperty('qmp');
+    expect(registry.get(name).qemuCommand).not.toContain('-qmp');
+  });
+
+  test.each(['qmp.sock', `/${'x'.repeat(107)}`])('cannot have QMP at %s', async (qmp) => {
+    const created = (await open()).create(IMAGE, 'vm', { qmp });
+    await expect(created).rejects.toMatchObject({ code: 'vm-qmp-invalid' });
+    expect(await files()).toEqual([]);
   });
 
   test('whose overlay cannot be made leaves nothing, and its name is free', async () => {

@@ -29,6 +29,7 @@ interface Options extends NbdOptions {
   readonly cacheMax?: number;
   readonly evictRunning: boolean;
   readonly prejoin: 'yes' | 'no';
+  readonly pivot: 'yes' | 'no';
   readonly foreignPeers: boolean;
   readonly publisherKey?: string;
   readonly accel: keyof typeof ACCELERATORS;
@@ -68,6 +69,7 @@ export function agentCommand(context: CliContext): Command {
     .addOption(sizeOption('--hot <size>', 'pieces kept in memory', HOT_BYTES))
     .addOption(sizeOption('--scrub <size>', SCRUB_DESCRIPTION, SCRUB_BYTES_PER_SECOND))
     .addOption(prejoinOption())
+    .addOption(pivotOption())
     .option(
       '--publisher-key <hex>',
       'accept only images signed with this key; else the first key seen is kept',
@@ -135,6 +137,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
       cacheBytesMax: options.cacheMax,
       evictRunning: options.evictRunning,
       prejoin: options.prejoin === 'yes',
+      pivot: options.pivot === 'yes',
       vmDir: options.vms === undefined ? undefined : resolve(options.vms),
     },
     wantsHolder: options.holder === 'yes',
@@ -158,6 +161,12 @@ function fillOption(): Option {
 
 function prejoinOption(): Option {
   return new Option('--prejoin <answer>', 'join swarms before a VM of this node wants the image')
+    .choices(['yes', 'no'])
+    .default('yes');
+}
+
+function pivotOption(): Option {
+  return new Option('--pivot <answer>', 'move VMs to the local file when their image is complete')
     .choices(['yes', 'no'])
     .default('yes');
 }

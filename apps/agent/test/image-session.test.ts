@@ -1,0 +1,55 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CachePieceStore } from '@bootswarm/piece-store';
+import { SwarmHost } from '@bootswarm/swarm-driver';
+import { TouchBudget } from '@bootswarm/swarm-proto';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ImageSession } from '../src/image-session.ts';
+import { imageOf, PIECE_LENGTH } from './catalogue-server.ts';
+
+/** Two pieces of data; one of them is in the cache. */
+const IMAGE = imageOf('session', [false, true, false]);
+
+let directory: string;
+let host: SwarmHost;
+let session: ImageSession;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'image-session-'));
+  const { metainfo, layer, bytes } = IMAGE;
+  const store = await CachePieceStore.open({ directory, metainfo, layer, onEvent: () => {} });
+  await store.write(0, Buffer.from(bytes.subarray(0, PIECE_LENGTH)), false);
+  await store.close();
+  host = new SwarmHost({
+    listen: { host: '127.0.0.1', port: 0 },
+    self: { kind: 'ours', node: 'n', zone: 'z', rack: 'r', isOrigin: false },
+    foreignPeersAllowed: false,
+    onEvent: () => {},
+  });
+  session = await ImageSession.open({
+    ...{ metainfo, directory, host, hotBytesMax: 0, fill: 'never' },
+    layer: { pieceLayer: layer, from: 'metainfo' },
+    onStoreEvent: () => {},
+    onTouched: () => {},
+    touchBudget: new TouchBudget(),
+  });
+});
+afterEach(async () => {
+  await session.close();
+  await host.close();
+  rmSync(directory, { recursive: true });
+});
+
+test('gives up no piece of an image that is pinned, although it is not complete', async () => {
+  expect(session.piecesHad).toBe(2);
+  expect(await session.evictPieces(() => true)).toBe(false);
+  expect(session.piecesHad).toBe(2);
+  expect(await session.evictPieces(() => false)).toBe(true);
+  expect(session.piecesHad).toBe(1);
+});
+
+test('names the file that VMs may read when all of it is there', async () => {
+  expect(session.localCopy.path).toBe(join(directory, 'cache.raw'));
+  await expect(session.localCopy.verified()).rejects.toMatchObject({ code: 'image-incomplete' });
+});
