@@ -18,9 +18,7 @@ import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import type { KnownImages } from './known-images.ts';
-import { type ListenAddress, NbdListener, type NbdListenerOptions } from './nbd/nbd-listener.ts';
-import { ReplyBudget } from './nbd/reply-budget.ts';
-import { type TlsFiles, TlsGate } from './nbd/tls-gate.ts';
+import { GuestListeners, type NbdTcpOptions } from './nbd/guest-listeners.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -75,14 +73,6 @@ export interface AgentOptions {
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
   readonly accelerators?: readonly Accelerator[];
   readonly logLevel: string;
-}
-
-export interface NbdTcpOptions {
-  readonly host: string;
-  /** 0 takes a free one, which `status` tells. */
-  readonly port: number;
-  /** 'plain': whoever can connect reads every export, and so does whoever is on the way. */
-  readonly security: TlsFiles | 'plain';
 }
 
 export interface RunningAgent {
@@ -260,7 +250,6 @@ async function serveGuests(
 ): Promise<Agent> {
   const { node, zone, rack, trackerUrl } = options;
   const { nbdSocketPath: nbdSocket } = guests.vms;
-  const budget = new ReplyBudget(options.nbdReplyBytes);
   const agent = new Agent({
     facts: {
       version: VERSION,
@@ -277,45 +266,20 @@ async function serveGuests(
     attachments,
     keeper,
     isTrackerConnected,
-    nbd: () => ({
-      address: listeners.find(({ address }) => address !== undefined)?.address,
-      connections: listeners.reduce((sum, { connectionCount }) => sum + connectionCount, 0),
-      replyBytes: budget.heldBytes,
-      replyBytesMax: budget.bytesMax,
-    }),
-    cutExport: (name) => {
-      for (const listener of listeners) listener.cut(name);
-    },
+    nbd: () => listeners.status,
+    cutExport: (name) => listeners.cut(name),
     prepareSuccessor: options.prepareSuccessor,
   });
-  const listeners = await listenForGuests(nbdSocket, options, {
+  const listeners = await GuestListeners.listen({
+    path: nbdSocket,
+    fd: options.sockets?.nbd,
+    tcp: options.nbdTcp,
+    replyBytesMax: options.nbdReplyBytes,
     directory: agent,
-    budget,
     onEvent: (event) => log.debug(event, 'NBD'),
   });
-  opened.push(() => Promise.all(listeners.map((listener) => listener.close())));
+  opened.push(() => listeners.close());
   return agent;
-}
-
-/** The unix socket, and where it is asked for a TCP one. */
-async function listenForGuests(
-  path: string,
-  { nbdTcp, sockets }: AgentOptions,
-  options: NbdListenerOptions,
-): Promise<NbdListener[]> {
-  const fd = sockets?.nbd;
-  const address: ListenAddress =
-    fd === undefined ? { type: 'path', path } : { type: 'fd', fd, path };
-  const local = await NbdListener.listen(address, options);
-  if (nbdTcp === undefined) return [local];
-  const { host, port, security } = nbdTcp;
-  try {
-    const tlsGate = security === 'plain' ? undefined : new TlsGate(security);
-    return [local, await NbdListener.listen({ type: 'tcp', host, port }, { ...options, tlsGate })];
-  } catch (error) {
-    await local.close();
-    throw error;
-  }
 }
 
 function startSignalling(
