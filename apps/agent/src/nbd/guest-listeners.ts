@@ -1,4 +1,4 @@
-/** Where guests connect: the unix socket of this host, and a TCP port where that was asked for. They share the memory of replies. */
+/** Where guests connect: the unix socket of this host, and a TCP port where one was asked for. They share memory for replies. */
 import type { NbdStatus } from '../api.ts';
 import type { ExportDirectory } from './export-source.ts';
 import { type ListenAddress, NbdListener, type NbdListenerEvent } from './nbd-listener.ts';
