@@ -29,6 +29,11 @@ const GIVE_UP_MS = 2_000;
 const SETTLE_MS = 20;
 /** Uplinks change rarely; bottleneck.ts notices those that do under load. */
 const INTERVAL_MS = 600_000;
+/**
+ * Where nodes join at one moment all of them measure at once, and none can say how fast it is itself: such a series has found
+ * nothing out, and is repeated soon, then after twice as long each time.
+ */
+const UNTOLD_MIN_MS = 250;
 /** A series that is due while there is work is looked at again after this. */
 const POSTPONE_MS = 1_000;
 /** A slow node looks again after this, and after twice as long each time: it may have been a neighbour on its host. */
@@ -94,6 +99,8 @@ export class UplinkProbe<Payload> {
   /** Of the next series. */
   #dueAt = Infinity;
   #isMeasured = false;
+  /** While neighbours do not know themselves: the pause that runs; else 0. */
+  #untoldMs = 0;
   /** While we are slow: the pause that runs; else 0. */
   #retryMs = 0;
 
@@ -149,7 +156,7 @@ export class UplinkProbe<Payload> {
   #begin(): void {
     if (this.#series !== undefined) return;
     const neighbours = [...this.#state.peers.values()].filter((peer) => this.#isNeighbour(peer));
-    if (neighbours.length < WITNESSES_MIN) return this.#forgive();
+    if (neighbours.length < WITNESSES_MIN) return this.#forgive(INTERVAL_MS);
     this.#state.random.shuffle(neighbours);
     const series = { neighbours, tries: 0, results: [], floor: 0, pair: undefined };
     this.#series = series;
@@ -184,7 +191,7 @@ export class UplinkProbe<Payload> {
       this.#isMeasured = true;
     }
     if (isSlow) this.#condemn();
-    else this.#forgive();
+    else this.#forgive(isTold(series) ? INTERVAL_MS : this.#nextUntoldMs());
     this.#owner.onMeasured();
   }
 
@@ -194,11 +201,16 @@ export class UplinkProbe<Payload> {
     this.#owner.onSlow(this.#dueAt + SERIES_MS);
   }
 
-  /** Nobody can say that we are slow. */
-  #forgive(): void {
+  /** Nobody can say that we are slow; the next series comes after `pauseMs`. */
+  #forgive(pauseMs: number): void {
     if (this.#retryMs > 0) this.#owner.onRecovered();
     this.#retryMs = 0;
-    this.#dueAt = this.#isMeasured ? this.#state.now + INTERVAL_MS : Infinity;
+    this.#dueAt = this.#isMeasured ? this.#state.now + pauseMs : Infinity;
+  }
+
+  #nextUntoldMs(): number {
+    this.#untoldMs = Math.min(INTERVAL_MS, Math.max(UNTOLD_MIN_MS, 2 * this.#untoldMs));
+    return this.#untoldMs;
   }
 
   #isNeighbour(peer: Peer): boolean {
@@ -220,6 +232,12 @@ function isProvenSlow(series: Series): boolean {
   const witnesses = witnessesOf(series);
   const distinctMin = Math.min(RESULTS_MIN, series.neighbours.length);
   return witnesses.length >= RESULTS_MIN && new Set(witnesses).size >= distinctMin;
+}
+
+/** Enough of those asked know how fast they are themselves. */
+function isTold({ results, neighbours }: Series): boolean {
+  const told = results.filter(({ said }) => said > 0).length;
+  return told >= Math.min(RESULTS_MIN, neighbours.length);
 }
 
 /** Nobody is far faster, or enough were asked. */
