@@ -2,6 +2,7 @@
  * One image on this node: its cache, its swarm, its exports and what was read through them. Opened from what the cache directory
  * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
  */
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import {
@@ -189,11 +190,14 @@ export class ImageSession {
 
   /**
    * Has the pieces give their space back while guests go on; resolves to whether that was done. Not when the image is complete or
-   * pinned, or a program has the file open: a VM may be reading it without us, now or when it is started again.
+   * pinned, or a program has the file open: a VM may be reading it without us, now or when it is started again. Nor when there is
+   * no space to give back.
    */
   async evictPieces(isPinned: () => boolean): Promise<boolean> {
     if (this.#store.have.isFull) return false;
-    if (await isLockedByAnyone(join(this.#directory, 'cache.raw'))) return false;
+    const path = join(this.#directory, 'cache.raw');
+    if ((await stat(path)).blocks * 512 < this.metainfo.pieceLength) return false;
+    if (await isLockedByAnyone(path)) return false;
     // Last, since who pins it looks afterwards whether the pieces are still there.
     if (isPinned()) return false;
     return this.#store.evictPieces(punchAll);
