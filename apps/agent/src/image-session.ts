@@ -129,12 +129,10 @@ export class ImageSession {
     this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
-  /** A guest reads it, or may come back to it at any time. */
+  /** It is attached, or a guest reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
     if (this.isAttached) return true;
-    for (const [vm, { connections }] of this.#exports) {
-      if (vm !== '' || connections > 0) return true;
-    }
+    for (const { connections } of this.#exports.values()) if (connections > 0) return true;
     return false;
   }
 
