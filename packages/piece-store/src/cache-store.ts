@@ -218,8 +218,9 @@ export class CachePieceStore implements PieceStore {
     await this.commit();
     // A failed commit leaves bits that vouch for them; a piece may have come back as the log was being replayed.
     if (this.#ledger.needsCommit || this.#ledger.storedCount > 0) return false;
-    await punch(join(this.#options.directory, 'cache.raw'));
-    this.#files.watch.settle();
+    const { watch } = this.#files;
+    watch.suspend();
+    await punch(join(this.#options.directory, 'cache.raw')).finally(() => watch.settle());
     return true;
   }
 
