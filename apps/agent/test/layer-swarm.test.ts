@@ -60,12 +60,13 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-async function startLibrary(): Promise<void> {
+/** `layerStallMs`: short where the tracker is to be asked in the end, beyond any load of the machine where it is not. */
+async function startLibrary(layerStallMs = 100): Promise<void> {
   const cache = await CacheDirectory.open(directory);
   const host = newHost('n', false);
   listeningPort = (await host.listen()).port;
   library = new ImageLibrary({
-    ...{ cache, host, hotBytesMax: 0, fill: 'never', layerStallMs: 100, onTouched: () => {} },
+    ...{ cache, host, hotBytesMax: 0, fill: 'never', layerStallMs, onTouched: () => {} },
     catalogue: new CatalogueClient(server.url),
     pin: new PublisherPin(cache.path, undefined),
     log: pino(new Writable({ write: (line, _, done) => done(void logged.push(JSON.parse(line))) })),
@@ -109,6 +110,8 @@ const cached = (name: string) => join(directory, image.id, name);
 const layerStatus = () => library.find('debian-12').status().layer;
 const askedForLayer = () => server.asked.filter((path) => path.endsWith('/piece-layer')).length;
 
+const PATIENT_MS = 60_000;
+
 /** Tells the members as soon as this node has joined, as the tracker does. */
 async function ensureIn(view: SwarmView): Promise<void> {
   const ensured = library.ensure('debian-12');
@@ -118,6 +121,8 @@ async function ensureIn(view: SwarmView): Promise<void> {
 }
 
 test('the layer comes from its swarm, is kept, and is served to others after that', async () => {
+  await stopLibrary();
+  await startLibrary(PATIENT_MS);
   const view = await seed(torrent, packed);
   await ensureIn(view);
   expect(memberships).toEqual(['joins', 'joins', 'opened']);
@@ -272,7 +277,7 @@ describe('after a stop in the middle', () => {
     const store = new MemoryPieceStore(torrent);
     store.adopt(packed);
     host.open({ ...torrent, store });
-    await startLibrary();
+    await startLibrary(PATIENT_MS);
     undo.push(() => host.close());
     expect((await library.ensure('debian-12')).id).toBe(image.id);
     expect(layerStatus()).toMatchObject({ from: 'swarm', bytesFromOrigin: packed.length });
@@ -312,7 +317,7 @@ test('a cached layer that is damaged is fetched again', async () => {
   bytes[500] ^= 1;
   writeFileSync(cached('packed-layer'), bytes);
   memberships = [];
-  await startLibrary();
+  await startLibrary(PATIENT_MS);
   await expect.poll(() => memberships.at(-1)).toBe('opened');
   expect(layerStatus()).toMatchObject({ from: 'swarm', bytesFromOrigin: packed.length });
   expect(readFileSync(cached('packed-layer')).equals(packed)).toBe(true);

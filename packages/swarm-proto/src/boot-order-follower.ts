@@ -91,6 +91,8 @@ export class BootOrderFollower {
   /** What to fetch next, in order; nothing while no VM boots, or enough is on its way. */
   next(): number[] {
     const wanted: number[] = [];
+    // The common case of a node that is done: a guest's first touches cost nothing there.
+    if (this.#have.isFull) return wanted;
     for (const pieceIndex of this.#outstanding) {
       if (this.#have.has(pieceIndex)) this.#outstanding.delete(pieceIndex);
     }
@@ -127,11 +129,14 @@ export class BootOrderFollower {
 
   /** By rank, of every kind that the VM may be of. */
   #follow(boot: FirstTouches, { cursors }: Follower, wanted: number[]): void {
+    if (this.#outstanding.size >= OUTSTANDING_MAX) return;
+    const touches = boot.sequence.length;
+    const end = 2 * touches + LEAD_MIN;
+    // Which orders it follows is not asked before one of them has more for it.
+    if (!this.#hasMore(cursors, end)) return;
     const plausible = [...this.#orders].filter(
       ([, order]) => (order.followedBy(boot.sequence) ?? 1) >= FOLLOWS_MIN,
     );
-    const touches = boot.sequence.length;
-    const end = 2 * touches + LEAD_MIN;
     const unsureEnd = plausible.length > 1 ? touches + UNSURE_LEAD : end;
     let rank = Math.min(...plausible.map(([kind]) => cursors.get(kind) ?? 0));
     for (; rank < end && this.#outstanding.size < OUTSTANDING_MAX; rank += 1) {
@@ -152,5 +157,12 @@ export class BootOrderFollower {
       }
       if (!isMore) break;
     }
+  }
+
+  #hasMore(cursors: ReadonlyMap<number, number>, end: number): boolean {
+    for (const [kind, { length }] of this.#orders) {
+      if ((cursors.get(kind) ?? 0) < Math.min(end, length)) return true;
+    }
+    return false;
   }
 }
