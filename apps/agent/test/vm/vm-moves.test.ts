@@ -15,7 +15,10 @@ import { VmRegistry } from '../../src/vm/vm-registry.ts';
 const IMAGE = { id: 'a'.repeat(40), name: 'debian-12', length: 1_000_001 };
 const LOCAL = '/cache/cache.raw';
 
-/** Of an overlay FILE, FILE.backing has the name of the backing file; FILE.locked says that a VM runs, FILE.broken that writes fail. */
+/**
+ * Of an overlay FILE, FILE.backing has the name of the backing file; FILE.locked says that a VM runs, FILE.broken that writes
+ * fail.
+ */
 const QEMU_IMG = `#!/bin/sh
 for file in "$@"; do :; done
 case "$1" in
