@@ -153,7 +153,9 @@ export class CacheKeeper {
       const wantedAt = library.get(imageId)?.wantedAt ?? 0;
       if (this.isInUse(imageId) || Date.now() - wantedAt < UNUSED_MS_MIN) continue;
       log.info({ image: imageId }, 'image evicted');
-      await library.evict(imageId);
+      await library.evict(imageId).catch((error: unknown) => {
+        log.error({ image: imageId, error: messageOf(error) }, 'image not removed');
+      });
     }
     return chosen.length > 0;
   }

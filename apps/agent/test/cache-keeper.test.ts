@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -106,6 +114,23 @@ test('a limit holds although the use of an image cannot be noted', async () => {
   const keeper = await looked({});
   expect(keeper.status().isFull).toBe(true);
   expect(told()).toEqual(['use of an image not noted']);
+});
+
+test('an image that cannot be removed keeps no other from leaving', async () => {
+  for (const [age, image] of [IMAGE, OTHER].entries()) {
+    await use(image);
+    (await library.ensure(image.id)).isAttached = false;
+    utimesSync(join(cache.path, image.id, 'metainfo'), age, age);
+  }
+  // As a removal that the disk cut short leaves it.
+  mkdirSync(join(cache.path, `${IMAGE.id}.removed`, 'rest'), { recursive: true });
+  await looked({});
+  expect((await cache.list()).map(({ imageId }) => imageId)).toEqual([IMAGE.id]);
+  expect(logged).toMatchObject([
+    { msg: 'image evicted', image: IMAGE.id },
+    { msg: 'image not removed', image: IMAGE.id },
+    { msg: 'image evicted', image: OTHER.id },
+  ]);
 });
 
 test('does not try every second what did not succeed', async () => {
