@@ -58,9 +58,13 @@ async function statusOf(run: string): Promise<AgentStatus> {
 }
 
 test('several agents run on one host without being told where to listen', async () => {
-  const runs = await Promise.all([startAgent('a'), startAgent('b', '--zone', 'z2')]);
+  const runs = await Promise.all([
+    startAgent('a'),
+    startAgent('b', '--zone', 'z2', '--rack', 'r9'),
+  ]);
   const [a, b] = await Promise.all(runs.map(statusOf));
-  expect([a.node, a.zone, b.node, b.zone]).toEqual(['a', 'default', 'b', 'z2']);
+  expect([a.node, a.zone, a.rack]).toEqual(['a', 'default', 'default']);
+  expect([b.node, b.zone, b.rack]).toEqual(['b', 'z2', 'r9']);
   // Any address of this host, and a port that the system chose.
   for (const { peerAddress } of [a, b]) expect(peerAddress).toMatch(/^0\.0\.0\.0:[1-9]\d+$/);
   expect(a.peerAddress).not.toBe(b.peerAddress);
