@@ -205,7 +205,7 @@ export class Agent implements ExportDirectory {
     throw new OperatorError(
       'image-in-use',
       `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
-      'Detach it and remove its VMs first: bootswarm status lists them.',
+      'Detach it and remove its VMs first: see bootswarm status, and the log for any not loaded.',
     );
   }
 

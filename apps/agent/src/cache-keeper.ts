@@ -27,6 +27,8 @@ export interface CacheKeeperOptions {
 const LOOK_UNLIMITED_MS = 10_000;
 /** How exactly a restarted agent knows when an image was used. */
 const MARK_USED_MS = 60_000;
+/** What a file system or a missing program refuses, it will refuse a second later. */
+const RETRY_MS = 60_000;
 
 export class CacheKeeper {
   /** Whether guests that are not there now will need the image; to be set before the first tick. */
@@ -42,6 +44,8 @@ export class CacheKeeper {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
   #isFull = false;
+  /** When pieces of images in use may be evicted again. */
+  #evictRunningAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CacheKeeperOptions) {
     const { library, scrubBytesPerSecond } = options;
@@ -59,7 +63,7 @@ export class CacheKeeper {
     if (this.#looking !== undefined) return;
     if (!isLimited && now - this.#lookedAt < LOOK_UNLIMITED_MS) return;
     this.#lookedAt = now;
-    this.#looking = this.#look().catch((error: unknown) => {
+    this.#looking = this.#look(now).catch((error: unknown) => {
       this.#options.log.warn({ error: messageOf(error) }, 'cache not looked after');
     });
     void this.#looking.then(() => {
@@ -100,24 +104,29 @@ export class CacheKeeper {
     };
   }
 
-  async close(): Promise<void> {
-    await this.#scrubber.close();
+  /** Resolves when the look that a tick has begun is over. */
+  async idle(): Promise<void> {
     await this.#looking;
   }
 
-  async #look(): Promise<void> {
+  async close(): Promise<void> {
+    await this.#scrubber.close();
+    await this.idle();
+  }
+
+  async #look(now: number): Promise<void> {
     const { cache, cacheBytesMax } = this.#options;
     await this.#noteUse();
     this.#images = await cache.list();
     if (cacheBytesMax === undefined) return;
     if (await this.#evictUnused(cacheBytesMax)) this.#images = await cache.list();
     const isOver = this.#bytesUsed() > cacheBytesMax * HIGH_WATERMARK;
-    if (isOver && (await this.#evictRunning())) this.#images = await cache.list();
+    if (isOver && (await this.#evictRunning(now))) this.#images = await cache.list();
     this.#limit(cacheBytesMax);
   }
 
   async #noteUse(): Promise<void> {
-    const { cache, library } = this.#options;
+    const { cache, library, log } = this.#options;
     const now = Date.now();
     for (const { id, wantedAt } of library.sessions) {
       if (wantedAt > (this.#usedAt.get(id) ?? 0)) this.#usedAt.set(id, wantedAt);
@@ -125,7 +134,9 @@ export class CacheKeeper {
       this.#usedAt.set(id, now);
       if (now - (this.#markedAt.get(id) ?? 0) < MARK_USED_MS) continue;
       this.#markedAt.set(id, now);
-      await cache.markUsed(id);
+      await cache.markUsed(id).catch((error: unknown) => {
+        log.warn({ image: id, error: messageOf(error) }, 'use of an image not noted');
+      });
     }
   }
 
@@ -142,19 +153,29 @@ export class CacheKeeper {
       const wantedAt = library.get(imageId)?.wantedAt ?? 0;
       if (this.isInUse(imageId) || Date.now() - wantedAt < UNUSED_MS_MIN) continue;
       log.info({ image: imageId }, 'image evicted');
-      await library.evict(imageId);
+      await library.evict(imageId).catch((error: unknown) => {
+        log.error({ image: imageId, error: messageOf(error) }, 'image not removed');
+      });
     }
     return chosen.length > 0;
   }
 
   /** The largest first: each that loses its pieces costs its guests a boot's worth of reads. */
-  async #evictRunning(): Promise<boolean> {
+  async #evictRunning(now: number): Promise<boolean> {
     const { library, log, evictRunning } = this.#options;
-    if (!evictRunning) return false;
+    if (!evictRunning || now < this.#evictRunningAt) return false;
     for (const { imageId } of this.#images.toSorted((a, b) => b.diskBytes - a.diskBytes)) {
       const session = library.get(imageId);
       const isPinned = (): boolean => this.isPinned(imageId);
-      if (session === undefined || !(await session.evictPieces(isPinned))) continue;
+      try {
+        if (session === undefined || !(await session.evictPieces(isPinned))) continue;
+      } catch (error) {
+        this.#evictRunningAt = now + RETRY_MS;
+        const hint = 'It takes fallocate of util-linux, and a file system that has holes.';
+        const told = { image: imageId, error: messageOf(error), hint };
+        log.warn(told, 'space of evicted pieces not given back');
+        return false;
+      }
       log.warn({ image: imageId }, 'pieces of an image in use evicted');
       return true;
     }

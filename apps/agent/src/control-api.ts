@@ -134,6 +134,8 @@ export class ControlApi {
         if (match === null) continue;
         const argument = match[1] === undefined ? '' : decode(match[1]);
         const result = await handler(this.#agent, argument, { body, query: searchParams });
+        // It is closed already when who asked did not wait for the answer.
+        if (response.closed) return after?.(this.#agent);
         if (after !== undefined) response.once('close', () => after(this.#agent));
         return send(response, result === undefined ? 204 : 200, result);
       }

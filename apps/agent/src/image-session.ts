@@ -2,6 +2,7 @@
  * One image on this node: its cache, its swarm, its exports and what was read through them. Opened from what the cache directory
  * holds, or from what the tracker sent; lives until the agent stops or the image is let go.
  */
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import {
@@ -128,12 +129,10 @@ export class ImageSession {
     this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
-  /** A guest reads it, or may come back to it at any time. */
+  /** It is attached, or a guest reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
     if (this.isAttached) return true;
-    for (const [vm, { connections }] of this.#exports) {
-      if (vm !== '' || connections > 0) return true;
-    }
+    for (const { connections } of this.#exports.values()) if (connections > 0) return true;
     return false;
   }
 
@@ -189,11 +188,14 @@ export class ImageSession {
 
   /**
    * Has the pieces give their space back while guests go on; resolves to whether that was done. Not when the image is complete or
-   * pinned, or a program has the file open: a VM may be reading it without us, now or when it is started again.
+   * pinned, or a program has the file open: a VM may be reading it without us, now or when it is started again. Nor when there is
+   * no space to give back.
    */
   async evictPieces(isPinned: () => boolean): Promise<boolean> {
     if (this.#store.have.isFull) return false;
-    if (await isLockedByAnyone(join(this.#directory, 'cache.raw'))) return false;
+    const path = join(this.#directory, 'cache.raw');
+    if ((await stat(path)).blocks * 512 < this.metainfo.pieceLength) return false;
+    if (await isLockedByAnyone(path)) return false;
     // Last, since who pins it looks afterwards whether the pieces are still there.
     if (isPinned()) return false;
     return this.#store.evictPieces(punchAll);

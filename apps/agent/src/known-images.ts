@@ -29,7 +29,7 @@ interface KnownImage {
 
 export class KnownImages {
   readonly #images = new Map<string, KnownImage>();
-  /** By image directory: the times and lengths of what was read, so that it is not read again. */
+  /** By image: the times and lengths of what was read, so that it is not read again. */
   readonly #looks = new Map<string, string>();
 
   /** As openSignedMetainfo(). */
@@ -51,8 +51,11 @@ export class KnownImages {
   look(cacheDir: string, publisherKey: string | undefined): void {
     try {
       const { keyHex } = new PublisherPin(cacheDir, publisherKey);
-      for (const imageId of readdirSync(cacheDir).filter((name) => IMAGE_ID.test(name)))
-        this.#lookAt(join(cacheDir, imageId), imageId, keyHex);
+      const imageIds = new Set(readdirSync(cacheDir).filter((name) => IMAGE_ID.test(name)));
+      // A successor may wait for months: what is evicted meanwhile is not to stay in its memory.
+      for (const known of [this.#images, this.#looks])
+        for (const imageId of known.keys()) if (!imageIds.has(imageId)) known.delete(imageId);
+      for (const imageId of imageIds) this.#lookAt(join(cacheDir, imageId), imageId, keyHex);
     } catch {
       // No directory yet, or a key that nobody can read.
     }
@@ -68,8 +71,8 @@ export class KnownImages {
     const paths = [METAINFO_FILE, PACKED_LAYER_FILE].map((name) => join(directory, name));
     const stats = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
     const look = stats.map((file) => `${file?.ino} ${file?.mtimeMs} ${file?.size}`).join();
-    if (this.#looks.get(directory) === look) return;
-    this.#looks.set(directory, look);
+    if (this.#looks.get(imageId) === look) return;
+    this.#looks.set(imageId, look);
     const [metainfoStats, layerStats] = stats;
     if (metainfoStats === undefined || metainfoStats.size > METAINFO_BYTES_MAX) return;
     try {

@@ -19,6 +19,7 @@ import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import type { KnownImages } from './known-images.ts';
 import { GuestListeners, type NbdTcpOptions } from './nbd/guest-listeners.ts';
+import { listenerLog } from './nbd/listener-log.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -276,7 +277,7 @@ async function serveGuests(
     tcp: options.nbdTcp,
     replyBytesMax: options.nbdReplyBytes,
     directory: agent,
-    onEvent: (event) => log.debug(event, 'NBD'),
+    onEvent: listenerLog(log),
   });
   opened.push(() => listeners.close());
   return agent;

@@ -308,3 +308,21 @@ describe('VMs', () => {
     expect((await createVm('web-1')).status).toBe(200);
   });
 });
+
+test('an agent makes way for its successor although whoever asked for that has hung up', async () => {
+  await agent.stopAgent();
+  const [asked, loaded] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const prepareSuccessor = () => {
+    asked.resolve();
+    return loaded.promise;
+  };
+  await agent.startAgent({ prepareSuccessor });
+  const client = connect(join(agent.runDir, 'agent.sock'));
+  client.write('POST /v1/upgrade HTTP/1.1\r\nhost: agent\r\n\r\n');
+  await asked.promise;
+  client.destroy();
+  // By the time that this is answered the agent knows.
+  await status();
+  loaded.resolve();
+  await agent.replaced;
+});

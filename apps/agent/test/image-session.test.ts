@@ -49,6 +49,19 @@ test('gives up no piece of an image that is pinned, although it is not complete'
   expect(session.piecesHad).toBe(1);
 });
 
+test('gives up its pieces once: then there is nothing left to give', async () => {
+  expect(await session.evictPieces(() => false)).toBe(true);
+  expect(await session.evictPieces(() => false)).toBe(false);
+});
+
+test('is in use while a guest reads it; that a VM had an export once does not count', () => {
+  const { isInUse } = session;
+  const source = session.exportFor('vm').open();
+  const whileRead = session.isInUse;
+  source.close();
+  expect([isInUse, whileRead, session.isInUse]).toEqual([false, true, false]);
+});
+
 test('names the file that VMs may read when all of it is there', async () => {
   expect(session.localCopy.path).toBe(join(directory, 'cache.raw'));
   await expect(session.localCopy.verified()).rejects.toMatchObject({ code: 'image-incomplete' });

@@ -56,6 +56,18 @@ test('sees at its next look what has come since', () => {
   expect(isRemembered()).toEqual({ metainfo: true, layer: true });
 });
 
+test('forgets an image that was evicted, and sees it again when it is back', () => {
+  keep('metainfo', METAINFO);
+  known.look(cache, undefined);
+  rmSync(join(cache, IMAGE.id), { recursive: true });
+  known.look(cache, undefined);
+  expect(isRemembered()).toEqual({ metainfo: false, layer: false });
+  mkdirSync(join(cache, IMAGE.id));
+  keep('metainfo', METAINFO);
+  known.look(cache, undefined);
+  expect(isRemembered()).toEqual({ metainfo: true, layer: false });
+});
+
 describe('what it saw is not believed', () => {
   beforeEach(() => {
     keep('metainfo', METAINFO);

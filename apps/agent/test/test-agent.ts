@@ -71,6 +71,11 @@ export class TestAgent {
     });
   }
 
+  /** Resolves when the agent makes way for its successor. */
+  get replaced(): Promise<void> {
+    return this.#running!.replaced;
+  }
+
   async stopAgent(): Promise<void> {
     await this.#running?.close();
     this.#running = undefined;

@@ -7,6 +7,9 @@ import { printable } from './terminal-text.ts';
 export const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
+/** Options that are well written and do not go together: trying again is of no use, as systemd is told by the exit code. */
+export class OptionsError extends OperatorError {}
+
 /** Two lines, or one when nothing can be advised. Lines of the message after the first are indented. */
 export function renderFailure(error: unknown): string {
   const message = messageOf(error).split('\n').map(printable).join('\n    ');
@@ -16,6 +19,7 @@ export function renderFailure(error: unknown): string {
 
 /** commander has already written its message; its help and version end with 0. */
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof OptionsError) return EXIT_USAGE;
   if (!(error instanceof CommanderError)) return EXIT_FAILED;
   return error.exitCode === 0 ? 0 : EXIT_USAGE;
 }

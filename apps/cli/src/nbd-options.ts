@@ -1,9 +1,9 @@
 /** What `bootswarm agent` is told about its NBD server, and which of it goes together. */
 import { resolve } from 'node:path';
 import type { AgentOptions } from '@bootswarm/agent';
-import { OperatorError } from '@bootswarm/stdx';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatBytes, parseByteSize } from './byte-size.ts';
+import { OptionsError } from './failure.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 
 export interface NbdOptions {
@@ -37,7 +37,7 @@ export function withNbdOptions(command: Command): Command {
     .option('--nbd-tcp-plain', 'no TLS for --nbd-tcp: whoever can connect reads all', false);
 }
 
-/** Throws OperatorError `nbd-tls-needed` or `nbd-options-conflict`: no option is silently ignored. */
+/** Throws OptionsError `nbd-tls-needed` or `nbd-options-conflict`: no option is silently ignored. */
 export function nbdSettings(options: NbdOptions): Pick<AgentOptions, 'nbdReplyBytes' | 'nbdTcp'> {
   const { nbdMemory: nbdReplyBytes, nbdTcp, nbdTlsCert, nbdTlsKey, nbdTlsCa } = options;
   const tlsOptions = [nbdTlsCert, nbdTlsKey, nbdTlsCa];
@@ -52,7 +52,7 @@ export function nbdSettings(options: NbdOptions): Pick<AgentOptions, 'nbdReplyBy
     throw conflict('--nbd-tcp-plain means no TLS', 'leave it out, or the --nbd-tls options');
   }
   if (nbdTlsCert === undefined || nbdTlsKey === undefined) {
-    throw new OperatorError(
+    throw new OptionsError(
       'nbd-tls-needed',
       '--nbd-tcp needs TLS: every image could be read from the network otherwise',
       'give --nbd-tls-cert FILE and --nbd-tls-key FILE, or --nbd-tcp-plain on a network you trust',
@@ -63,8 +63,8 @@ export function nbdSettings(options: NbdOptions): Pick<AgentOptions, 'nbdReplyBy
   return { nbdReplyBytes, nbdTcp: { ...nbdTcp, security } };
 }
 
-function conflict(message: string, hint: string): OperatorError {
-  return new OperatorError('nbd-options-conflict', message, hint);
+function conflict(message: string, hint: string): OptionsError {
+  return new OptionsError('nbd-options-conflict', message, hint);
 }
 
 function parseNbdMemory(text: string): number {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,9 +58,13 @@ async function statusOf(run: string): Promise<AgentStatus> {
 }
 
 test('several agents run on one host without being told where to listen', async () => {
-  const runs = await Promise.all([startAgent('a'), startAgent('b', '--zone', 'z2')]);
+  const runs = await Promise.all([
+    startAgent('a'),
+    startAgent('b', '--zone', 'z2', '--rack', 'r9'),
+  ]);
   const [a, b] = await Promise.all(runs.map(statusOf));
-  expect([a.node, a.zone, b.node, b.zone]).toEqual(['a', 'default', 'b', 'z2']);
+  expect([a.node, a.zone, a.rack]).toEqual(['a', 'default', 'default']);
+  expect([b.node, b.zone, b.rack]).toEqual(['b', 'z2', 'r9']);
   // Any address of this host, and a port that the system chose.
   for (const { peerAddress } of [a, b]) expect(peerAddress).toMatch(/^0\.0\.0\.0:[1-9]\d+$/);
   expect(a.peerAddress).not.toBe(b.peerAddress);
@@ -92,6 +96,18 @@ test('an agent looks after its cache as it is told', async () => {
     scrubBytesPerSecond: 2 ** 22,
     bytesMax: null,
   });
+});
+
+test.each([
+  [['--evict-running'], /--evict-running is for a cache with a limit/, /--cache-max SIZE/],
+  [['--nbd-tcp', '127.0.0.1:0'], /--nbd-tcp needs TLS/, /--nbd-tls-cert FILE/],
+])('does not begin with %j alone, nor when it is started again', async (args, what, hint) => {
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: join(dir, 'run') });
+  // Not 1: systemd would go on trying.
+  expect(await runCli(['agent', '--cache', join(dir, 'cache'), ...args], terminal)).toBe(2);
+  expect(terminal.err).toMatch(what);
+  expect(terminal.err).toMatch(hint);
+  expect(existsSync(join(dir, 'run'))).toBe(false);
 });
 
 test.each([

@@ -178,7 +178,9 @@ export class CachePieceStore implements PieceStore {
     if (this.#ledger.isZero(pieceIndex)) return true;
     this.#hot.insert(pieceIndex, piece, isPrefetch);
     if (this.have.has(pieceIndex)) return true;
-    if (!this.canKeep || this.isQueueFull) return false;
+    // A damaged piece that is mended makes no cache grow, and a VM may read its place in the file without us.
+    const isMending = this.#mode === 'normal' && this.#ledger.isDamaged(pieceIndex);
+    if ((!this.canKeep && !isMending) || this.isQueueFull) return false;
     return this.#writer.add(pieceIndex, piece);
   }
 
@@ -216,8 +218,9 @@ export class CachePieceStore implements PieceStore {
     await this.commit();
     // A failed commit leaves bits that vouch for them; a piece may have come back as the log was being replayed.
     if (this.#ledger.needsCommit || this.#ledger.storedCount > 0) return false;
-    await punch(join(this.#options.directory, 'cache.raw'));
-    this.#files.watch.settle();
+    const { watch } = this.#files;
+    watch.suspend();
+    await punch(join(this.#options.directory, 'cache.raw')).finally(() => watch.settle());
     return true;
   }
 
@@ -269,7 +272,7 @@ export class CachePieceStore implements PieceStore {
   }
 
   #lose(pieceIndex: number, reason: LostReason, error?: unknown): void {
-    this.#ledger.drop(pieceIndex);
+    this.#ledger.dropDamaged(pieceIndex);
     this.#onEvent({ type: 'piece-lost', pieceIndex, reason, error });
     this.#armCommitTimer();
   }

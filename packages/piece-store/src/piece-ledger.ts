@@ -28,6 +28,8 @@ export class PieceLedger {
   readonly #replayed = new Set<number>();
   /** Dirty pieces that somebody else may have written over: being made durable does not make them trusted. */
   readonly #doubted = new Set<number>();
+  /** Dropped since their bytes were wrong, and not written again yet. */
+  readonly #damaged = new Set<number>();
   #nextGeneration = 1;
   #drops = 0;
   #dropsCommitted = 0;
@@ -117,6 +119,7 @@ export class PieceLedger {
     this.#replayed.delete(pieceIndex);
     this.have.set(pieceIndex);
     this.#doubted.delete(pieceIndex);
+    this.#damaged.delete(pieceIndex);
     this.#dirty.set(pieceIndex, this.#nextGeneration);
   }
 
@@ -163,9 +166,20 @@ export class PieceLedger {
     if (this.#durable.clear(pieceIndex)) this.#drops += 1;
   }
 
+  /** held → absent: the file has its place, and not its bytes. */
+  dropDamaged(pieceIndex: number): void {
+    this.drop(pieceIndex);
+    this.#damaged.add(pieceIndex);
+  }
+
+  isDamaged(pieceIndex: number): boolean {
+    return this.#damaged.has(pieceIndex);
+  }
+
   /** All held → absent, but zero pieces. Returns those pieces. */
   dropStored(): readonly number[] {
     const dropped: number[] = [];
+    this.#damaged.clear();
     for (let index = this.have.nextSet(0); index !== -1; index = this.have.nextSet(index + 1)) {
       if (this.isZero(index)) continue;
       this.drop(index);

@@ -7,7 +7,13 @@ import { CachePieceStore } from '../src/cache-store.ts';
 import { isLockedByAnyone, locksInode, punchAll } from '../src/hole-punch.ts';
 import type { StoreEvent } from '../src/store-event.ts';
 import { MemoryDisk } from './memory-disk.ts';
-import { expectTruthfulAfterPowerCut, openStore, readAll, readPiece } from './store-harness.ts';
+import {
+  DATA,
+  expectTruthfulAfterPowerCut,
+  openStore,
+  readAll,
+  readPiece,
+} from './store-harness.ts';
 import { makeImage } from './test-image.ts';
 
 const IMAGE = makeImage({ pieceCount: 8, zeroPieces: [2] });
@@ -42,6 +48,35 @@ describe('evicting all pieces', () => {
     expect(await readAll(IMAGE, second)).toEqual([2, 5]);
     expect(events).toHaveLength(1);
     await second.close();
+  });
+
+  test('is our own doing, however long it takes', async () => {
+    const disk = new MemoryDisk();
+    const { store, events } = await openStore(IMAGE, disk);
+    await store.write(0, IMAGE.piece(0), false);
+    await store.evictPieces(async () => {
+      disk.contents.get(DATA)!.changes += 1n;
+      store.noticeForeignWrites();
+      disk.contents.get(DATA)!.changes += 1n;
+    });
+    store.noticeForeignWrites();
+    expect(events).toEqual([{ type: 'pieces-evicted', pieceIndexes: [0] }]);
+    disk.contents.get(DATA)!.changes += 1n;
+    store.noticeForeignWrites();
+    expect(events.at(-1)).toEqual({ type: 'cache-changed' });
+  });
+
+  test('that is refused, the store goes on', async () => {
+    const disk = new MemoryDisk();
+    const { store, events } = await openStore(IMAGE, disk);
+    await store.write(0, IMAGE.piece(0), false);
+    const punched = store.evictPieces(() => Promise.reject(new Error('no holes here')));
+    await expect(punched).rejects.toThrow('no holes here');
+    disk.contents.get(DATA)!.changes += 1n;
+    store.noticeForeignWrites();
+    expect(events.at(-1)).toEqual({ type: 'cache-changed' });
+    // What is lost in the place of evicted pieces is new space.
+    expect(await store.write(0, IMAGE.piece(0), false)).toBe(false);
   });
 
   test('punches nothing while the disk still vouches for it', async () => {

@@ -111,6 +111,22 @@ describe('scrubbing', () => {
     expect(events).toMatchObject([{ type: 'piece-lost', pieceIndex: 3, reason: 'read-failed' }]);
   });
 
+  test('a piece that was lost is mended although the cache may not grow', async () => {
+    const disk = new MemoryDisk();
+    const { store } = await openStore(IMAGE, disk);
+    for (const index of [0, 1]) await store.write(index, IMAGE.piece(index), false);
+    await store.commit();
+    disk.contents.get(DATA)!.durable[PIECE_LENGTH] ^= 1;
+    store.isKeeping = false;
+    await pass(store);
+    expect(store.have.has(1)).toBe(false);
+    const kept = [1, 3].map((index) => store.write(index, IMAGE.piece(index), false));
+    expect(await Promise.all(kept)).toEqual([true, false]);
+    await store.commit();
+    const { store: next } = await openStore(IMAGE, disk.afterPowerCut());
+    expect(await readAll(IMAGE, next)).toEqual([0, 1, 2]);
+  });
+
   test('leaves alone what is not durable yet, and does nothing once the store is closed', async () => {
     const disk = new MemoryDisk();
     const { store } = await openStore(IMAGE, disk);

@@ -25,8 +25,8 @@ export async function readBackingName(path: string): Promise<string | undefined>
 
 /**
  * Has it read through to `backing` from the next start of its VM on. Nothing is compared: the content must be the same. Throws
- * OperatorError `vm-running`, `overlay-flat` (it has no backing file), `overlay-failed`, `disk-full` or `tool-missing`; it then
- * is as it was.
+ * OperatorError `vm-running`, `overlay-flat` (it has no backing file) or `tool-missing`, and it is as it was; or `overlay-failed`
+ * or `disk-full`, and nobody knows which of the two it reads.
  */
 export async function rebaseOverlay(path: string, backing: Backing): Promise<void> {
   // What a flat overlay has no cluster for reads as zeros; a backing file would shine through.

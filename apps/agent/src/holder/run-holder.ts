@@ -46,6 +46,12 @@ function logEvent(log: Logger, { type, ...told }: HolderEvent): void {
     case 'agent-died':
       log.error(told, 'agent died, the next takes over');
       return;
+    case 'successor-waits':
+      log.debug(told, 'successor waits');
+      return;
+    case 'upgrade-failed':
+      log.error(told, 'the new agent did not come up, the old one serves on');
+      return;
     case 'successor-died':
       log.warn(told, 'successor died before its turn');
       return;

@@ -18,7 +18,9 @@ export type HolderEvent =
   | { type: 'serving'; agentPid: number | undefined }
   /** `how` as people say it; the next one serves after `delayMs`. */
   | { type: 'agent-died'; agentPid: number | undefined; how: string; delayMs: number }
+  | { type: 'successor-waits'; agentPid: number | undefined }
   | { type: 'successor-died'; agentPid: number | undefined; how: string; delayMs: number }
+  | { type: 'upgrade-failed'; agentPid: number | undefined; how: string }
   | { type: 'upgrading'; from: number | undefined; to: number | undefined };
 
 /** An agent that has lasted for less may have died of what the next one will meet as well. */
@@ -37,7 +39,9 @@ export class SocketHolder {
   readonly #ended = Promise.withResolvers<number>();
   #active: AgentProcess | undefined;
   #successor: AgentProcess | undefined;
-  /** loading: the successor is the one that an upgrade waits for. handed-over: the agent that asked for it is ending. */
+  /** What an upgrade waits for: the successor once it has loaded. Until then the one before may be needed. */
+  #candidate: AgentProcess | undefined;
+  /** loading: the candidate is. handed-over: the agent that asked for it is ending. */
   #upgrading: 'no' | 'loading' | 'handed-over' = 'no';
   #isStopping = false;
   #hasServed = false;
@@ -78,8 +82,9 @@ export class SocketHolder {
   #heard(agent: AgentProcess, { type }: ToHolder): void {
     switch (type) {
       case 'loaded':
-        if (agent !== this.#successor) return;
-        if (this.#upgrading === 'loading') this.#handOver();
+        if (agent === this.#candidate && this.#upgrading === 'loading') this.#handOver();
+        if (agent === this.#successor)
+          this.#options.onEvent({ type: 'successor-waits', agentPid: agent.pid });
         return;
       case 'serving':
         this.#hasServed = true;
@@ -92,6 +97,7 @@ export class SocketHolder {
   }
 
   #lost(agent: AgentProcess, end: AgentEnd): void {
+    if (agent === this.#candidate) this.#candidateLost(agent, end);
     if (agent === this.#successor) this.#successorLost(agent, end);
     if (agent !== this.#active) return;
     this.#active = undefined;
@@ -114,8 +120,10 @@ export class SocketHolder {
 
   #promote(): void {
     clearTimeout(this.#successorTimer);
-    this.#active = this.#successor ?? this.#spawn();
-    this.#successor = undefined;
+    // An upgrade that the agent did not live to see ends as it began: what it had loaded waits for its turn.
+    this.#active = this.#successor ?? this.#candidate ?? this.#spawn();
+    this.#successor = this.#active === this.#candidate ? undefined : this.#candidate;
+    this.#candidate = undefined;
     this.#active.tell({ type: 'serve' });
   }
 
@@ -129,11 +137,6 @@ export class SocketHolder {
   #successorLost(agent: AgentProcess, end: AgentEnd): void {
     this.#successor = undefined;
     if (this.#isStopping) return;
-    if (this.#upgrading === 'loading') {
-      this.#upgrading = 'no';
-      clearTimeout(this.#upgradeTimer);
-      this.#active?.tell({ type: 'upgrade-failed', reason: `it ${howOf(end)}` });
-    }
     this.#successorDeaths = agent.loadedMs >= LASTED_MS_MIN ? 0 : this.#successorDeaths + 1;
     const delayMs = delayAfter(this.#successorDeaths);
     this.#options.onEvent({
@@ -147,16 +150,28 @@ export class SocketHolder {
 
   #upgrade(): void {
     clearTimeout(this.#successorTimer);
-    const old = this.#successor;
     this.#upgrading = 'loading';
-    // Started before the old one is ended, so that there is always one to take over.
-    this.#successor = this.#spawn();
-    old?.signal('SIGKILL');
-    this.#upgradeTimer = setTimeout(() => this.#successor?.signal('SIGKILL'), LOAD_TIMEOUT_MS);
+    const candidate = this.#spawn();
+    this.#candidate = candidate;
+    this.#upgradeTimer = setTimeout(() => candidate.signal('SIGKILL'), LOAD_TIMEOUT_MS);
+  }
+
+  #candidateLost({ pid: agentPid }: AgentProcess, end: AgentEnd): void {
+    this.#candidate = undefined;
+    if (this.#isStopping) return;
+    const how = howOf(end);
+    this.#upgrading = 'no';
+    clearTimeout(this.#upgradeTimer);
+    this.#options.onEvent({ type: 'upgrade-failed', agentPid, how });
+    this.#active?.tell({ type: 'upgrade-failed', reason: `it ${how}` });
+    this.#prepareSuccessorIn(SUCCESSOR_AFTER_MS);
   }
 
   #handOver(): void {
     this.#upgrading = 'handed-over';
+    this.#successor?.signal('SIGKILL');
+    this.#successor = this.#candidate;
+    this.#candidate = undefined;
     clearTimeout(this.#upgradeTimer);
     // One whose disk does not let it end keeps guests waiting: kill -9 costs it nothing.
     this.#upgradeTimer = setTimeout(() => this.#active?.signal('SIGKILL'), END_TIMEOUT_MS);
@@ -172,7 +187,7 @@ export class SocketHolder {
     this.#isStopping = true;
     for (const timer of [this.#activeTimer, this.#successorTimer, this.#upgradeTimer])
       clearTimeout(timer);
-    this.#successor?.signal('SIGKILL');
+    for (const waiting of [this.#successor, this.#candidate]) waiting?.signal('SIGKILL');
     for (const socket of this.#options.sockets) socket.close();
     this.#ended.resolve(exitCode);
   }

@@ -55,9 +55,14 @@ export class VmMover {
     return this.#options.vms.change(name, async (record, save) => {
       requireBacking(record);
       if (to === 'swarm') return await this.#toSwarm(record, save);
-      return await this.#toLocal(record, save, (imagePath) =>
-        rebaseOverlay(record.overlay, { imagePath }),
-      );
+      return await this.#toLocal(record, save, async (imagePath, onMoved) => {
+        try {
+          await rebaseOverlay(record.overlay, { imagePath });
+        } catch (error) {
+          if (!isUntouched(error)) onMoved();
+          throw error;
+        }
+      });
     });
   }
 
@@ -126,6 +131,12 @@ export class VmMover {
 /** The record of a VM whose move is over. */
 function staying({ isMoving, imagePath, staysOnSwarm, ...record }: VmRecord): VmRecord {
   return record;
+}
+
+/** Whether it failed before the overlay's header was written: what was cut off or failed later may have changed it. */
+function isUntouched(error: unknown): boolean {
+  const codes = ['vm-running', 'overlay-flat', 'tool-missing'];
+  return error instanceof OperatorError && codes.includes(error.code);
 }
 
 /** A flattening that an agent did not live to see the end of. */

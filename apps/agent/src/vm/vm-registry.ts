@@ -141,9 +141,10 @@ export class VmRegistry {
 
   /**
    * Whether a VM reads this image's file in the cache, or may: then the file stays as it is and where it is. True from before the
-   * file is looked at until no VM reads it, over restarts too.
+   * file is looked at until no VM reads it, over restarts too. A VM that could not be loaded may read any.
    */
   isPinned(imageId: string): boolean {
+    if (this.#problems.length > 0) return true;
     for (const { image, backing, isMoving } of this.#records.values()) {
       if (image === imageId && (backing === 'local' || isMoving === true)) return true;
     }

@@ -132,7 +132,8 @@ test('an upgrade replaces the agent by what is on the disk now', async () => {
   install({ version: 'two' });
   expect(await say('upgrade')).toBe('leaving');
   expect(await say('who')).toMatch(/^two/);
-  expect(events.map(({ type }) => type)).toEqual(['serving', 'upgrading', 'serving']);
+  const types = events.map(({ type }) => type).filter((type) => type !== 'successor-waits');
+  expect(types).toEqual(['serving', 'upgrading', 'serving']);
 });
 
 test('an upgrade to what does not even load leaves the agent in place', async () => {
@@ -141,6 +142,18 @@ test('an upgrade to what does not even load leaves the agent in place', async ()
   install({ version: 'two', fails: 'loading' });
   expect(await say('upgrade')).toMatch(/did not come up: it ended with code 3/);
   expect(await say('who')).toBe(before);
+  install({ version: 'three' });
+  expect(await say('upgrade')).toBe('leaving');
+  expect(await say('who')).toMatch(/^three/);
+});
+
+test('a failed upgrade leaves the successor in place too, which can serve without what is on the disk', async () => {
+  await start({ version: 'one' });
+  await next('successor-waits');
+  install({ version: 'two', fails: 'loading' });
+  expect(await say('upgrade')).toMatch(/did not come up/);
+  expect(await say('die')).toBe('');
+  expect(await say('who')).toMatch(/^one/);
   install({ version: 'three' });
   expect(await say('upgrade')).toBe('leaving');
   expect(await say('who')).toMatch(/^three/);

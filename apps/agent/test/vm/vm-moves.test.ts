@@ -15,7 +15,10 @@ import { VmRegistry } from '../../src/vm/vm-registry.ts';
 const IMAGE = { id: 'a'.repeat(40), name: 'debian-12', length: 1_000_001 };
 const LOCAL = '/cache/cache.raw';
 
-/** Of an overlay FILE, FILE.backing has the name of the backing file; FILE.locked says that a VM runs. */
+/**
+ * Of an overlay FILE, FILE.backing has the name of the backing file; FILE.locked says that a VM runs, FILE.broken that writes
+ * fail.
+ */
 const QEMU_IMG = `#!/bin/sh
 for file in "$@"; do :; done
 case "$1" in
@@ -23,6 +26,7 @@ create) while [ $# -gt 2 ]; do shift; done; : > "$1"; echo export > "\${1%.parti
 info) [ "$2" != -U ] || { [ -s "$file.backing" ] && echo '{"backing-filename": "x"}' || echo '{}'; exit; } ;;
 esac
 if [ -e "$file.locked" ]; then echo 'Failed to get "write" lock' >&2; exit 1; fi
+if [ -e "$file.broken" ]; then echo 'Input/output error' >&2; exit 1; fi
 if [ "$1" = rebase ]; then echo "$*" >> "$file.log"; fi
 `;
 
@@ -100,6 +104,16 @@ describe('a VM that is moved', () => {
     await expect(mover.rebase('vm', 'swarm')).rejects.toMatchObject({ code: 'vm-running' });
     await expect(mover.flatten('vm')).rejects.toMatchObject({ code: 'vm-running' });
     expect(record()).toMatchObject({ backing: 'swarm' });
+    expect(registry.isPinned(IMAGE.id)).toBe(false);
+  });
+
+  test('stays pinned when nobody knows what its header says, until that is known', async () => {
+    await writeFile(vmsFile('vm.qcow2.broken'), '');
+    await expect(mover.rebase('vm', 'local')).rejects.toMatchObject({ code: 'overlay-failed' });
+    expect(record()).toMatchObject({ backing: 'swarm', isMoving: true });
+    expect(registry.isPinned(IMAGE.id)).toBe(true);
+    await rm(vmsFile('vm.qcow2.broken'));
+    await mover.rebase('vm', 'swarm');
     expect(registry.isPinned(IMAGE.id)).toBe(false);
   });
 

@@ -103,6 +103,8 @@ describe('a registry that is opened', () => {
     const registry = await open();
     expect(registry.list().map(({ name }) => name)).toEqual(['good']);
     expect(registry.problems).toMatchObject([{ code: 'vm-record-unreadable' }]);
+    // Of whatever image it is: it may be on the local file.
+    expect(registry.isPinned(IMAGE.id)).toBe(true);
     expect(await files()).toContain('vm.qcow2');
     await rm(vmsFile('vm.qcow2'));
     await expect(registry.create(IMAGE, 'vm')).rejects.toMatchObject({ code: 'vm-exists' });

@@ -7,6 +7,7 @@ import { liveAsAgent } from '../agent-life.ts';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
+import { OptionsError } from '../failure.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
@@ -124,6 +125,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
   const runDir = runDirectory(options, env);
   const { node, zone, rack, listen, advertise, fill } = options;
   const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
+  if (options.evictRunning && options.cacheMax === undefined) throw limitNeeded();
   context.exitCode = await liveAsAgent({
     options: {
       ...nbdSettings(options),
@@ -145,6 +147,14 @@ async function live(options: Options, context: CliContext): Promise<void> {
     args: context.args,
     onReady: () => print(stdout, `agent ready at ${join(runDir, 'agent.sock')}`),
   });
+}
+
+function limitNeeded(): OptionsError {
+  return new OptionsError(
+    'cache-limit-needed',
+    '--evict-running is for a cache with a limit: without one nothing is ever evicted',
+    'say what it may take with --cache-max SIZE, or leave --evict-running out',
+  );
 }
 
 function holderOption(): Option {

@@ -1,0 +1,30 @@
+/** Says in the log what the operator has to know of the NBD server; what clients do to themselves is for who looks closely. */
+import { messageOf, ProtocolError } from '@bootswarm/stdx';
+import type { Logger } from 'pino';
+import type { NbdListenerEvent } from './nbd-listener.ts';
+
+/** A client that is refused comes again at once, and there may be hundreds. */
+const REFUSED_EVERY_MS = 60_000;
+
+/** `now` in milliseconds. */
+export function listenerLog(log: Logger, now = () => performance.now()) {
+  let refusedToldAt = Number.NEGATIVE_INFINITY;
+  return (event: NbdListenerEvent): void => {
+    switch (event.type) {
+      case 'listener-failed': {
+        const hint = 'Look for what this host has run out of: descriptors (LimitNOFILE=), memory.';
+        return log.error({ error: messageOf(event.error), hint }, 'NBD clients not accepted');
+      }
+      case 'connection-refused':
+        if (now() - refusedToldAt < REFUSED_EVERY_MS) return;
+        refusedToldAt = now();
+        return log.warn(event, 'NBD clients refused: too many are connected');
+      case 'connection-ended': {
+        const { error, ...told } = event;
+        if (error === undefined) return log.debug(told, 'NBD');
+        const isOurs = event.reason === 'failed' && !(error instanceof ProtocolError);
+        log[isOurs ? 'error' : 'debug']({ ...told, error: messageOf(error) }, 'NBD');
+      }
+    }
+  };
+}
