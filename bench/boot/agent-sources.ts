@@ -1,57 +1,59 @@
 /**
- * Ours: VMs made by the agents of a cloud in the lab. From a cache that is complete, from the file of that cache without the agent
- * (what a pivot leads to), and cold, of an image that nobody has anything of.
+ * Ours: VMs made by the agents of a cloud in the lab. From a cache that is complete, from the file of that cache without the
+ * agent (what a pivot leads to), and cold, of an image that nobody has anything of.
  */
 import { copyFileSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VmInfo } from '@bootswarm/agent';
 import { until } from '../../test/cluster.ts';
 import type { LabAgent, LabCloud } from '../storm/real/lab-cloud.ts';
-import { type BootSource, type GuestPlace, runOn } from './boot-source.ts';
+import type { BootSource, GuestPlace } from './boot-source.ts';
 
 /** While caches are filled, which is not measured. */
 const FILL_MBIT = 1_000;
+const FILL_MS_MAX = 300_000;
 const JOIN_MS_MAX = 60_000;
 /** Wires that are still being set up show within this. */
 const WIRES_SETTLE_MS = 1_000;
 /** The disk signature in an MBR (UEFI 2.10, table 5.1), which nothing on the demo's disk looks at. */
 const SIGNATURE_OFFSET = 440;
 
-/** An image that is complete on each node whose turn has come once. */
+/** An image that is made complete on all nodes when the first turn needs it. */
 export class FilledImage {
   readonly #cloud: LabCloud;
+  readonly #disk: string;
   readonly #mbit: number;
-  readonly #filled = new Set<number>();
-  readonly #id: Promise<string>;
+  #id: Promise<string> | undefined;
 
   /** `mbit`: of the NICs, when no cache is being filled. */
   constructor(cloud: LabCloud, disk: string, mbit: number) {
     this.#cloud = cloud;
+    this.#disk = disk;
     this.#mbit = mbit;
-    this.#id = cloud.publish(disk).then(({ id }) => id);
-    // Told when a turn asks for it.
-    this.#id.catch(() => {});
   }
 
   /** Resolves to its id. */
-  async on(nodes: readonly number[]): Promise<string> {
-    const id = await this.#id;
-    const missing = nodes.filter((node) => !this.#filled.has(node));
-    if (missing.length === 0) return id;
+  filled(): Promise<string> {
+    this.#id ??= this.#fillAll();
+    return this.#id;
+  }
+
+  async #fillAll(): Promise<string> {
+    const { id } = await this.#cloud.publish(this.#disk);
     this.#reshape(FILL_MBIT);
-    await Promise.all(missing.map((node) => this.#fill(id, this.#cloud.agents[node])));
+    await Promise.all(this.#cloud.agents.map((agent) => this.#fill(id, agent)));
     this.#reshape(this.#mbit);
-    for (const node of missing) this.#filled.add(node);
     return id;
   }
 
+  /** A node fills what a VM of its wants, when that has been quiet for a while. */
   async #fill(id: string, agent: LabAgent): Promise<void> {
-    const { name, socket, export: exportName } = await agent.createVm(id, 'filler');
-    await runOn(agent.host, 'nbdcopy', `nbd+unix:///${exportName}?socket=${socket}`, 'null:');
-    await until('the image is complete', async () => {
+    const { name } = await agent.createVm(id, 'filler');
+    const isComplete = async () => {
       const image = await imageOf(agent, id);
-      return image?.piecesHad === image?.pieceCount;
-    });
+      return image !== undefined && image.piecesHad === image.pieceCount;
+    };
+    await until('the image is complete', isComplete, FILL_MS_MAX);
     await agent.removeVm(name);
   }
 
@@ -97,7 +99,7 @@ export class WarmSource extends AgentSource {
   }
 
   async prepare(places: readonly GuestPlace[]): Promise<readonly (readonly string[])[]> {
-    const image = await this.#image.on(nodesOf(places));
+    const image = await this.#image.filled();
     return (await this.create(image, places)).map(({ qemuCommand }) => qemuCommand);
   }
 }
@@ -112,7 +114,7 @@ export class PivotedSource extends AgentSource {
   }
 
   async prepare(places: readonly GuestPlace[]): Promise<readonly (readonly string[])[]> {
-    await this.create(await this.#image.on(nodesOf(places)), places);
+    await this.create(await this.#image.filled(), places);
     return await Promise.all(
       places.map(async ({ node, name }) => {
         await this.agent(node).rebaseToLocal(name);

@@ -1,15 +1,14 @@
 /**
- * What ours is measured beside: the raw file on the VM's own host, one qemu-nbd and one iSCSI target on the store's, and an nbdkit
- * with the torrent plugin on each VM's host. Each gets the same QEMU and an overlay like ours.
+ * What ours is measured beside: the raw file on the VM's own host, one qemu-nbd and one iSCSI target on the store's, and an
+ * nbdkit with the torrent plugin on each VM's host. Each gets the same QEMU and an overlay like ours.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, until } from '../../test/cluster.ts';
 import type { LabHost } from '../storm/real/network-lab.ts';
 import { type BootSource, type GuestPlace, overlayCommand, runOn } from './boot-source.ts';
+import { PeerProcess } from './peer-process.ts';
 
 export interface PeerOptions {
   /** The image, raw. */
@@ -48,7 +47,7 @@ export class LocalSource implements BootSource {
 /** It lives for one turn; its file is in the page cache, so that its NIC is what is slow. */
 export class QemuNbdSource implements BootSource {
   readonly #options: PeerOptions;
-  #server: ChildProcess | undefined;
+  #server: PeerProcess | undefined;
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -57,22 +56,22 @@ export class QemuNbdSource implements BootSource {
   async prepare(places: readonly GuestPlace[]): Promise<readonly (readonly string[])[]> {
     const { directory, disk, store } = this.#options;
     const at = ['-b', store.address, '-p', `${NBD_PORT}`, '-e', '64', '--cache=writeback'];
-    this.#server = start(store, 'qemu-nbd', '-t', '-r', '-f', 'raw', ...at, disk);
+    this.#server = new PeerProcess(store, 'qemu-nbd', '-t', '-r', '-f', 'raw', ...at, disk);
     const server = { type: 'inet', host: store.address, port: `${NBD_PORT}` };
     const backing = `json:${JSON.stringify({ driver: 'raw', file: { driver: 'nbd', server } })}`;
     await until('qemu-nbd listens', () => opens(places[0].host, backing));
     return Promise.all(places.map(({ name }) => overlayCommand(directory, name, backing)));
   }
 
-  clear(): Promise<void> {
-    return end(this.#server);
+  async clear(): Promise<void> {
+    await this.#server?.end();
   }
 }
 
 /** Debian's tgt, which QEMU reads by its own iSCSI driver. */
 export class IscsiSource implements BootSource {
   readonly #options: PeerOptions;
-  #server: ChildProcess | undefined;
+  #server: PeerProcess | undefined;
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -83,7 +82,15 @@ export class IscsiSource implements BootSource {
     // Beside that of a tgtd which the machine may run.
     const control = `TGT_IPC_SOCKET=${join(directory, 'tgtd.sock')}`;
     const portal = `${store.address}:${ISCSI_PORT}`;
-    this.#server = start(store, 'env', control, 'tgtd', '-f', '--iscsi', `portal=${portal}`);
+    this.#server = new PeerProcess(
+      store,
+      'env',
+      control,
+      'tgtd',
+      '-f',
+      '--iscsi',
+      `portal=${portal}`,
+    );
     const admin = (...args: string[]) => {
       return runOn(store, 'env', control, 'tgtadm', '--lld', 'iscsi', ...args, '--tid', '1');
     };
@@ -108,8 +115,8 @@ export class IscsiSource implements BootSource {
     return Promise.all(places.map(({ name }, at) => overlayCommand(directory, name, backings[at])));
   }
 
-  clear(): Promise<void> {
-    return end(this.#server);
+  async clear(): Promise<void> {
+    await this.#server?.end();
   }
 }
 
@@ -120,7 +127,7 @@ export class IscsiSource implements BootSource {
 export class TorrentSource implements BootSource {
   readonly #options: PeerOptions;
   readonly #torrent: string;
-  #processes: ChildProcess[] = [];
+  #processes: PeerProcess[] = [];
   #turn = 0;
 
   constructor(options: PeerOptions) {
@@ -142,26 +149,28 @@ export class TorrentSource implements BootSource {
       const listens = `listen-interfaces=${host.address}:${TORRENT_PORT}`;
       const from = [`torrent=${this.#torrent}`, `cache=${cache}`, listens];
       this.#processes.push(
-        start(host, 'nbdkit', '-f', '-r', '-U', socketOf(host), 'torrent', ...from),
+        new PeerProcess(host, 'nbdkit', '-f', '-r', '-U', socketOf(host), 'torrent', ...from),
       );
     }
-    await until('each nbdkit listens', () => hosts.every((host) => existsSync(socketOf(host))));
+    const listen = () => hosts.every((host) => existsSync(socketOf(host)));
+    await until('each nbdkit listens', listen).catch((error: Error) => {
+      needs('torrent', error.message);
+    });
     const addresses = hosts.map(({ address }) => `${address}:${TORRENT_PORT}`);
     const seeder = [SEEDER, this.#torrent, disk, store.address, ...addresses];
-    this.#processes.push(start(store, '/usr/bin/python3', ...seeder));
+    this.#processes.push(new PeerProcess(store, '/usr/bin/python3', ...seeder));
     return Promise.all(
       places.map(({ name, host }) => {
         const server = { type: 'unix', path: socketOf(host) };
         const file = { driver: 'nbd', server };
         const backing = `json:${JSON.stringify({ driver: 'raw', file })}`;
-        // Of a size that is known: to open it is to wait for its peer.
         return overlayCommand(directory, name, backing);
       }),
     );
   }
 
   async clear(): Promise<void> {
-    await Promise.all(this.#processes.map(end));
+    await Promise.all(this.#processes.map((each) => each.end()));
     this.#processes = [];
     const runDir = join(this.#options.directory, `torrent-${this.#turn}`);
     rmSync(runDir, { recursive: true, force: true });
@@ -179,18 +188,6 @@ export class TorrentSource implements BootSource {
 
 function needs(mode: string, why: string): never {
   throw new Error(`${mode}: ${why.trim()}\n${INSTALL[mode]}, or leave it out of --modes`);
-}
-
-function start(host: LabHost, ...command: readonly string[]): ChildProcess {
-  const [program, ...args] = [...host.prefix, ...command];
-  return spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-}
-
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill('SIGKILL');
-  await exited;
 }
 
 async function opens(host: LabHost, backing: string): Promise<boolean> {
