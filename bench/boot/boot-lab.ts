@@ -83,7 +83,7 @@ async function takeTurns(
         });
         const seconds = await bootAll(source, places, sha256);
         turns.push({ mode, vms: count, seconds });
-        say(`${mode}, ${count} VMs: ${seconds.map((each) => each.toFixed(1)).join(' ')} s`);
+        say(`${mode}, VMs: ${count}; ${seconds.map((each) => each.toFixed(1)).join(' ')} s`);
       }
     }
   }
