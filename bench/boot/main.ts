@@ -6,11 +6,12 @@
  * if asked for: it finds its peer at once, but downloads the whole disk, zeros too, beside what its guest waits for). In
  * turns; the last VM counts, and of `--repeat R` (default 1) the median. `--modes LIST`, `--vms LIST` (default 1,4,8),
  * `--nodes N` (default: one for each VM), `--mbit M` of each NIC, both ways, that of the store too (default 30), `--json
- * FILE`. Needs root, and 0.25 GB of TMPDIR for each cold turn and node.
+ * FILE`. Needs root, and in TMPDIR up to 0.5 GB for each cold turn and 0.25 GB for each node.
  *
- * QEMU emulates here, and all guests share this machine's cores: on two, eight can read no more than about 10 MB/s together.
- * At 30 Mbit/s the store's link gives 3.7 MB/s, so that it is what the guests of a central server wait for, as they would on
- * hosts of their own. What `local` takes with as many VMs is what the cores cost.
+ * QEMU emulates here, and all guests share this machine's cores: on two, beside other work, four booted from a local file in
+ * 30 s, each reading some 36 MB: 5 MB/s together. At 30 Mbit/s the store's link gives 3.7 MB/s, so that it is what the guests
+ * of a central server wait for, as they would on hosts of their own. What `local` takes with as many VMs is what the cores
+ * cost; on faster cores, a faster link will do.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ import { labObstacle, runInLab } from '../storm/real/lab-process.ts';
 import { type BootBenchOptions, type BootTurn, MODES, type Mode } from './boot-lab.ts';
 
 const LAB = fileURLToPath(new URL('./lab-main.ts', import.meta.url));
-/** A torrent's turn takes as long as all others together. */
+/** One VM of a torrent, alone on the link, had not shown its marker after a minute. */
 const BY_DEFAULT = MODES.filter((mode) => mode !== 'torrent');
 /** Ours, and what each is compared with. */
 const COMPARED: Readonly<Partial<Record<Mode, readonly Mode[]>>> = {
