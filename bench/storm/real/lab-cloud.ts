@@ -50,6 +50,23 @@ export class LabAgent {
     return this.#ask('POST', '/v1/vms', { image, name });
   }
 
+  /** Has a VM that is not running read this node's copy of its image, which must be complete. */
+  rebaseToLocal(name: string): Promise<unknown> {
+    return this.#ask('POST', `/v1/vms/${name}/rebase`, { to: 'local' });
+  }
+
+  vm(name: string): Promise<VmInfo> {
+    return this.#ask('GET', `/v1/vms/${name}`);
+  }
+
+  removeVm(name: string): Promise<void> {
+    return this.#ask('DELETE', `/v1/vms/${name}`);
+  }
+
+  evict(image: string): Promise<void> {
+    return this.#ask('DELETE', `/v1/images/${image}`);
+  }
+
   get nbdSocket(): string {
     return join(this.#runDir, 'nbd.sock');
   }

@@ -56,9 +56,7 @@ export class NetworkLab {
     const number = this.#hosts.length + 1;
     const address = `${NETWORK}.${number >> 8}.${number & 0xff}`;
     const port = `port${number}`;
-    const kbit = Math.round((mbit * 1_000 * FRAME_COUNTED) / FRAME_ON_WIRE);
-    const bucket = ['tbf', 'rate', `${kbit}kbit`, 'burst', `${burstOf(kbit)}`];
-    const shaped = ['root', ...bucket, 'limit', `${QUEUE_BYTES}`];
+    const shaped = shapedTo(mbit);
     runAll([
       ['ip', 'netns', 'add', name],
       ['ip', 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name],
@@ -74,11 +72,24 @@ export class NetworkLab {
     return host;
   }
 
+  /** Gives its NIC another speed. */
+  reshape({ name }: LabHost, mbit: number): void {
+    const shaped = shapedTo(mbit);
+    runAll([
+      ['tc', '-n', name, 'qdisc', 'replace', 'dev', 'eth0', ...shaped],
+      ['tc', 'qdisc', 'replace', 'dev', this.#portOf(name), ...shaped],
+    ]);
+  }
+
   counters({ name }: LabHost): NicCounters {
-    const port = `port${this.#hosts.findIndex((host) => host.name === name) + 1}`;
+    const port = this.#portOf(name);
     const up = bucketOf(['-n', name], 'eth0');
     const down = bucketOf([], port);
     return { bytesSent: up.bytes, bytesReceived: down.bytes, drops: up.drops + down.drops };
+  }
+
+  #portOf(name: string): string {
+    return `port${this.#hosts.findIndex((host) => host.name === name) + 1}`;
   }
 }
 
@@ -87,6 +98,13 @@ function mountNames(): void {
   const place = existsSync(NETNS_DIRECTORY) ? NETNS_DIRECTORY : '/run';
   runOne(['mount', '-t', 'tmpfs', 'bootswarm-lab', place]);
   mkdirSync(NETNS_DIRECTORY, { recursive: true });
+}
+
+/** A root token bucket, as tc takes it. */
+function shapedTo(mbit: number): string[] {
+  const kbit = Math.round((mbit * 1_000 * FRAME_COUNTED) / FRAME_ON_WIRE);
+  const bucket = ['tbf', 'rate', `${kbit}kbit`, 'burst', `${burstOf(kbit)}`];
+  return ['root', ...bucket, 'limit', `${QUEUE_BYTES}`];
 }
 
 /** 50 µs of the rate where that is more, so that a fast NIC is not held up by the kernel's timers. */
