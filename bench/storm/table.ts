@@ -267,7 +267,7 @@ export const TABLE: readonly TableRow[] = [
       },
     ],
   ),
-  ...rows('simulator', 'simulator, 1,000 nodes, think 0.2, two storms at a time', THOUSAND, [
+  ...rows('simulator', 'simulator, 1,000 nodes, think 0.2', THOUSAND, [
     {
       figure: 'time of one storm',
       measure: (storm) => storm.wallSeconds,

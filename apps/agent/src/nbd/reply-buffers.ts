@@ -4,8 +4,11 @@
  */
 import { BufferPool } from '@bootswarm/stdx';
 
-/** Sixty replies of 4 KiB, or one of 256 KiB: about what a unix socket takes at once. */
-export const GATHERED_BYTES_MAX = 256 * 1024 + 1024;
+/**
+ * Thirty-one replies of 4 KiB, more than QEMU's 16 requests in flight, or two of 64 KiB. Less than a unix socket takes at once
+ * (208 KiB): what it does not take has to wait until the client has read all of the rest.
+ */
+export const GATHERED_BYTES_MAX = 129 * 1024;
 /** A reply to virtio-blk's usual longest request, 1 MiB, with its header. */
 const LONG_REPLY_BYTES_MAX = 1024 * 1024 + 64;
 
