@@ -6,7 +6,7 @@ import { copyFileSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VmInfo } from '@bootswarm/agent';
 import { until } from '../../test/cluster.ts';
-import type { LabAgent, LabCloud } from '../storm/real/lab-cloud.ts';
+import type { LabAgent, LabCloud } from '../lab/lab-cloud.ts';
 import type { BootSource, GuestPlace } from './boot-source.ts';
 
 /** While caches are filled, which is not measured. */

@@ -1,5 +1,5 @@
 /** The turns of bench boot: for each number of VMs and each repetition, every mode once, one after the other. */
-import { type LabAgent, LabCloud } from '../storm/real/lab-cloud.ts';
+import { type LabAgent, LabCloud } from '../lab/lab-cloud.ts';
 import { ColdSource, FilledImage, PivotedSource, WarmSource } from './agent-sources.ts';
 import type { BootSource, GuestPlace } from './boot-source.ts';
 import { LabGuest } from './lab-guest.ts';

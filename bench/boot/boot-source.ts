@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { qemuCommand } from '@bootswarm/qemu';
 import { run } from '../../test/cluster.ts';
-import type { LabHost } from '../storm/real/network-lab.ts';
+import type { LabHost } from '../lab/network-lab.ts';
 
 /** A VM of one turn. */
 export interface GuestPlace {

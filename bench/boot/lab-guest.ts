@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { ConsoleWatch, MARKER_DEFAULT } from '../../apps/cli/src/demo/console-watch.ts';
 import { demoQemuCommand } from '../../apps/cli/src/demo/qemu-command.ts';
-import type { LabHost } from '../storm/real/network-lab.ts';
+import type { LabHost } from '../lab/network-lab.ts';
 
 /** Emulated guests share a few cores. What the demo's needs, so that eight of them are no burden to the machine's memory. */
 const MACHINE = { accelerator: 'tcg', memoryMiB: 256, needsModernCpu: false } as const;

@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { demoImage } from '../../test/e2e/booting.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
-import { labObstacle, runInLab } from '../storm/real/lab-process.ts';
+import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import { type BootBenchOptions, type BootTurn, MODES, type Mode } from './boot-lab.ts';
 
 const LAB = fileURLToPath(new URL('./lab-main.ts', import.meta.url));

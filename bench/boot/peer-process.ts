@@ -1,7 +1,7 @@
 /** A server of somebody else on a host of the lab. Its words are shown only when it ends before it is ended. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { LabHost } from '../storm/real/network-lab.ts';
+import type { LabHost } from '../lab/network-lab.ts';
 
 const TAIL_CHARS = 2_000;
 

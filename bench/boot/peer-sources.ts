@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, until } from '../../test/cluster.ts';
-import type { LabHost } from '../storm/real/network-lab.ts';
+import type { LabHost } from '../lab/network-lab.ts';
 import { type BootSource, type GuestPlace, overlayCommand, runOn } from './boot-source.ts';
 import { PeerProcess } from './peer-process.ts';
 

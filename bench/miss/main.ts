@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type BenchRow, reportBench } from '../bench-report.ts';
-import { labObstacle, runInLab } from '../storm/real/lab-process.ts';
+import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import type { Misses, MissOptions } from './miss-lab.ts';
 
 const LAB = fileURLToPath(new URL('./lab-main.ts', import.meta.url));

@@ -6,9 +6,9 @@
 import { join } from 'node:path';
 import { Random } from '@bootswarm/stdx';
 import { until } from '../../test/cluster.ts';
+import { type LabAgent, LabCloud } from '../lab/lab-cloud.ts';
+import { NbdReader } from '../nbd-reader.ts';
 import { writeRandomFile } from '../random-file.ts';
-import { type LabAgent, LabCloud } from '../storm/real/lab-cloud.ts';
-import { NbdReader } from '../storm/real/nbd-reader.ts';
 
 export interface MissOptions {
   readonly mbit: number;

@@ -9,8 +9,8 @@ import { parseArgs } from 'node:util';
 import { Random } from '@bootswarm/stdx';
 import { Cluster, type TestAgent, until } from '../../test/cluster.ts';
 import { type BenchRow, reportBench } from '../bench-report.ts';
+import { NbdReader } from '../nbd-reader.ts';
 import { writeRandomFile } from '../random-file.ts';
-import { NbdReader } from '../storm/real/nbd-reader.ts';
 import { type Sample, slopePerHour } from './slope.ts';
 
 const PIECE_LENGTH = 65_536;

@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type PolicyName, runStorm, type StormOptions } from '@bootswarm/sim';
-import { labObstacle, runInLab } from './real/lab-process.ts';
+import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import type { MeasuredRealStorm } from './real/real-report.ts';
 import type { RealStormResult } from './real/real-result.ts';
 import type { RealStormOptions } from './real/real-storm.ts';

@@ -5,7 +5,7 @@
 import { readSync } from 'node:fs';
 import type { TraceRead } from '@bootswarm/sim';
 import type { Bitfield } from '@bootswarm/stdx';
-import type { NbdReader } from './nbd-reader.ts';
+import type { NbdReader } from '../../nbd-reader.ts';
 
 export interface TracePlayerOptions {
   readonly reads: readonly TraceRead[];

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentStatus, ImageStatus, VmInfo } from '@bootswarm/agent';
 import type { ImageSummary, SwarmSummary } from '@bootswarm/tracker';
-import { askJson, BOOTSWARM, run, until } from '../../../test/cluster.ts';
+import { askJson, BOOTSWARM, run, until } from '../../test/cluster.ts';
 import { LabDaemon } from './lab-daemon.ts';
 import { type LabHost, NetworkLab } from './network-lab.ts';
 

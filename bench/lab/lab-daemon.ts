@@ -1,7 +1,7 @@
 /** A `bootswarm` daemon on a host of the lab: its ready line, its log, and what it has cost. Ends with the lab. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { BOOTSWARM } from '../../../test/cluster.ts';
+import { BOOTSWARM } from '../../test/cluster.ts';
 import type { LabHost } from './network-lab.ts';
 
 /** A hundred of them may start at once on two cores. */
