@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster, until } from '../../test/cluster.ts';
+import { peakResidentBytes } from '../../test/process-usage.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
-import { peakRssMib } from '../process-usage.ts';
 import { writeRandomFile } from '../random-file.ts';
 import {
   type DataPathRun,
@@ -127,7 +127,7 @@ async function measureAgent(hotMib: number): Promise<BenchRow[]> {
       1_200_000,
     );
     const seconds = (performance.now() - start) / 1_000;
-    const peak = peakRssMib(agent.pid);
+    const peak = peakResidentBytes(agent.pid) / MIB;
     const bound = 256 + hotMib;
     const speed = (gib * 1024 * MIB) / 1e6 / seconds;
     return [

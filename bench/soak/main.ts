@@ -3,11 +3,11 @@
  * is back, for `--minutes N` (default 30). Memory and file descriptors of every process are looked at all the while; what
  * counts is whether they grow in the second half. `--json FILE`.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '@bootswarm/stdx';
 import { Cluster, type TestAgent, until } from '../../test/cluster.ts';
+import { descriptorCount, residentBytes } from '../../test/process-usage.ts';
 import { type BenchRow, reportBench } from '../bench-report.ts';
 import { NbdReader } from '../nbd-reader.ts';
 import { writeRandomFile } from '../random-file.ts';
@@ -15,7 +15,8 @@ import { type Sample, slopePerHour } from './slope.ts';
 
 const PIECE_LENGTH = 65_536;
 const IMAGE_MIB = 64;
-const PIECES = (IMAGE_MIB * 1024 * 1024) / PIECE_LENGTH;
+const MIB = 1024 * 1024;
+const PIECES = (IMAGE_MIB * MIB) / PIECE_LENGTH;
 /** Enough for a bound of memory to be seen: less than an image. */
 const HOT = '16M';
 /** Pieces a VM reads before it goes. */
@@ -104,9 +105,8 @@ function watch(name: string, pid: () => number): Watched {
 
 function sampleAll(at: number): void {
   for (const { pid, rssMib, descriptors } of watched) {
-    const status = readFileSync(`/proc/${pid()}/status`, 'utf8');
-    rssMib.push({ at, value: Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024 });
-    descriptors.push({ at, value: readdirSync(`/proc/${pid()}/fd`).length });
+    rssMib.push({ at, value: residentBytes(pid()) / MIB });
+    descriptors.push({ at, value: descriptorCount(pid()) });
   }
 }
 

@@ -8,8 +8,8 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Cluster, type TestAgent, until } from '../../test/cluster.ts';
+import { cpuSeconds } from '../../test/process-usage.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
-import { cpuSeconds } from '../process-usage.ts';
 import { writeRandomFile } from '../random-file.ts';
 import { LibtorrentPeer } from './libtorrent.ts';
 

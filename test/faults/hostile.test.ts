@@ -25,6 +25,7 @@ import {
   u32,
 } from '../../packages/peer-wire/test/messages.ts';
 import { Cluster, run, type TestAgent, until } from '../cluster.ts';
+import { peakResidentBytes } from '../process-usage.ts';
 import { makeTestImage } from '../test-image.ts';
 import {
   attack,
@@ -38,7 +39,6 @@ import {
   webSocketFrame,
 } from './attack.ts';
 import { HealthyGuest } from './healthy-guest.ts';
-import { peakMemoryBytes } from './process-memory.ts';
 
 const MIB = 1024 * 1024;
 const LENGTH = 64 * MIB;
@@ -100,9 +100,9 @@ beforeAll(async () => {
 
 afterEach(async () => {
   await guest.goesOn();
-  expect(peakMemoryBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
-  expect(peakMemoryBytes(originPid)).toBeLessThan(TRACKER_BYTES_MAX);
-  expect(peakMemoryBytes(cluster.tracker.pid)).toBeLessThan(TRACKER_BYTES_MAX);
+  expect(peakResidentBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
+  expect(peakResidentBytes(originPid)).toBeLessThan(TRACKER_BYTES_MAX);
+  expect(peakResidentBytes(cluster.tracker.pid)).toBeLessThan(TRACKER_BYTES_MAX);
   expect([agent.isRunning, cluster.tracker.isRunning]).toEqual([true, true]);
 });
 

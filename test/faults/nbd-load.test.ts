@@ -15,9 +15,9 @@ import {
   text,
 } from '../../packages/nbd-proto/test/wire.ts';
 import { Cluster, run, type TestAgent, until } from '../cluster.ts';
+import { peakResidentBytes } from '../process-usage.ts';
 import { makeTestImage } from '../test-image.ts';
 import { attackWithoutReading } from './attack.ts';
-import { peakMemoryBytes } from './process-memory.ts';
 
 const MIB = 1024 * 1024;
 const LENGTH = 64 * MIB;
@@ -73,7 +73,7 @@ test('200 clients are served, and 500 more that connect at once', async () => {
   const more = await crowd(500);
   await Promise.all(settled.map((client, index) => readPiece(client, index + 100)));
   hungUp([...settled, ...more]);
-  expect(peakMemoryBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
+  expect(peakResidentBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
 });
 
 test.each([
@@ -89,7 +89,7 @@ test.each([
   }
   greedy.destroy();
   hungUp(guests);
-  expect(peakMemoryBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
+  expect(peakResidentBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
 });
 
 test('forty clients that ask for all of an image and take no reply leave room for a guest', async () => {
@@ -115,7 +115,7 @@ test('forty clients that ask for all of an image and take no reply leave room fo
   expect(connections).toBe(hoarders.length + guests.length + 1);
   for (const hoarder of hoarders) hoarder.destroy();
   hungUp([...guests, late]);
-  expect(peakMemoryBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
+  expect(peakResidentBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
 });
 
 test('a flood of prefetches of the whole image has each piece fetched once', async () => {
@@ -199,5 +199,5 @@ test('sixteen reads of pieces that nobody can give stop neither other VMs nor th
     return original.subarray(offset, offset + PIECE_LENGTH);
   });
   expect(bytes.equals(Buffer.concat(expected))).toBe(true);
-  expect(peakMemoryBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
+  expect(peakResidentBytes(agent.pid)).toBeLessThan(AGENT_BYTES_MAX);
 });

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cpuSeconds } from '../../../test/process-usage.ts';
 
 /** CLK_TCK, which Linux has at 100 everywhere. */
 const TICK_MS = 10;
@@ -42,9 +43,9 @@ export class LabLoad {
   constructor(agentPids: readonly number[], storePids: readonly number[]) {
     this.#agentPids = agentPids;
     this.#storePids = storePids;
-    this.#agentsBefore = cpuMsOf(agentPids);
+    this.#agentsBefore = cpuSecondsOf(agentPids);
     this.#waitBefore = cpuWaitMsOf(agentPids);
-    this.#storeBefore = cpuMsOf(storePids);
+    this.#storeBefore = cpuSecondsOf(storePids);
     void this.#sample();
   }
 
@@ -52,8 +53,8 @@ export class LabLoad {
     this.#sampling.abort();
     const end = cpuTicks();
     const { user, system } = process.cpuUsage(this.#playersBefore);
-    const agentCpuSeconds = (cpuMsOf(this.#agentPids) - this.#agentsBefore) / 1_000;
-    const storeCpuSeconds = (cpuMsOf(this.#storePids) - this.#storeBefore) / 1_000;
+    const agentCpuSeconds = cpuSecondsOf(this.#agentPids) - this.#agentsBefore;
+    const storeCpuSeconds = cpuSecondsOf(this.#storePids) - this.#storeBefore;
     const playerCpuSeconds = (user + system) / 1e6;
     const ours = agentCpuSeconds + storeCpuSeconds + playerCpuSeconds;
     const cpuIdle = idleShare(this.#start, end);
@@ -91,13 +92,8 @@ function cpuTicks(): CpuTicks {
   return { idle: ticks[3] + ticks[4], total: ticks.reduce((sum, each) => sum + each, 0) };
 }
 
-/** User and system time, fields 14 and 15 of proc_pid_stat(5); what follows the name in parentheses has no more of them. */
-function cpuMsOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return sum + (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-  }, 0);
+function cpuSecondsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
 /** Of their main threads, from /proc/PID/schedstat: nanoseconds run, nanoseconds ready and waiting, turns. */
