@@ -258,12 +258,13 @@ export class Neighbours<Payload> {
       if (contact) contact.isWanted = true;
     };
     for (const { inZone, elsewhere } of tree?.sources ?? []) want(inZone[0] ?? elsewhere[0]);
-    // Doubling steps along the zone: few wires each, and any two nodes are a few hops apart.
+    // Doubling steps back along the zone: few wires each, any two nodes are a few hops apart, and newcomers, who come last,
+    // change nobody's. Around the end they would all meet at the first places, which relay most.
     const inZone = this.#members.zones[tree?.zone ?? 0] ?? [];
+    const place = tree?.place ?? 0;
     let chosen = 0;
-    for (let step = 1; step < inZone.length; step *= 2) {
-      if (chosen === this.#state.limits.neighboursWanted) break;
-      want(inZone[((tree?.place ?? 0) + step) % inZone.length].node);
+    for (let step = 1; step <= place && chosen < this.#state.limits.neighboursWanted; step *= 2) {
+      want(inZone[place - step].node);
       chosen += 1;
     }
     for (const [key, contact] of this.#contacts) {
