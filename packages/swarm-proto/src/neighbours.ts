@@ -80,6 +80,13 @@ export class Neighbours<Payload> {
     return own === undefined || own === (this.#members.find(node)?.zone ?? peer.zone);
   }
 
+  /** How far from ours a peer's place in the member order is; 0 when the tracker has not told both. */
+  placesApart(peer: Peer): number {
+    const own = this.#members.find(this.#state.node)?.place;
+    const other = peer.node === undefined ? undefined : this.#members.find(peer.node)?.place;
+    return own === undefined || other === undefined ? 0 : Math.abs(other - own);
+  }
+
   /** Has the tracker told, now and then, that a member does not answer or holds up what it relays. */
   suspect(node: string): void {
     const { now, limits } = this.#state;
