@@ -53,12 +53,23 @@ export interface AgentParts {
 }
 
 export class Agent implements ExportDirectory {
+  /** Told to callers of the control API, by code. */
+  readonly problems = new Map<string, number>();
   readonly #parts: AgentParts;
   readonly #startedAt = performance.now();
   readonly #replaced = Promise.withResolvers<void>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+  }
+
+  get version(): string {
+    return this.#parts.facts.version;
+  }
+
+  /** One that a caller of the control API was told, by its code. */
+  countProblem(code: string): void {
+    this.problems.set(code, (this.problems.get(code) ?? 0) + 1);
   }
 
   /** ExportDirectory: IMAGEID is there while attached, IMAGEID@VM while the VM exists. */

@@ -1,3 +1,4 @@
+export { ALARM_CODES, type Alarm, type AlarmCode } from './alarms.ts';
 export { BOOT_PIECES_MAX, type PieceRecord } from './boot-kind.ts';
 export { BootOrderBook, KINDS_MAX, type KindRecord } from './boot-order-book.ts';
 export { MemberOrder } from './member-order.ts';
