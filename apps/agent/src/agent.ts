@@ -4,10 +4,12 @@
  */
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
+import type { Alarm } from '@bootswarm/tracker-proto';
 import type {
   AgentStatus,
   ExportInfo,
   NbdStatus,
+  Supervision,
   TouchedPieces,
   UpgradeInfo,
   VmInfo,
@@ -50,11 +52,12 @@ export interface AgentParts {
   readonly cutExport: (exportName: string) => void;
   /** See AgentOptions. */
   readonly prepareSuccessor?: () => Promise<void>;
+  readonly supervision?: () => Supervision;
 }
 
 export class Agent implements ExportDirectory {
-  /** Told to callers of the control API, by code. */
-  readonly problems = new Map<string, number>();
+  /** Set when somebody looks for them. */
+  alarms: () => readonly Alarm[] = () => [];
   readonly #parts: AgentParts;
   readonly #startedAt = performance.now();
   readonly #replaced = Promise.withResolvers<void>();
@@ -65,11 +68,6 @@ export class Agent implements ExportDirectory {
 
   get version(): string {
     return this.#parts.facts.version;
-  }
-
-  /** One that a caller of the control API was told, by its code. */
-  countProblem(code: string): void {
-    this.problems.set(code, (this.problems.get(code) ?? 0) + 1);
   }
 
   /** ExportDirectory: IMAGEID is there while attached, IMAGEID@VM while the VM exists. */
@@ -184,6 +182,8 @@ export class Agent implements ExportDirectory {
       rssBytes: process.memoryUsage.rss(),
       images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
+      supervision: this.#parts.supervision?.() ?? { by: 'nobody' },
+      alarms: this.alarms(),
     };
   }
 

@@ -1,4 +1,5 @@
 /** What api.ts has as types, as schemas: bodies are checked with them, the OpenAPI document is made of them. */
+import { ALARM_CODES, type Alarm } from '@bootswarm/tracker-proto';
 import { z } from 'zod';
 import type {
   AgentStatus,
@@ -9,6 +10,7 @@ import type {
   NbdStatus,
   ReadBytes,
   ScrubStatus,
+  Supervision,
   TouchedPieces,
   UpgradeInfo,
   VmInfo,
@@ -88,11 +90,29 @@ export const VM_STATUS = z.strictObject({
 
 export const VMS = z.strictObject({ vms: z.array(VM_STATUS) });
 
+const SUPERVISION = z.discriminatedUnion('by', [
+  z.strictObject({ by: z.literal('nobody') }),
+  z.strictObject({ by: z.literal('systemd') }),
+  z.strictObject({
+    by: z.literal('socket-holder'),
+    ...{ holderPid: count, successorPid: count.nullable() },
+  }),
+]) satisfies z.ZodType<Supervision>;
+
+const ALARM = z.strictObject({
+  code: z.enum(ALARM_CODES),
+  ...{ node: text, subject: text, reason: text, hint: text, since: z.iso.datetime() },
+}) satisfies z.ZodType<Alarm>;
+
+export const ALARMS = z.strictObject({ alarms: z.array(ALARM) });
+
 export const STATUS_ANSWER = z.strictObject({
   ...{ version: text, node: text, zone: text, rack: text, pid: count, uptimeSeconds: count },
   tracker: z.strictObject({ url: text, isConnected: z.boolean() }),
   ...{ peerAddress: text, cacheDir: text, cache: CACHE, nbdSocket: text, nbd: NBD },
   ...{ rssBytes: count, images: z.array(IMAGE), vms: z.array(VM_STATUS) },
+  supervision: SUPERVISION,
+  alarms: z.array(ALARM),
 }) satisfies z.ZodType<AgentStatus>;
 
 export const EXPORT = z.strictObject({

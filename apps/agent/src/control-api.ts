@@ -7,9 +7,11 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { openApiDocument, problemOf, ROUTE_STATUS, RouteTable, sendProblem } from '@bootswarm/rest';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Agent } from './agent.ts';
 import { ANSWERED, ROUTES, type Route } from './routes.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
 
@@ -88,10 +90,14 @@ function problemsOf({ problems = [], key }: Route): string[] {
 
 export class ControlApi {
   readonly #agent: Agent;
+  readonly #telemetry: Telemetry;
+  readonly #log: Logger;
   readonly #server: Server;
 
-  constructor(agent: Agent) {
+  constructor(agent: Agent, telemetry: Telemetry, { log }: { readonly log: Logger }) {
     this.#agent = agent;
+    this.#telemetry = telemetry;
+    this.#log = log;
     this.#server = createServer({ requestTimeout: 30_000 }, (request, response) => {
       void this.#answer(request, response);
     });
@@ -119,7 +125,8 @@ export class ControlApi {
       const { route, key } = TABLE.find(request.method, path);
       const body = checked(route.body, sent, 'body');
       const query = checked(route.query, queryOf(queryText), 'query');
-      const result = await route.handle({ agent, key, body, query, response });
+      const metrics = () => this.#telemetry.metrics;
+      const result = await route.handle({ agent, key, body, query, response, metrics });
       if (result === ANSWERED) return;
       const { after } = route;
       // It is closed already when who asked did not wait for the answer.
@@ -128,7 +135,8 @@ export class ControlApi {
       send(response, result === undefined ? 204 : 200, result);
     } catch (error) {
       const problem = problemOf(toldIfDiskFull(error), STATUS_BY_CODE, 'agent');
-      agent.countProblem(problem.code);
+      this.#telemetry.errors.add('api', problem.code);
+      if (problem.status >= 500) this.#log.error({ err: error, url: request.url }, 'failed');
       if (response.headersSent) response.destroy();
       else sendProblem(response, problem);
     }

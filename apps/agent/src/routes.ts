@@ -3,10 +3,18 @@
  * document is made of the same table.
  */
 import type { ServerResponse } from 'node:http';
-import type { Method, RouteDescription, RouteName } from '@bootswarm/rest';
+import {
+  METRICS_TYPE,
+  type Method,
+  type Metrics,
+  type RouteDescription,
+  type RouteName,
+  sendMetrics,
+} from '@bootswarm/rest';
 import { z } from 'zod';
 import type { Agent } from './agent.ts';
 import {
+  ALARMS,
   ATTACH,
   EXPORT,
   REBASE,
@@ -27,6 +35,7 @@ export interface Call<Body = unknown, Query = unknown> {
   readonly body: Body;
   readonly query: Query;
   readonly response: ServerResponse;
+  readonly metrics: () => Metrics;
 }
 
 export interface Route extends RouteName, RouteDescription {
@@ -72,6 +81,21 @@ export const ROUTES: readonly Route[] = [
     '/v1/status',
     { summary: 'What this agent does, per image and per VM.', answer: STATUS_ANSWER },
     ({ agent }) => agent.status(),
+  ),
+  route(
+    'GET',
+    '/v1/alarms',
+    { summary: 'What is the matter on this node, and why.', answer: ALARMS },
+    ({ agent }) => ({ alarms: agent.alarms() }),
+  ),
+  route(
+    'GET',
+    '/metrics',
+    { summary: 'Metrics for Prometheus; docs/metrics.md lists them.', type: METRICS_TYPE },
+    ({ metrics, response }) => {
+      sendMetrics(response, metrics());
+      return ANSWERED;
+    },
   ),
   route(
     'GET',

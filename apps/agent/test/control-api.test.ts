@@ -111,7 +111,7 @@ test('tells its status', async () => {
       cache: { bytesUsed: 0, bytesMax: null, isFull: false, scrubBytesPerSecond: 0 },
       nbdSocket: join(agent.runDir, 'nbd.sock'),
       nbd: { connections: 0, replyBytes: 0, replyBytesMax: 2 ** 26 },
-      ...{ images: [], vms: [] },
+      ...{ images: [], vms: [], supervision: { by: 'nobody' }, alarms: [] },
     },
   });
 });

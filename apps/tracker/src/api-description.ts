@@ -1,5 +1,5 @@
 /** What the OpenAPI document says of each route of http-api.ts: a route that is added there is described here. */
-import type { ApiDescription } from '@bootswarm/rest';
+import { type ApiDescription, EVENT_STREAM_TYPE, METRICS_TYPE } from '@bootswarm/rest';
 import { z } from 'zod';
 import {
   BOOT_ORDER,
@@ -11,6 +11,7 @@ import {
   PUBLISH_REQUEST,
   SWARMS,
 } from './api-schema.ts';
+import { ALARMS, OVERVIEW } from './overview-schema.ts';
 import { STATUS } from './problem.ts';
 import { VERSION } from './version.ts';
 
@@ -49,6 +50,24 @@ export const API: ApiDescription = {
       ...{ key: image, type: 'application/octet-stream', problems: noImage },
     },
     'GET /v1/swarms': { summary: 'Who is in which swarm, and how it goes.', answer: SWARMS },
+    'GET /v1/overview': {
+      summary: 'The whole cloud at one look, with five minutes of history by the second.',
+      answer: OVERVIEW,
+    },
+    'GET /v1/overview/stream': {
+      summary:
+        'Server-Sent Events named overview: the whole at once, then one a second with the last ten ' +
+        'seconds of history, to be merged by their time. Who does not read misses events.',
+      ...{ type: EVENT_STREAM_TYPE, answer: OVERVIEW, problems: ['too-many-streams'] },
+    },
+    'GET /v1/alarms': {
+      summary: 'What is the matter, on the tracker and on nodes.',
+      answer: ALARMS,
+    },
+    'GET /metrics': {
+      summary: 'Metrics for Prometheus; docs/metrics.md lists them.',
+      type: METRICS_TYPE,
+    },
     'GET /v1/nodes': { summary: 'The agents that are connected.', answer: NODES },
     'POST /v1/images': {
       summary: 'Publishes an image. Answers an event per line, the last published or failed.',

@@ -7,10 +7,14 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import {
+  EVENT_STREAM_TYPE,
   type Found,
+  type MetricFamily,
   openApiDocument,
+  ProcessMetrics,
   type RouteName,
   RouteTable,
+  sendMetrics,
   sendProblem,
 } from '@bootswarm/rest';
 import { OperatorError } from '@bootswarm/stdx';
@@ -21,6 +25,8 @@ import { bootOrderSummary } from './boot-order-summary.ts';
 import type { Catalogue } from './catalogue.ts';
 import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
+import type { CloudWatch } from './overview/cloud-watch.ts';
+import { TrackerMetrics } from './overview/tracker-metrics.ts';
 import { problemOf } from './problem.ts';
 import { publishStream } from './publish-stream.ts';
 import type { Publisher } from './publisher.ts';
@@ -39,6 +45,7 @@ export interface HttpApiOptions {
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
   origin(): OriginProcess | undefined;
+  watch(): CloudWatch;
 }
 
 interface Call {
@@ -69,10 +76,22 @@ export class HttpApi {
   readonly #tokenDigest: Buffer;
   readonly #table: RouteTable<Route>;
   readonly #calls = new Set<Promise<void>>();
+  /** Told to callers, by code. */
+  readonly #problems = new Map<string, number>();
+  readonly #process = new ProcessMetrics();
+  readonly #metrics: TrackerMetrics;
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
     this.#tokenDigest = digestOf(options.adminToken);
+    this.#metrics = new TrackerMetrics({
+      catalogue: options.catalogue,
+      process: this.#process,
+      problems: this.#problems,
+      signals: () => options.signals(),
+      watch: () => options.watch(),
+      originStats: async () => options.origin()?.stats(),
+    });
     this.#table = new RouteTable(this.#routes());
     this.server = createServer(
       {
@@ -91,6 +110,11 @@ export class HttpApi {
     this.server.setTimeout(IDLE_TIMEOUT_MS);
   }
 
+  /** What /metrics tells, for the test that compares it with what is documented. */
+  get metricFamilies(): readonly MetricFamily[] {
+    return this.#metrics.families;
+  }
+
   /** Every route, for the test that goes through them all. */
   get routes(): readonly Pick<Route, 'method' | 'path' | 'access'>[] {
     return this.#table.routes;
@@ -98,6 +122,7 @@ export class HttpApi {
 
   /** Cuts everybody off and waits until what they asked for has been given up. WebSockets are closed by their owner. */
   async close(): Promise<void> {
+    this.#process.close();
     const closed = once(this.server, 'close');
     this.server.close();
     this.server.closeAllConnections();
@@ -115,6 +140,7 @@ export class HttpApi {
     });
     return [
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
+      open('/metrics', async ({ response }) => sendMetrics(response, await this.#metrics.read())),
       open('/v1/openapi.json', ({ response }) =>
         sendJson(response, openApiDocument(this.routes, API)),
       ),
@@ -127,6 +153,11 @@ export class HttpApi {
       open('/v1/images/{image}/torrent', (call) => this.#download(call, 'torrent')),
       open('/v1/images/{image}/piece-layer', (call) => this.#download(call, 'piece-layer')),
       open('/v1/swarms', ({ response }) => this.#swarms(response)),
+      open('/v1/overview', ({ response }) => sendJson(response, this.#options.watch().overview())),
+      open('/v1/overview/stream', (call) => this.#stream(call)),
+      open('/v1/alarms', ({ response }) =>
+        sendJson(response, { alarms: this.#options.watch().alarms() }),
+      ),
       open('/v1/nodes', ({ response }) =>
         sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
       ),
@@ -159,6 +190,7 @@ export class HttpApi {
       await route.handle({ request, response, key });
     } catch (error) {
       const problem = problemOf(error);
+      this.#problems.set(problem.code, (this.#problems.get(problem.code) ?? 0) + 1);
       if (problem.status >= 500)
         this.#options.log.error({ err: error, url: request.url }, 'failed');
       if (response.headersSent) response.destroy();
@@ -202,6 +234,17 @@ export class HttpApi {
       agents: signals().agentCount,
       images: catalogue.size,
     };
+  }
+
+  #stream({ request, response }: Call): void {
+    const watch = this.#options.watch();
+    if (request.method === 'HEAD') {
+      response.writeHead(200, { 'content-type': EVENT_STREAM_TYPE }).end();
+      return;
+    }
+    // Events are what keeps it from being idle.
+    request.socket.setTimeout(0);
+    watch.stream.add(response, 'overview', watch.overview());
   }
 
   #bootOrder(response: ServerResponse, key: string): void {

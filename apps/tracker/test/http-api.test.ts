@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
 import { HttpApi } from '../src/http-api.ts';
+import type { CloudWatch } from '../src/overview/cloud-watch.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
 import { VERSION } from '../src/version.ts';
@@ -81,12 +82,14 @@ describe('the route table', () => {
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
     origin: () => undefined,
+    watch: () => ({}) as CloudWatch,
   });
   const { routes } = api;
 
   test('lists what there is, and who may use it', () => {
     expect(routes.map(({ method, path, access }) => `${method} ${path} ${access}`)).toEqual([
       'GET /healthz open',
+      'GET /metrics open',
       'GET /v1/openapi.json open',
       'GET /v1/images open',
       'GET /v1/images/{image} open',
@@ -95,6 +98,9 @@ describe('the route table', () => {
       'GET /v1/images/{image}/torrent open',
       'GET /v1/images/{image}/piece-layer open',
       'GET /v1/swarms open',
+      'GET /v1/overview open',
+      'GET /v1/overview/stream open',
+      'GET /v1/alarms open',
       'GET /v1/nodes open',
       'POST /v1/images admin',
       'DELETE /v1/images/{image} admin',
@@ -117,7 +123,7 @@ describe('the route table', () => {
       const response = await fixture.fetch(path, { method: route.method, headers });
       if (route.access === 'open') {
         expect(response.status).toBe(200);
-        await response.arrayBuffer();
+        await response.body?.cancel();
       } else {
         expect(response.headers.get('www-authenticate')).toBe('Bearer');
         expect((await problemOf(response)).code).toMatch(/^token-(missing|wrong)$/);

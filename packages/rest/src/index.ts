@@ -9,5 +9,6 @@ export {
 } from './metrics.ts';
 export { type ApiDescription, openApiDocument, type RouteDescription } from './openapi.ts';
 export { type Problem, problemOf, ROUTE_STATUS, sendProblem } from './problem.ts';
+export { ProcessMetrics } from './process-metrics.ts';
 export type { RouteName } from './route-table.ts';
 export { type Found, type Method, parameterOf, RouteTable, routeKey } from './route-table.ts';
