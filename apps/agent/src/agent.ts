@@ -4,10 +4,12 @@
  */
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
+import type { Alarm } from '@bootswarm/tracker-proto';
 import type {
   AgentStatus,
   ExportInfo,
   NbdStatus,
+  Supervision,
   TouchedPieces,
   UpgradeInfo,
   VmInfo,
@@ -50,15 +52,22 @@ export interface AgentParts {
   readonly cutExport: (exportName: string) => void;
   /** See AgentOptions. */
   readonly prepareSuccessor?: () => Promise<void>;
+  readonly supervision?: () => Supervision;
 }
 
 export class Agent implements ExportDirectory {
+  /** Set when somebody looks for them. */
+  alarms: () => readonly Alarm[] = () => [];
   readonly #parts: AgentParts;
   readonly #startedAt = performance.now();
   readonly #replaced = Promise.withResolvers<void>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+  }
+
+  get version(): string {
+    return this.#parts.facts.version;
   }
 
   /** ExportDirectory: IMAGEID is there while attached, IMAGEID@VM while the VM exists. */
@@ -173,6 +182,8 @@ export class Agent implements ExportDirectory {
       rssBytes: process.memoryUsage.rss(),
       images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
+      supervision: this.#parts.supervision?.() ?? { by: 'nobody' },
+      alarms: this.alarms(),
     };
   }
 

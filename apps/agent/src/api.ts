@@ -1,5 +1,7 @@
 /** The agent's HTTP API on RUN/agent.sock as types: what /v1 routes answer. JSON; errors are the tracker's Problem. */
 
+import type { Alarm } from '@bootswarm/tracker-proto';
+
 /** GET /v1/status */
 export interface AgentStatus {
   readonly version: string;
@@ -17,7 +19,21 @@ export interface AgentStatus {
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
+  readonly supervision: Supervision;
+  /** GET /v1/alarms answers { alarms } alone. */
+  readonly alarms: readonly Alarm[];
 }
+
+/** Who starts the next agent when this one ends, and whether that one is ready. */
+export type Supervision =
+  | { readonly by: 'nobody' }
+  | { readonly by: 'systemd' }
+  | {
+      readonly by: 'socket-holder';
+      readonly holderPid: number;
+      /** Of the successor that has loaded its code and waits; null while there is none. */
+      readonly successorPid: number | null;
+    };
 
 export interface CacheStatus {
   /** Of the disk, by all images; overlays of VMs are not counted. As of the last look, some seconds ago. */

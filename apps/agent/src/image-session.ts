@@ -19,7 +19,7 @@ import {
   type ReadBytes,
   type SwarmHost,
 } from '@bootswarm/swarm-driver';
-import type { SwarmMember, TouchBudget } from '@bootswarm/swarm-proto';
+import type { ReceivedBytes, SwarmMember, TouchBudget } from '@bootswarm/swarm-proto';
 import type { CacheUse, ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
@@ -52,6 +52,22 @@ export interface ImageSessionOptions {
   readonly touchBudget: TouchBudget;
 }
 
+/** Of one session, by what they count. */
+export interface SessionCounters {
+  readonly read: ReadBytes;
+  readonly received: ReceivedBytes;
+  readonly bytesSent: number;
+  readonly bytesWasted: number;
+  readonly piecesRefuted: number;
+  readonly hedges: number;
+  readonly originRequests: Readonly<Record<string, number>>;
+  readonly misses: number;
+  /** Reads by bucket of WAIT_BOUNDS_SECONDS, and the seconds that all of them waited. */
+  readonly waits: Readonly<Record<string, number>>;
+  /** Received in the swarm of the piece layer. */
+  readonly layer: { readonly peers: number; readonly origin: number };
+}
+
 type LostPiece = Extract<StoreEvent, { type: 'piece-lost' }>;
 
 /** Damage of what the cache held. After a failed flush the disk is in trouble, and takes nothing. */
@@ -73,6 +89,8 @@ export class ImageSession {
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
+  /** Through exports that are gone. */
+  readonly #readBefore = noReadBytes();
   readonly #fill: FillPolicy;
   readonly #layer: SessionLayer;
   readonly #directory: string;
@@ -163,6 +181,7 @@ export class ImageSession {
 
   /** A VM is gone: its counts go with it. */
   dropExport(vm: string): void {
+    addReadBytes(this.#readBefore, this.#exports.get(vm)?.read ?? noReadBytes());
     this.#exports.delete(vm);
   }
 
@@ -237,6 +256,22 @@ export class ImageSession {
       scrub: this.#store.stats.scrub,
       readsWaiting: driver.pending.size,
       oldestReadWaitMs: oldest === undefined ? 0 : Math.round(performance.now() - oldest),
+    };
+  }
+
+  /** What is counted and never goes back while the session lives. */
+  counters(): SessionCounters {
+    const { driver } = this.reader;
+    const { received, bytesSent, bytesWasted, piecesRefuted, hedges, originRequests } =
+      driver.snapshot().stats;
+    const read = { ...this.#readBefore };
+    for (const each of this.#exports.values()) addReadBytes(read, each.read);
+    const { waits, openedCount: misses } = driver.pending;
+    const { bytesFromPeers, bytesFromOrigin } = this.#layer.swarm?.moved ?? NOTHING_MOVED;
+    return {
+      ...{ read, received, bytesSent, bytesWasted, piecesRefuted, hedges, originRequests, misses },
+      waits: { ...Object.fromEntries(waits.counts.entries()), sum: waits.sumSeconds },
+      layer: { peers: bytesFromPeers, origin: bytesFromOrigin },
     };
   }
 

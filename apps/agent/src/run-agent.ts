@@ -5,10 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
-import { type SwarmEvent, SwarmHost } from '@bootswarm/swarm-driver';
+import { SwarmHost } from '@bootswarm/swarm-driver';
 import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
+import type { Supervision } from './api.ts';
 import { Attachments } from './attachments.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
@@ -16,7 +17,6 @@ import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
-import type { ImageSession } from './image-session.ts';
 import type { KnownImages } from './known-images.ts';
 import { GuestListeners, type NbdTcpOptions } from './nbd/guest-listeners.ts';
 import { listenerLog } from './nbd/listener-log.ts';
@@ -24,6 +24,10 @@ import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
+import { logSwarmEvent } from './swarm-log.ts';
+import { ErrorCounts } from './telemetry/error-counts.ts';
+import { type MetricsAddress, MetricsListener } from './telemetry/metrics-listener.ts';
+import { Telemetry } from './telemetry/telemetry.ts';
 import { AutoPivot } from './vm/auto-pivot.ts';
 import { VmMover } from './vm/vm-mover.ts';
 import { VmRegistry } from './vm/vm-registry.ts';
@@ -73,6 +77,10 @@ export interface AgentOptions {
   readonly publisherKey?: string;
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
   readonly accelerators?: readonly Accelerator[];
+  /** Where /metrics is served on TCP; default: on the control socket only. */
+  readonly metrics?: MetricsAddress;
+  /** How this agent is kept running; default: by nobody. */
+  readonly supervision?: () => Supervision;
   readonly logLevel: string;
 }
 
@@ -97,6 +105,7 @@ const GUESTS_FIRST_MS = 10;
 interface Start {
   readonly options: AgentOptions;
   readonly log: Logger;
+  readonly errors: ErrorCounts;
   /** What undoes the steps taken so far; undone from the last to the first. */
   readonly opened: (() => unknown)[];
 }
@@ -129,7 +138,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
     log.flush();
   };
   try {
-    const agent = await start({ options, log, opened });
+    const agent = await start({ options, log, errors: new ErrorCounts(), opened });
     log.info({ node: options.node, version: VERSION }, 'agent is up');
     return { agent, replaced: agent.replaced, close };
   } catch (error) {
@@ -147,12 +156,20 @@ async function start(parts: Start): Promise<Agent> {
   const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
-  signal = startSignalling(parts, swarms, agent);
+  const telemetry = openTelemetry(parts, swarms, agent);
+  signal = startSignalling(parts, swarms, agent, telemetry);
   opened.push(() => signal.close());
-  const control = new ControlApi(agent);
+  const control = new ControlApi(agent, telemetry, parts);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms, guests.autoPivot, signal), TICK_MS);
+  if (options.metrics !== undefined) {
+    const listener = await MetricsListener.listen(options.metrics, () => telemetry.metrics);
+    opened.push(() => listener.close());
+  }
+  const timer = setInterval(() => {
+    tick(swarms, guests.autoPivot);
+    telemetry.tick(signal);
+  }, TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   // The first to be undone: guests are served while what takes longest is done.
@@ -161,10 +178,8 @@ async function start(parts: Start): Promise<Agent> {
 }
 
 /** Whatever image is joined or given up, now or later, `signal` is told once it is there. */
-async function openSwarms(
-  { options, log, opened }: Start,
-  signal: () => SignalClient | undefined,
-): Promise<Swarms> {
+async function openSwarms(parts: Start, signal: () => SignalClient | undefined): Promise<Swarms> {
+  const { options, log, opened } = parts;
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
   opened.push(() => cache.close());
@@ -174,7 +189,7 @@ async function openSwarms(
     self: { kind: 'ours', node, zone, rack, isOrigin: false },
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => {
-      logSwarmEvent(log, image, event);
+      logSwarmEvent(log, parts.errors, image, event);
       if (event.type === 'members-suspected') signal()?.suspect(image, event.nodes);
     },
   });
@@ -244,7 +259,7 @@ async function openVms(
 }
 
 async function serveGuests(
-  { options, log, opened }: Start,
+  { options, log, errors, opened }: Start,
   { cache, library, attachments, keeper, self }: Swarms,
   guests: Guests,
   isTrackerConnected: () => boolean,
@@ -270,6 +285,7 @@ async function serveGuests(
     nbd: () => listeners.status,
     cutExport: (name) => listeners.cut(name),
     prepareSuccessor: options.prepareSuccessor,
+    supervision: options.supervision,
   });
   const listeners = await GuestListeners.listen({
     path: nbdSocket,
@@ -277,16 +293,17 @@ async function serveGuests(
     tcp: options.nbdTcp,
     replyBytesMax: options.nbdReplyBytes,
     directory: agent,
-    onEvent: listenerLog(log),
+    onEvent: listenerLog(log, undefined, errors),
   });
   opened.push(() => listeners.close());
   return agent;
 }
 
 function startSignalling(
-  { options, log, opened }: Start,
+  { options, log, errors, opened }: Start,
   { library, self }: Swarms,
   agent: Agent,
+  telemetry: Telemetry,
 ): SignalClient {
   let isWarned = false;
   const prejoiner = prejoinerOf(library, log);
@@ -304,7 +321,9 @@ function startSignalling(
     onBootOrder: (image, order) => library.applyOrder(image, order),
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
-      if (state === 'connected') void openPromised(agent, log);
+      if (state !== 'connected') return;
+      telemetry.welcomed();
+      void openPromised(agent, log);
     },
     onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
     onPublished: (image) => {
@@ -315,11 +334,24 @@ function startSignalling(
         log.error({ image, error: messageOf(error) }, 'withdrawn image not let go');
       });
     },
-    onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
+    onRefused: (image, code, message) => {
+      errors.add('tracker', code);
+      log.warn({ image, code, message }, 'join refused');
+    },
   });
   opened.push(() => prejoiner.close());
   for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
+}
+
+function openTelemetry({ options, log, errors, opened }: Start, swarms: Swarms, agent: Agent) {
+  const { node } = options;
+  const { cache, library } = swarms;
+  const status = () => agent.status();
+  const telemetry = new Telemetry({ node, cacheDir: cache.path, log, library, errors, status });
+  agent.alarms = () => telemetry.alarms;
+  opened.push(() => telemetry.close());
+  return telemetry;
 }
 
 /** What a disk refuses now is told again, and dealt with, when the caches are closed. */
@@ -345,18 +377,10 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick({ library, keeper }: Swarms, autoPivot: AutoPivot, signal: SignalClient): void {
+function tick({ library, keeper }: Swarms, autoPivot: AutoPivot): void {
   library.tick();
   keeper.tick(performance.now());
   autoPivot.tick(performance.now());
-  for (const session of library.sessions) reportProgress(session, signal);
-}
-
-function reportProgress(session: ImageSession, signal: SignalClient): void {
-  const { stats } = session.reader.driver.snapshot();
-  const { bytesFromPeers, bytesFromOrigin, bytesSent } = stats;
-  const { piecesHad } = session;
-  signal.progress(session.id, { piecesHad, bytesFromPeers, bytesFromOrigin, bytesSent });
 }
 
 /** HOST:PORT, an IPv6 address in brackets. */
@@ -371,9 +395,4 @@ function writeRunFile(options: AgentOptions, agent: Agent, opened: (() => unknow
   const { trackerUrl } = options;
   writeFileSync(path, `${JSON.stringify({ pid, node, trackerUrl, peerAddress, nbdSocket })}\n`);
   opened.push(() => rmSync(path, { force: true }));
-}
-
-function logSwarmEvent(log: Logger, image: string, event: SwarmEvent): void {
-  if (event.type === 'piece-refuted') log.error({ image, ...event }, 'swarm');
-  else log.debug({ image, ...event }, 'swarm');
 }

@@ -11,6 +11,7 @@ import {
   type Member,
   MemberOrder,
   type NodeIdentity,
+  type NodeReport,
   type PeerAddress,
   SIGNALLING_VERSION,
   SUSPECTS_MAX,
@@ -165,6 +166,11 @@ export class SignalClient {
     swarm.progress = progress;
     swarm.piecesHad = progress.piecesHad;
     this.#scheduleProgress(swarm);
+  }
+
+  /** What happened on this node; lost while the tracker is away. */
+  report(report: NodeReport): void {
+    if (this.#state === 'connected') this.#send({ type: 'stats', report });
   }
 
   /** What a VM touched while it booted; a tracker that is away is told all of it after the next join. */

@@ -2,7 +2,7 @@
  * How an agent of this host is kept running. Started by a person, this process becomes its socket holder and the agent its child;
  * as that child, with sockets of systemd, or without a holder by choice, it is the agent itself.
  */
-import type { AgentOptions, KnownImages } from '@bootswarm/agent';
+import type { AgentOptions, KnownImages, Supervision } from '@bootswarm/agent';
 import type { HolderLink, InheritedSockets } from '@bootswarm/agent/holder';
 import { END_SIGNALS, runUntilSignal } from './daemon-life.ts';
 
@@ -50,7 +50,8 @@ async function serve(
   try {
     const known = link && (await untilOurTurn(link, options));
     const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
-    const agent = await runAgent({ ...options, sockets, known, prepareSuccessor });
+    const supervision = () => supervisionOf(link, sockets);
+    const agent = await runAgent({ ...options, sockets, known, prepareSuccessor, supervision });
     link?.serving();
     onReady();
     await runUntilSignal(agent, agent.replaced);
@@ -59,6 +60,16 @@ async function serve(
     await watchdog?.close();
     link?.close();
   }
+}
+
+function supervisionOf(
+  link: HolderLink | undefined,
+  sockets: InheritedSockets | undefined,
+): Supervision {
+  if (link !== undefined) {
+    return { by: 'socket-holder', holderPid: process.ppid, successorPid: link.successorPid };
+  }
+  return { by: systemdRestart(sockets) ? 'systemd' : 'nobody' };
 }
 
 /** Meanwhile the images that will be ours are checked, those that come later too. */

@@ -11,6 +11,7 @@ import { publishCommand } from './commands/publish.ts';
 import { statusCommand } from './commands/status.ts';
 import { trackerCommand } from './commands/tracker.ts';
 import { vmCommand } from './commands/vm.ts';
+import { watchCommand } from './commands/watch.ts';
 import { withdrawCommand } from './commands/withdraw.ts';
 import { exitCodeOf, renderFailure } from './failure.ts';
 import { print, type Terminal } from './terminal.ts';
@@ -48,7 +49,8 @@ IMAGE in a command is an image's id, an unambiguous beginning of it, or its name
     );
   const commands = [
     ...[trackerCommand, agentCommand, publishCommand, withdrawCommand, imagesCommand],
-    ...[nodesCommand, attachCommand, detachCommand, vmCommand, statusCommand, demoCommand],
+    ...[nodesCommand, attachCommand, detachCommand, vmCommand, statusCommand, watchCommand],
+    demoCommand,
   ];
   for (const command of commands) program.addCommand(command(context));
   for (const command of withSubcommands(program)) {

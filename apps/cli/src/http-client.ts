@@ -28,6 +28,8 @@ interface RequestOptions {
 
 /** A daemon answers from memory; the slowest answer waits for a metainfo from the tracker. */
 const SILENCE_MS_MAX = 60_000;
+/** They come once a second. */
+const EVENT_SILENCE_MS_MAX = 15_000;
 /** All swarms of a large cloud: 10,000 members of 300 bytes each, in a few dozen swarms. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 /** One event of a stream: an image's record and a few sentences. */
@@ -72,6 +74,21 @@ export class HttpClient {
     if (rest !== '') yield this.#parse<T>(rest);
   }
 
+  /** The data of the Server-Sent Events of a route, as they arrive; ends when the daemon ends. */
+  async *getEvents<T>(path: string): AsyncGenerator<T> {
+    const response = await this.#request('GET', path, { silenceMsMax: EVENT_SILENCE_MS_MAX });
+    let rest = '';
+    for await (const text of this.#chunks(response)) {
+      const events = (rest + text).split('\n\n');
+      rest = events.pop() ?? '';
+      if (rest.length > ANSWER_BYTES_MAX) throw this.#unexpected('an event without end');
+      for (const event of events) {
+        const data = event.split('\n').find((line) => line.startsWith('data: '));
+        if (data !== undefined) yield this.#parse<T>(data.slice('data: '.length));
+      }
+    }
+  }
+
   async #json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     return this.#parse<T>(await this.#text(await this.#request(method, path, options)));
   }
@@ -92,7 +109,9 @@ export class HttpClient {
 
   #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
     const body = options.body === undefined ? undefined : JSON.stringify(options.body);
-    const headers: http.OutgoingHttpHeaders = { accept: 'application/json, application/x-ndjson' };
+    const headers: http.OutgoingHttpHeaders = {
+      accept: 'application/json, application/x-ndjson, text/event-stream',
+    };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (body !== undefined) headers['content-length'] = Buffer.byteLength(body);
     if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;

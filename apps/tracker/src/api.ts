@@ -130,12 +130,4 @@ export interface NodeSummary {
   readonly images: readonly string[];
 }
 
-/** Body of every answer with a 4xx or 5xx status (application/problem+json). */
-export interface Problem {
-  readonly title: string;
-  readonly status: number;
-  readonly code: string;
-  readonly detail: string;
-  /** What to do next. */
-  readonly hint: string;
-}
+export type { Problem } from '@bootswarm/rest';

@@ -1,19 +1,33 @@
 /**
  * The tracker's HTTP API (api.ts): one table says every route, its method and who may use it; what is not in the table is
- * refused. Routes that change anything want the admin token; reading is open to whoever reaches the port, as the images
+ * refused, and api-description.ts says of each what the OpenAPI document has. Routes that change anything want the admin token; reading is open to whoever reaches the port, as the images
  * are public to the cloud's nodes and metainfo is signed.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  EVENT_STREAM_TYPE,
+  type Found,
+  type MetricFamily,
+  openApiDocument,
+  ProcessMetrics,
+  type RouteName,
+  RouteTable,
+  sendMetrics,
+  sendProblem,
+} from '@bootswarm/rest';
 import { OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { TrackerHealth } from './api.ts';
+import { API } from './api-description.ts';
 import { bootOrderSummary } from './boot-order-summary.ts';
 import type { Catalogue } from './catalogue.ts';
 import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
-import { problemOf, sendProblem } from './problem.ts';
+import type { CloudWatch } from './overview/cloud-watch.ts';
+import { TrackerMetrics } from './overview/tracker-metrics.ts';
+import { problemOf } from './problem.ts';
 import { publishStream } from './publish-stream.ts';
 import type { Publisher } from './publisher.ts';
 import type { SignalServer } from './signal-server.ts';
@@ -31,18 +45,17 @@ export interface HttpApiOptions {
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
   origin(): OriginProcess | undefined;
+  watch(): CloudWatch;
 }
 
 interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The part of the path that the route's `*` stands for. */
+  /** What stands where the route's path has braces. */
   readonly key: string;
 }
 
-interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly path: string;
+interface Route extends RouteName {
   readonly access: 'open' | 'admin';
   handle(call: Call): void | Promise<void>;
 }
@@ -61,13 +74,25 @@ export class HttpApi {
   readonly #options: HttpApiOptions;
   readonly #startedAt = performance.now();
   readonly #tokenDigest: Buffer;
-  readonly #routes: readonly Route[];
+  readonly #table: RouteTable<Route>;
   readonly #calls = new Set<Promise<void>>();
+  /** Told to callers, by code. */
+  readonly #problems = new Map<string, number>();
+  readonly #process = new ProcessMetrics();
+  readonly #metrics: TrackerMetrics;
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
     this.#tokenDigest = digestOf(options.adminToken);
-    this.#routes = this.#table();
+    this.#metrics = new TrackerMetrics({
+      catalogue: options.catalogue,
+      process: this.#process,
+      problems: this.#problems,
+      signals: () => options.signals(),
+      watch: () => options.watch(),
+      originStats: async () => options.origin()?.stats(),
+    });
+    this.#table = new RouteTable(this.#routes());
     this.server = createServer(
       {
         maxHeaderSize: HEADER_BYTES_MAX,
@@ -85,13 +110,19 @@ export class HttpApi {
     this.server.setTimeout(IDLE_TIMEOUT_MS);
   }
 
+  /** What /metrics tells, for the test that compares it with what is documented. */
+  get metricFamilies(): readonly MetricFamily[] {
+    return this.#metrics.families;
+  }
+
   /** Every route, for the test that goes through them all. */
   get routes(): readonly Pick<Route, 'method' | 'path' | 'access'>[] {
-    return this.#routes;
+    return this.#table.routes;
   }
 
   /** Cuts everybody off and waits until what they asked for has been given up. WebSockets are closed by their owner. */
   async close(): Promise<void> {
+    this.#process.close();
     const closed = once(this.server, 'close');
     this.server.close();
     this.server.closeAllConnections();
@@ -99,7 +130,7 @@ export class HttpApi {
     await Promise.all(this.#calls);
   }
 
-  #table(): Route[] {
+  #routes(): Route[] {
     const { catalogue } = this.#options;
     const open = (path: string, handle: Route['handle']): Route => ({
       method: 'GET',
@@ -109,13 +140,24 @@ export class HttpApi {
     });
     return [
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
+      open('/metrics', async ({ response }) => sendMetrics(response, await this.#metrics.read())),
+      open('/v1/openapi.json', ({ response }) =>
+        sendJson(response, openApiDocument(this.routes, API)),
+      ),
       open('/v1/images', ({ response }) => sendJson(response, { images: catalogue.list() })),
-      open('/v1/images/*', ({ response, key }) => sendJson(response, catalogue.find(key).image)),
-      open('/v1/images/*/boot-order', ({ response, key }) => this.#bootOrder(response, key)),
-      open('/v1/images/*/metainfo', (call) => this.#download(call, 'metainfo')),
-      open('/v1/images/*/torrent', (call) => this.#download(call, 'torrent')),
-      open('/v1/images/*/piece-layer', (call) => this.#download(call, 'piece-layer')),
+      open('/v1/images/{image}', ({ response, key }) =>
+        sendJson(response, catalogue.find(key).image),
+      ),
+      open('/v1/images/{image}/boot-order', ({ response, key }) => this.#bootOrder(response, key)),
+      open('/v1/images/{image}/metainfo', (call) => this.#download(call, 'metainfo')),
+      open('/v1/images/{image}/torrent', (call) => this.#download(call, 'torrent')),
+      open('/v1/images/{image}/piece-layer', (call) => this.#download(call, 'piece-layer')),
       open('/v1/swarms', ({ response }) => this.#swarms(response)),
+      open('/v1/overview', ({ response }) => sendJson(response, this.#options.watch().overview())),
+      open('/v1/overview/stream', (call) => this.#stream(call)),
+      open('/v1/alarms', ({ response }) =>
+        sendJson(response, { alarms: this.#options.watch().alarms() }),
+      ),
       open('/v1/nodes', ({ response }) =>
         sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
       ),
@@ -134,7 +176,7 @@ export class HttpApi {
       },
       {
         method: 'DELETE',
-        path: '/v1/images/*',
+        path: '/v1/images/{image}',
         access: 'admin',
         handle: ({ response, key }) => this.#withdraw(response, key),
       },
@@ -143,11 +185,12 @@ export class HttpApi {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const { route, key } = this.#routeOf(request);
+      const { route, key } = this.#find(request);
       if (route.access === 'admin') this.#authorize(request);
       await route.handle({ request, response, key });
     } catch (error) {
       const problem = problemOf(error);
+      this.#problems.set(problem.code, (this.#problems.get(problem.code) ?? 0) + 1);
       if (problem.status >= 500)
         this.#options.log.error({ err: error, url: request.url }, 'failed');
       if (response.headersSent) response.destroy();
@@ -155,36 +198,15 @@ export class HttpApi {
     }
   }
 
-  #routeOf(request: IncomingMessage): { route: Route; key: string } {
+  #find(request: IncomingMessage): Found<Route> {
     const [path, query] = (request.url ?? '').split('?', 2);
-    const segments = path.split('/');
-    const matching = this.#routes.filter((route) => matches(route.path.split('/'), segments));
-    if (matching.length === 0) {
-      throw new OperatorError(
-        'route-not-found',
-        'There is nothing at this path',
-        'The routes are /healthz, /v1/images, /v1/swarms, /v1/nodes.',
-      );
-    }
-    const method = request.method === 'HEAD' ? 'GET' : request.method;
-    const route = matching.find((each) => each.method === method);
-    if (route === undefined) {
-      const allowed = matching.map((each) => each.method).join(', ');
-      throw new OperatorError(
-        'method-not-allowed',
-        `This path has no ${request.method}`,
-        `It has ${allowed}.`,
-      );
-    }
-    if (query !== undefined) {
-      throw new OperatorError(
-        'query-unexpected',
-        'No route takes a query',
-        'Leave out what follows "?".',
-      );
-    }
-    const wildcard = route.path.split('/').indexOf('*');
-    return { route, key: wildcard === -1 ? '' : decodeSegment(segments[wildcard]) };
+    const found = this.#table.find(request.method, path);
+    if (query === undefined) return found;
+    throw new OperatorError(
+      'query-unexpected',
+      'No route takes a query',
+      'Leave out what follows "?".',
+    );
   }
 
   #authorize(request: IncomingMessage): void {
@@ -214,6 +236,17 @@ export class HttpApi {
     };
   }
 
+  #stream({ request, response }: Call): void {
+    const watch = this.#options.watch();
+    if (request.method === 'HEAD') {
+      response.writeHead(200, { 'content-type': EVENT_STREAM_TYPE }).end();
+      return;
+    }
+    // Events are what keeps it from being idle.
+    request.socket.setTimeout(0);
+    watch.stream.add(response, 'overview', watch.overview());
+  }
+
   #bootOrder(response: ServerResponse, key: string): void {
     const { image } = this.#options.catalogue.find(key);
     const stats = this.#options.signals().bootOrderStats(image.id);
@@ -240,27 +273,6 @@ export class HttpApi {
     signals().imageWithdrawn(id);
     await origin()?.withdraw(id);
     response.writeHead(204).end();
-  }
-}
-
-function matches(pattern: readonly string[], segments: readonly string[]): boolean {
-  return (
-    pattern.length === segments.length &&
-    pattern.every(
-      (part, index) => part === segments[index] || (part === '*' && segments[index] !== ''),
-    )
-  );
-}
-
-function decodeSegment(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    throw new OperatorError(
-      'path-malformed',
-      'The path is not valid',
-      'Percent-encode it as UTF-8.',
-    );
   }
 }
 

@@ -14,6 +14,7 @@ import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
 import { HttpApi } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
+import { CloudWatch } from './overview/cloud-watch.ts';
 import { Publisher } from './publisher.ts';
 import { loadSecrets } from './publisher-key.ts';
 import { SignalServer } from './signal-server.ts';
@@ -81,14 +82,24 @@ async function start(
     log,
     signals: () => signals,
     origin: () => origin,
+    watch: () => watch,
+  });
+  const watch = new CloudWatch({
+    dataDir: dataDir.path,
+    catalogue,
+    log,
+    signals: () => signals,
+    hasOrigin: () => origin?.address !== undefined,
   });
   const signals = new SignalServer({
     server: api.server,
     publisherKey: secrets.publicKeyHex,
     log,
     onLearned: (image, records) => bootOrders.changed(image, records),
+    onReport: (node, report) => watch.report(node, report),
   });
   undo.push(() => signals.close());
+  undo.push(() => watch.close());
   for (const image of byAge(catalogue.list())) {
     signals.imagePublished(image, await bootOrders.read(image.id));
   }

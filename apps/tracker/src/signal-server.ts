@@ -14,6 +14,8 @@ import {
   encodeTrackerMessage,
   type KindRecord,
   LIMITS,
+  type NodeIdentity,
+  type NodeReport,
   type NodeStats,
   type PeerAddress,
   type RegistryEffect,
@@ -37,6 +39,8 @@ export interface SignalServerOptions {
   readonly log: Logger;
   /** More is known of how VMs boot from this image; `records` gives what to keep of it. */
   readonly onLearned: (image: string, records: () => readonly KindRecord[]) => void;
+  /** What a node says of itself, every few seconds while there is anything to say. */
+  readonly onReport?: (node: NodeIdentity, report: NodeReport) => void;
   readonly limits?: Partial<SignalLimits>;
 }
 
@@ -74,6 +78,8 @@ export class SignalServer {
   readonly #limits: SignalLimits;
   readonly #log: Logger;
   readonly #onLearned: SignalServerOptions['onLearned'];
+  readonly #onReport: NonNullable<SignalServerOptions['onReport']>;
+  readonly #errors = new Map<string, number>();
   readonly #server: WebSocketServer;
   readonly #sockets = new Map<Connection, AgentSocket>();
   readonly #pinging: NodeJS.Timeout;
@@ -85,6 +91,7 @@ export class SignalServer {
     this.#limits = { ...SIGNAL_LIMITS, ...options.limits };
     this.#log = options.log;
     this.#onLearned = options.onLearned;
+    this.#onReport = options.onReport ?? (() => {});
     const { publisherKey } = options;
     this.#registry = new SwarmRegistry(publisherKey, this.#limits, performance.timeOrigin);
     // A variable, because the types do not know closeTimeout.
@@ -126,6 +133,15 @@ export class SignalServer {
 
   bootOrderStats(image: string): BootOrderStats[] {
     return this.#registry.bootOrderStats(image);
+  }
+
+  isConnected(node: string): boolean {
+    return this.#registry.isConnected(node);
+  }
+
+  /** Connections that were closed for what their agents did, by code. */
+  get errors(): ReadonlyMap<string, number> {
+    return this.#errors;
   }
 
   get agentCount(): number {
@@ -200,6 +216,7 @@ export class SignalServer {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#log.warn({ connection, code: error.code, ...error.data }, 'bad message');
+      this.#count(error.code);
       this.#close(connection, POLICY_VIOLATION, error.code);
     }
   }
@@ -216,6 +233,7 @@ export class SignalServer {
     if (effect.type === 'close') {
       const { connection, code } = effect;
       this.#log.info({ connection, code }, 'closing agent connection');
+      this.#count(code);
       // The registry has forgotten it already.
       const agent = this.#sockets.get(connection);
       this.#sockets.delete(connection);
@@ -225,6 +243,10 @@ export class SignalServer {
     if (effect.type === 'learned') {
       const { image } = effect;
       this.#onLearned(image, () => this.#registry.bootOrder(image));
+      return;
+    }
+    if (effect.type === 'reported') {
+      this.#onReport(effect.node, effect.report);
       return;
     }
     const bytes = encodeTrackerMessage(effect.message);
@@ -250,6 +272,10 @@ export class SignalServer {
     const agent = this.#sockets.get(connection);
     this.#forget(connection);
     agent?.webSocket.close(code, reason);
+  }
+
+  #count(code: string): void {
+    this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
   }
 
   #forget(connection: Connection): void {

@@ -36,6 +36,11 @@ export class BootRecorder {
     };
   }
 
+  /** Guests that boot now. */
+  get booting(): number {
+    return this.#watch.booting;
+  }
+
   /** A guest connects. */
   open(): FirstTouches {
     return this.#watch.open();

@@ -3,6 +3,7 @@
  * they come from.
  */
 import type { ReadBytes } from './read-bytes.ts';
+import { WaitHistogram } from './wait-histogram.ts';
 
 /** One read of a guest that could not be answered at once. */
 export interface PendingRead {
@@ -31,6 +32,8 @@ export class PendingReads {
   /** In order of arrival. */
   readonly #open = new Set<PendingRead>();
   #openedCount = 0;
+  /** Of those that were answered. */
+  readonly waits = new WaitHistogram();
 
   /** Reads that ever had to wait. */
   get openedCount(): number {
@@ -91,6 +94,7 @@ export class PendingReads {
     read.partsMissing -= 1;
     if (read.partsMissing > 0) return;
     this.#open.delete(read);
+    this.waits.add(performance.now() - read.startedAt);
     read.done();
   }
 

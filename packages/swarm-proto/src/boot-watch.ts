@@ -45,6 +45,15 @@ export class BootWatch {
     return this.#follower.kinds;
   }
 
+  /** Guests that have begun to boot and not calmed down. */
+  get booting(): number {
+    let count = 0;
+    for (const { sequence, isOver } of this.#boots.values()) {
+      if (sequence.length > 0 && !isOver) count += 1;
+    }
+    return count;
+  }
+
   /** A guest connects: what it touches first is its boot. Call poll() after touch(), and ended() and poll() after its end(). */
   open(): FirstTouches {
     const touches = new FirstTouches(this.#pieceCount, (index) => this.#follower.isKnown(index));

@@ -1,3 +1,16 @@
+export {
+  ALARM_CODES,
+  type Alarm,
+  AlarmBoard,
+  type AlarmChange,
+  type AlarmCode,
+  type Condition,
+  diskNearlyFull,
+  FALLBACK_REASONS,
+  FallbackRule,
+  readWaiting,
+  SpreadRule,
+} from './alarms.ts';
 export { BOOT_PIECES_MAX, type PieceRecord } from './boot-kind.ts';
 export { BootOrderBook, KINDS_MAX, type KindRecord } from './boot-order-book.ts';
 export { MemberOrder } from './member-order.ts';
@@ -14,7 +27,10 @@ export type {
   AgentMessage,
   KindOrder,
   Member,
+  NodeAlarm,
   NodeIdentity,
+  NodeReport,
+  OriginReads,
   PeerAddress,
   TrackerMessage,
 } from './messages.ts';
@@ -31,4 +47,5 @@ export type {
   SwarmStats,
 } from './registry-io.ts';
 export { LIMITS } from './registry-io.ts';
+export { ALARMS_MAX, ORIGIN_READS_MAX, reportText } from './report-schema.ts';
 export { SwarmRegistry } from './swarm-registry.ts';

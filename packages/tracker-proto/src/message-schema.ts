@@ -4,8 +4,16 @@
  */
 import { ProtocolError } from '@bootswarm/stdx';
 import { BOOT_PIECES_MAX } from './boot-kind.ts';
-import type { AgentMessage, KindOrder, Member, PeerAddress, TrackerMessage } from './messages.ts';
-import { decodePieceIndexes } from './piece-index-list.ts';
+import { Fields, invalid, isPrintable, uintOf } from './message-fields.ts';
+import type {
+  AgentMessage,
+  KindOrder,
+  Member,
+  NodeReport,
+  PeerAddress,
+  TrackerMessage,
+} from './messages.ts';
+import { readReport } from './report-schema.ts';
 
 /** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
 export const MEMBERS_MAX = 10_000;
@@ -98,6 +106,8 @@ export class MessageReader {
           bytesFromOrigin: fields.uint('bytesFromOrigin', 0, Number.MAX_SAFE_INTEGER),
           bytesSent: fields.uint('bytesSent', 0, Number.MAX_SAFE_INTEGER),
         };
+      case 'stats':
+        return { type, report: this.#report(fields.take('report')) };
       default:
         throw new ProtocolError('message-type-unknown', { type: type.slice(0, 32) });
     }
@@ -169,6 +179,13 @@ export class MessageReader {
     return order;
   }
 
+  #report(value: unknown): NodeReport {
+    const fields = this.#fields(value, 'report');
+    const report = readReport(fields);
+    this.#fieldsTaken += fields.end();
+    return report;
+  }
+
   #address(value: unknown, mayBeEmpty: boolean): PeerAddress {
     const fields = this.#fields(value, 'address');
     const isValid = (host: string) => isHost(host) || (mayBeEmpty && host === '');
@@ -183,72 +200,11 @@ export class MessageReader {
   }
 }
 
-/** The fields of one map, each to be taken once; end() refuses what nobody took. */
-class Fields {
-  readonly #object: Readonly<Record<string, unknown>>;
-  #taken = 0;
-
-  constructor(object: Readonly<Record<string, unknown>>) {
-    this.#object = object;
-  }
-
-  take(name: string): unknown {
-    if (!Object.hasOwn(this.#object, name)) throw new ProtocolError('field-missing', { name });
-    this.#taken += 1;
-    return this.#object[name];
-  }
-
-  type(): string {
-    return this.string('type', () => true);
-  }
-
-  string(name: string, isValid: (text: string) => boolean): string {
-    const value = this.take(name);
-    if (typeof value !== 'string' || !isValid(value)) throw invalid(name);
-    return value;
-  }
-
-  image(): string {
-    return this.string('image', (text) => /^[0-9a-f]{40}$/.test(text));
-  }
-
-  /** A whole number from `min` to `max`, both included. */
-  uint(name: string, min: number, max: number): number {
-    return uintOf(this.take(name), name, min, max);
-  }
-
-  boolean(name: string): boolean {
-    const value = this.take(name);
-    if (typeof value !== 'boolean') throw invalid(name);
-    return value;
-  }
-
-  list(name: string, lengthMax: number): unknown[] {
-    const value = this.take(name);
-    if (!Array.isArray(value) || value.length > lengthMax) throw invalid(name);
-    return value;
-  }
-
-  pieceIndexes(countMax: number): Uint32Array {
-    const value = this.take('pieceIndexes');
-    if (!(value instanceof Uint8Array)) throw invalid('pieceIndexes');
-    return decodePieceIndexes(value, countMax);
-  }
-
-  /** How many fields the map had. */
-  end(): number {
-    if (Object.keys(this.#object).length !== this.#taken) throw new ProtocolError('field-unknown');
-    return this.#taken;
-  }
-}
-
 /** 2^20 pieces is the design's bound for one image; foreign piece lengths may give more. */
 const PIECES_MAX = 0xffff_ffff;
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
 const DNS_LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
-/** Control, format (right-to-left overrides), unassigned, surrogates, line separators, and what stands for bad UTF-8. */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
 
 function names(fields: Fields): { node: string; zone: string; rack: string } {
   return {
@@ -256,13 +212,6 @@ function names(fields: Fields): { node: string; zone: string; rack: string } {
     zone: fields.string('zone', isName),
     rack: fields.string('rack', isName),
   };
-}
-
-function uintOf(value: unknown, where: string, min: number, max: number): number {
-  if (!Number.isSafeInteger(value)) throw invalid(where);
-  const number = value as number;
-  if (number < min || number > max || Object.is(number, -0)) throw invalid(where);
-  return number;
 }
 
 function memberOf(row: unknown, locations: readonly Location[]): Member {
@@ -280,15 +229,4 @@ function memberOf(row: unknown, locations: readonly Location[]): Member {
 function nodeName(value: unknown, where: string): string {
   if (typeof value !== 'string' || !isName(value)) throw invalid(where);
   return value;
-}
-
-function isPrintable(text: string, bytesMin: number, bytesMax: number): boolean {
-  // A string has at least as many UTF-8 bytes as UTF-16 units: long ones are refused without being measured.
-  if (text.length > bytesMax) return false;
-  const bytes = Buffer.byteLength(text);
-  return bytes >= bytesMin && bytes <= bytesMax && !UNPRINTABLE.test(text);
-}
-
-function invalid(name: string): ProtocolError {
-  return new ProtocolError('field-invalid', { name });
 }

@@ -3,7 +3,41 @@
  * name images and members; metainfo travels signed.
  */
 
-export const SIGNALLING_VERSION = 4;
+import type { Alarm } from './alarms.ts';
+
+export const SIGNALLING_VERSION = 5;
+
+/** What happened on a node since its last report: amounts, not totals, so that neither side's restart makes them go back. */
+export interface NodeReport {
+  /** That the amounts are of; 0 for the first report on a connection, whose amounts are 0. */
+  readonly intervalMs: number;
+  /** VMs that boot now, and NBD clients. */
+  readonly vmsBooting: number;
+  readonly vmsConnected: number;
+  /** Bytes that guests read, by where they were. */
+  readonly readCache: number;
+  readonly readPeers: number;
+  readonly readOrigin: number;
+  /** Bytes received and verified. */
+  readonly receivedPeers: number;
+  readonly receivedOrigin: number;
+  /** Of the disk; max 0: no limit. */
+  readonly cacheBytes: number;
+  readonly cacheBytesMax: number;
+  /** Pieces asked of the origin, and why (OriginReason of swarm-proto). */
+  readonly originReads: readonly OriginReads[];
+  /** All that there are now. */
+  readonly alarms: readonly NodeAlarm[];
+}
+
+export interface OriginReads {
+  readonly image: string;
+  readonly reason: string;
+  readonly pieces: number;
+}
+
+/** An alarm as its node tells it. */
+export type NodeAlarm = Pick<Alarm, 'code' | 'subject' | 'reason' | 'hint' | 'since'>;
 
 /** Where a node accepts peers. host is an IP address or a DNS name. */
 export interface PeerAddress {
@@ -67,7 +101,9 @@ export type AgentMessage =
       readonly bytesFromPeers: number;
       readonly bytesFromOrigin: number;
       readonly bytesSent: number;
-    };
+    }
+  /** At most once in 2 s: after the welcome, and while there is anything to tell. */
+  | { readonly type: 'stats'; readonly report: NodeReport };
 
 export type TrackerMessage =
   /** `publisherKey`: hex of the Ed25519 public key that signs metainfo; an agent pins the first one it sees. */

@@ -115,6 +115,10 @@ export class SwarmRegistry {
     return count;
   }
 
+  isConnected(node: string): boolean {
+    return this.#nodes.get(node)?.agent !== undefined;
+  }
+
   swarms(): SwarmStats[] {
     return Array.from(this.#swarms.all, ({ image, epoch, members }) => ({
       image,
@@ -198,6 +202,9 @@ export class SwarmRegistry {
         agent.node.memberships.get(image)?.swarm.progress(agent.node.identity.node, progress);
         return;
       }
+      case 'stats':
+        this.#effects.push({ type: 'reported', node: agent.node.identity, report: message.report });
+        return;
       default:
         unreachable(message);
     }

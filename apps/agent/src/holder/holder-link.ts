@@ -7,6 +7,7 @@ import type { ToAgent, ToHolder } from './holder-messages.ts';
 
 export class HolderLink {
   readonly #serve = Promise.withResolvers<void>();
+  #successorPid: number | null = null;
   #successor: PromiseWithResolvers<void> | undefined;
 
   /** Undefined when this process has no holder. Call it once. */
@@ -40,6 +41,11 @@ export class HolderLink {
     return this.#successor.promise;
   }
 
+  /** Of the successor that has loaded its code; null while there is none. */
+  get successorPid(): number | null {
+    return this.#successorPid;
+  }
+
   /** Lets the process end. */
   close(): void {
     process.removeAllListeners('disconnect');
@@ -55,6 +61,9 @@ export class HolderLink {
     switch (message.type) {
       case 'serve':
         this.#serve.resolve();
+        return;
+      case 'successor':
+        this.#successorPid = message.pid;
         return;
       case 'successor-loaded':
         successor?.resolve();

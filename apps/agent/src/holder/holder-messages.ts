@@ -5,6 +5,8 @@ export type ToAgent =
   | { readonly type: 'serve' }
   /** The answer to `upgrade`: the next agent has loaded its code, so this one may end. */
   | { readonly type: 'successor-loaded' }
+  /** Who takes over when this one is gone, for people who ask; none: nobody has loaded yet. */
+  | { readonly type: 'successor'; readonly pid: number | null }
   | { readonly type: 'upgrade-failed'; readonly reason: string };
 
 export type ToHolder =

@@ -3,12 +3,13 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { AgentOptions, FillMode } from '@bootswarm/agent';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { liveAsAgent } from '../agent-life.ts';
+import { type AgentLife, liveAsAgent } from '../agent-life.ts';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
+import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
-import { type ListenAddress, listenOption } from '../listen-address.ts';
+import { type ListenAddress, listenOption, parseListenAddress } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
@@ -36,6 +37,8 @@ interface Options extends NbdOptions {
   readonly accel: keyof typeof ACCELERATORS;
   readonly holder: 'yes' | 'no';
   readonly watchdogSeconds: number;
+  readonly metrics?: ListenAddress;
+  readonly check: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -91,6 +94,11 @@ export function agentCommand(context: CliContext): Command {
         .argParser(parseWatchdogSeconds)
         .default(WATCHDOG_SECONDS),
     )
+    .addOption(
+      new Option('--metrics <host:port>', 'serve /metrics on TCP too').argParser(
+        parseListenAddress,
+      ),
+    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -112,24 +120,39 @@ Examples:
   bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
   bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
   bootswarm agent --hot 2G --fill always
+  bootswarm agent --config /etc/bootswarm/agent.yaml --check
   bootswarm agent upgrade`,
     )
-    .action((options: Options) => live(options, context))
+    .action((options: Options, self: Command) => {
+      applyConfig(self);
+      return live(options, context);
+    })
     .enablePositionalOptions()
     .addCommand(agentUpgradeCommand(context));
-  return withTrackerOption(withNbdOptions(command));
+  return withConfigOptions(withTrackerOption(withNbdOptions(command)));
 }
 
 async function live(options: Options, context: CliContext): Promise<void> {
   const { env, stdout } = context.terminal;
   const runDir = runDirectory(options, env);
   const { node, zone, rack, listen, advertise, fill } = options;
-  const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
+  const { foreignPeers, publisherKey, accel, metrics, logLevel, watchdogSeconds } = options;
   if (options.evictRunning && options.cacheMax === undefined) throw limitNeeded();
-  context.exitCode = await liveAsAgent({
+  const life: AgentLife = {
     options: {
       ...nbdSettings(options),
-      ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
+      ...{
+        node,
+        zone,
+        rack,
+        listen,
+        advertise,
+        fill,
+        foreignPeers,
+        publisherKey,
+        logLevel,
+        metrics,
+      },
       runDir,
       accelerators: ACCELERATORS[accel],
       trackerUrl: trackerUrl(options, env).origin,
@@ -146,7 +169,9 @@ async function live(options: Options, context: CliContext): Promise<void> {
     watchdogSeconds,
     args: context.args,
     onReady: () => print(stdout, `agent ready at ${join(runDir, 'agent.sock')}`),
-  });
+  };
+  if (options.check) print(stdout, 'the settings of the agent are right');
+  else context.exitCode = await liveAsAgent(life);
 }
 
 function limitNeeded(): OptionsError {

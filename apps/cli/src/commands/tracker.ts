@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../cli-context.ts';
+import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';
@@ -14,13 +15,14 @@ interface Options {
   readonly originListen: ListenAddress;
   /** Mbit/s. */
   readonly originMbit?: number;
+  readonly check: boolean;
   readonly logLevel: LogLevel;
 }
 
 const EVERY_ADDRESS = '0.0.0.0';
 
 export function trackerCommand({ terminal }: CliContext): Command {
-  return new Command('tracker')
+  const command = new Command('tracker')
     .description('Run the tracker: catalogue of images, registry of swarms, and the origin.')
     .option('--data <dir>', 'images, keys and the admin token', '/var/lib/bootswarm/tracker')
     .addOption(listenOption('--listen', 'HTTP API', `${EVERY_ADDRESS}:${TRACKER_PORT}`))
@@ -41,9 +43,12 @@ Examples:
   bootswarm tracker
   bootswarm tracker --listen 10.0.0.5:7420 --origin-listen 10.0.0.5:7421
   bootswarm tracker --origin-mbit 4000
+  bootswarm tracker --config /etc/bootswarm/tracker.yaml
   bootswarm tracker --data ~/bootswarm --listen 127.0.0.1:7420 --origin-listen 127.0.0.1:7421`,
     )
-    .action(async (options: Options) => {
+    .action(async (options: Options, self: Command) => {
+      applyConfig(self);
+      if (options.check) return print(terminal.stdout, 'the settings of the tracker are right');
       const { runTracker } = await import('@bootswarm/tracker');
       const { listen, originListen, originMbit, logLevel } = options;
       const tracker = await runTracker({
@@ -56,6 +61,7 @@ Examples:
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
       await runUntilSignal(tracker);
     });
+  return withConfigOptions(command);
 }
 
 const BYTES_PER_MBIT = 125_000;

@@ -1,0 +1,136 @@
+/** The answers of api.ts as schemas, for the OpenAPI document; the compiler compares them with the types. */
+import { z } from 'zod';
+import type {
+  BootKindSummary,
+  BootOrderSummary,
+  ImageSummary,
+  NodeSummary,
+  PublishEvent,
+  PublishRequest,
+  SwarmMemberSummary,
+  SwarmSummary,
+  TrackerHealth,
+} from './api.ts';
+
+const count = z.int().min(0);
+export const time = z.iso.datetime().describe('RFC 3339');
+export const imageId = z.string().regex(/^[0-9a-f]{40}$/);
+const prejoin = z.enum(['all', 'none']);
+const format = z.enum(['raw', 'qcow2']);
+
+export const HEALTH = z.strictObject({
+  status: z.literal('ok'),
+  version: z.string(),
+  uptimeSeconds: z.number(),
+  dataDir: z.string().describe('absolute path; the admin token is there'),
+  publisherKey: z.string().describe('Ed25519, 64 hex digits; agents pin it'),
+  origin: z
+    .strictObject({ host: z.string(), port: count })
+    .optional()
+    .describe('where the origin accepts peers; missing while it starts'),
+  agents: count,
+  images: count,
+}) satisfies z.ZodType<TrackerHealth>;
+
+export const IMAGE = z.strictObject({
+  id: imageId,
+  name: z.string(),
+  length: count.describe('bytes of the flat raw disk'),
+  pieceLength: count,
+  pieceCount: count,
+  zeroPieces: count.describe('all zero: they never move'),
+  createdAt: time,
+  source: z.string(),
+  sourceFormat: format,
+  prejoin,
+  state: z.enum(['ready', 'damaged']),
+}) satisfies z.ZodType<ImageSummary>;
+
+export const IMAGES = z.strictObject({ images: z.array(IMAGE) });
+
+export const PUBLISH_REQUEST = z.strictObject({
+  source: z
+    .string()
+    .min(1)
+    .max(4_096)
+    .describe('absolute path on the tracker’s host, or an http(s) URL'),
+  name: z.string().optional(),
+  format: format.optional().describe('default: by inspection'),
+  inPlace: z.boolean().optional().describe('serve a raw file where it lies'),
+  prejoin: prejoin.optional(),
+}) satisfies z.ZodType<PublishRequest>;
+
+export const PUBLISH_EVENT = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('progress'),
+    stage: z.enum(['fetch', 'flatten', 'hash']),
+    bytesDone: count,
+    bytesTotal: count,
+  }),
+  z.strictObject({
+    type: z.literal('published'),
+    image: IMAGE,
+    alreadyThere: z.boolean(),
+    seconds: z.number(),
+  }),
+  z.strictObject({
+    type: z.literal('failed'),
+    code: z.string(),
+    message: z.string(),
+    hint: z.string(),
+  }),
+]) satisfies z.ZodType<PublishEvent>;
+
+export const BOOT_KIND = z.strictObject({
+  boots: count.describe('that were merged'),
+  pieces: count,
+  bytes: count,
+  lastLearnedAt: time,
+}) satisfies z.ZodType<BootKindSummary>;
+
+export const BOOT_ORDER = z.strictObject({
+  image: imageId,
+  kinds: z.array(BOOT_KIND),
+}) satisfies z.ZodType<BootOrderSummary>;
+
+const MEMBER = z.strictObject({
+  node: z.string(),
+  zone: z.string(),
+  rack: z.string(),
+  place: count,
+  address: z.string(),
+  piecesHad: count,
+  bytesFromPeers: count,
+  bytesFromOrigin: count,
+  bytesSent: count,
+}) satisfies z.ZodType<SwarmMemberSummary>;
+
+export const SWARMS = z.strictObject({
+  swarms: z.array(
+    z.strictObject({
+      image: imageId,
+      name: z.string(),
+      epoch: count,
+      members: z.array(MEMBER),
+      origin: z.strictObject({
+        bytesSent: count,
+        piecesSent: count,
+        peers: count,
+        layerBytesSent: count,
+      }),
+    }) satisfies z.ZodType<SwarmSummary>,
+  ),
+});
+
+export const NODES = z.strictObject({
+  nodes: z.array(
+    z.strictObject({
+      node: z.string(),
+      zone: z.string(),
+      rack: z.string(),
+      address: z.string(),
+      connectedSince: time,
+      images: z.array(imageId),
+    }) satisfies z.ZodType<NodeSummary>,
+  ),
+});
