@@ -64,7 +64,7 @@ export function agentCommand(context: CliContext): Command {
     .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
-    .option('--node <name>', 'this node', hostname())
+    .addOption(new Option('--node <name>', 'this node').default(hostname(), "the host's name"))
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
     .addOption(listenOption('--listen', 'peers', LISTEN))
