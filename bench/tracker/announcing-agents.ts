@@ -1,6 +1,11 @@
 /** The far end of many signalling connections, in one process: says hello, joins one swarm each, and announces at a steady rate. */
 import { once } from 'node:events';
-import { encodeAgentMessage, type NodeReport, SIGNALLING_VERSION } from '@bootswarm/tracker-proto';
+import {
+  type AgentMessage,
+  encodeAgentMessage,
+  type NodeReport,
+  SIGNALLING_VERSION,
+} from '@bootswarm/tracker-proto';
 import { WebSocket } from 'ws';
 
 /** At once: the tracker's backlog, and ours, are a few thousand. */
@@ -86,10 +91,11 @@ export class AnnouncingAgents {
     const index = number % this.#sockets.length;
     const socket = this.#sockets[index];
     const bytes = Math.floor(number / this.#sockets.length);
-    const message = {
-      ...{ type: 'progress', image: this.#imageOf(index), piecesHad: 1, bytesFromPeers: bytes },
+    const message: AgentMessage = {
+      type: 'progress',
+      ...{ image: this.#imageOf(index), piecesHad: 1, bytesFromPeers: bytes },
       ...{ bytesFromOrigin: bytes, bytesSent: bytes },
-    } as const;
+    };
     // Each agent in turn sends the one and the other.
     const isReport = (number + bytes) % 2 === 0;
     socket.send(encodeAgentMessage(isReport ? { type: 'stats', report: REPORT } : message));

@@ -62,6 +62,7 @@ try {
   const startedAt = performance.now();
   const agents = await AnnouncingAgents.connect(cluster.url, agentCount, images);
   const connectSeconds = (performance.now() - startedAt) / 1_000;
+  console.log(`${agents.connected} agents after ${connectSeconds.toFixed(1)} s`);
   const idleFrom = cpuSeconds(pid);
   await new Promise((resolve) => setTimeout(resolve, 5_000));
   const idleCpu = (cpuSeconds(pid) - idleFrom) / 5;

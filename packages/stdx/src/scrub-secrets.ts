@@ -9,7 +9,9 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   // scheme://user:password@host
   [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@"'\\]+@/gi, `$1${HIDDEN}@`],
   [/\b(https?:\/\/[^\s"'?\\]+)\?[^\s"'\\]*/gi, `$1?${HIDDEN}`],
-  [/\b(bearer|basic)\s+[a-z0-9_.~+/=-]{4,}/gi, `$1 ${HIDDEN}`],
+  [/\b(bearer)\s+[a-z0-9_.~+/=-]{4,}/gi, `$1 ${HIDDEN}`],
+  // Only as headers write it: the word is also a plain one.
+  [/\b(Basic)\s+[A-Za-z0-9+/=]{8,}/g, `$1 ${HIDDEN}`],
   // Fields by their names, as JSON has them.
   [
     /("[\w-]*(?:token|password|passwd|secret|authorization|credential)s?"\s*:\s*)"(?:[^"\\]|\\.)*"/gi,

@@ -7,6 +7,7 @@ test.each([
   ['https://h/image?X-Signature=s3cret&y=1 said 403', 'https://h/image?*** said 403'],
   ['{"url":"https://h/x?s=1","n":2}', '{"url":"https://h/x?***","n":2}'],
   ['Authorization: Bearer s3cret.x-y_z=', 'Authorization: Bearer ***'],
+  ['Authorization: Basic dXNlcjpzM2NyZXQ=', 'Authorization: Basic ***'],
   ['{"adminToken":"a\\"b","node":"n1"}', '{"adminToken":"***","node":"n1"}'],
   ['{"authorization": "s3cret"}', '{"authorization": "***"}'],
   ['{"os_password":"x","secrets":"y"}', '{"os_password":"***","secrets":"***"}'],

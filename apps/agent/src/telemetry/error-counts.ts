@@ -14,7 +14,15 @@ export class ErrorCounts {
     const known = this.#counts.get(key);
     if (known) known.count += 1;
     else if (this.#counts.size < CODES_MAX) this.#counts.set(key, { part, code, count: 1 });
-    else if (code !== 'other') this.add(part, 'other');
+    else this.#addOther(part);
+  }
+
+  /** One more per part: there are six. */
+  #addOther(part: ErrorPart): void {
+    const key = `${part} other`;
+    const known = this.#counts.get(key);
+    if (known) known.count += 1;
+    else this.#counts.set(key, { part, code: 'other', count: 1 });
   }
 
   get all(): Iterable<{ readonly part: ErrorPart; readonly code: string; readonly count: number }> {
