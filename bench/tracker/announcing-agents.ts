@@ -1,4 +1,4 @@
-/** The far end of many signalling connections, in one process: says hello, joins one swarm each, and announces at a steady rate. */
+/** The far end of many signalling connections in one process: says hello, joins one swarm each, announces at a steady rate. */
 import { once } from 'node:events';
 import {
   type AgentMessage,

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { routeKey } from '@bootswarm/rest';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CONTROL_ROUTES, controlApiDocument } from '../src/control-api.ts';
@@ -95,7 +96,7 @@ test('the metrics that are documented are those that there are', () => {
     status: () => ({}),
     process: { families: [] },
   } as unknown as ConstructorParameters<typeof AgentMetrics>[0]);
-  const document = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+  const document = readFileSync(join(import.meta.dirname, '../../../docs/metrics.md'), 'utf8');
   const table = document.split('## Of the agent')[1].split('## Of both')[0];
   const documented = [...table.matchAll(/^\| `(bootswarm_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$/gm)];
   expect(documented.map(([, ...cells]) => cells)).toEqual(

@@ -53,7 +53,7 @@ describe.each(['agent', 'tracker'] as const)('of the %s', (name) => {
 
   test('the document has every field as it is', () => {
     const document = readFileSync(
-      new URL('../../../docs/configuration.md', import.meta.url),
+      join(import.meta.dirname, '../../../docs/configuration.md'),
       'utf8',
     );
     expect(document).toContain(`## The ${name}\n\n${configTable(daemon(name))}\n`);

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { LOG_HOOKS } from '@bootswarm/stdx';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
@@ -28,15 +28,17 @@ test('a log has no secret in it, whichever way it is logged', () => {
 });
 
 test('every logger of the daemons is made so', () => {
-  const apps = fileURLToPath(new URL('../../', import.meta.url));
+  const apps = join(import.meta.dirname, '../..');
   const sources = readdirSync(apps, { recursive: true, encoding: 'utf8' }).filter((path) =>
     /^(agent|tracker|cli)\/src\/.*\.ts$/.test(path),
   );
   const loggers = sources.flatMap((path) =>
-    [...readFileSync(apps + path, 'utf8').matchAll(/\bpino\(([\s\S]*?)\}/g)].map(([, options]) => ({
-      path,
-      options,
-    })),
+    [...readFileSync(join(apps, path), 'utf8').matchAll(/\bpino\(([\s\S]*?)\}/g)].map(
+      ([, options]) => ({
+        path,
+        options,
+      }),
+    ),
   );
   expect(loggers.length).toBeGreaterThanOrEqual(4);
   for (const { path, options } of loggers)

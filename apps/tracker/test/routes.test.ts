@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { openApiDocument, type RouteDescription, routeKey } from '@bootswarm/rest';
 import { encodeAgentMessage, SIGNALLING_VERSION } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
@@ -162,7 +163,7 @@ test('what a node reports is in the overview, the alarms and the metrics', async
 });
 
 test('the metrics that are documented are those that there are', () => {
-  const document = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+  const document = readFileSync(join(import.meta.dirname, '../../../docs/metrics.md'), 'utf8');
   const [, ofTracker, , ofBoth] = document.split(/^## Of .*$/m);
   const documented = [...(ofTracker + ofBoth).matchAll(METRIC_ROW)];
   expect(documented.map(([, ...cells]) => cells)).toEqual(

@@ -9,10 +9,11 @@ import {
 } from '../src/index.ts';
 
 const MIB = 2 ** 20;
+const textOf = (ms: number) => new Date(ms).toISOString();
 const CONDITION: Condition = { code: 'read-waiting', subject: 'a', reason: 'r', hint: 'h' };
 
 test('raises a condition at once and once, with the time since when', () => {
-  const board = new AlarmBoard('n1');
+  const board = new AlarmBoard('n1', textOf);
   const since = new Date(1_000).toISOString();
   const alarm = { ...CONDITION, node: 'n1', since };
   expect(board.update([CONDITION], 1_000)).toEqual([{ type: 'raised', alarm }]);
@@ -22,7 +23,7 @@ test('raises a condition at once and once, with the time since when', () => {
 });
 
 test('clears it when it has been away for 10 s, not before', () => {
-  const board = new AlarmBoard('n1');
+  const board = new AlarmBoard('n1', textOf);
   board.update([CONDITION], 0);
   expect(board.update([], 9_999)).toEqual([]);
   expect(board.update([CONDITION], 9_999)).toEqual([]);
@@ -32,7 +33,7 @@ test('clears it when it has been away for 10 s, not before', () => {
 });
 
 test('keeps no more alarms than can be told', () => {
-  const board = new AlarmBoard('n1');
+  const board = new AlarmBoard('n1', textOf);
   const many = Array.from({ length: 40 }, (_, at) => ({ ...CONDITION, subject: `${at}` }));
   expect(board.update(many, 0)).toHaveLength(16);
 });

@@ -1,6 +1,6 @@
 /** How often what went wrong, by the part it happened in and the code it has. Nothing on the path of a read is counted here. */
 
-/** api: told to callers of the control API; wire: wires to peers that closed; dial: that were not made; tracker: refused joins. */
+/** api: told to callers of the control API; wire: wires that closed; dial: that were not made; tracker: refused joins. */
 export type ErrorPart = 'api' | 'wire' | 'dial' | 'piece' | 'nbd' | 'tracker';
 
 /** Codes are ours, a few dozen; a peer's close may bring a word of its own. */
