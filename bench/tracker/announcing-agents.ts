@@ -70,6 +70,14 @@ export class AnnouncingAgents {
   async #connectOne(url: string, index: number): Promise<void> {
     const socket = new WebSocket(url, { perMessageDeflate: false });
     this.#sockets[index] = socket;
+    const ordered = Promise.withResolvers<void>();
+    let messages = 0;
+    socket.on('message', () => {
+      messages += 1;
+      // The welcome, and the order.
+      if (messages === 2) ordered.resolve();
+    });
+    socket.on('error', ordered.reject);
     await once(socket, 'open');
     const node = `node-${index}`;
     const address = { host: '127.0.0.1', port: 1_024 + (index % 60_000) };
@@ -81,10 +89,7 @@ export class AnnouncingAgents {
       }),
     );
     socket.send(encodeAgentMessage({ type: 'join', image, piecesHad: 0 }));
-    // The welcome, and the order.
-    await once(socket, 'message');
-    await once(socket, 'message');
-    socket.on('message', () => {});
+    await ordered.promise;
   }
 
   #announceOne(number: number): void {
