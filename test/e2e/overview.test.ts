@@ -22,7 +22,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-test('what guests read is seen in the overview, the metrics and the terminal, and an alarm when nobody has it', async () => {
+test('what guests read is seen in the overview and the metrics, and a read that nobody can answer as an alarm', async () => {
   cluster = await Cluster.start(1);
   const port = await freePort();
   const watched = await cluster.addAgent('watched', ['--metrics', `127.0.0.1:${port}`]);
@@ -46,7 +46,6 @@ test('what guests read is seen in the overview, the metrics and the terminal, an
   expect(sum(({ received }) => received.peers + received.origin)).toBe(
     overview.nodes.reduce((all, { received }) => all + received.peers + received.origin, 0),
   );
-  expect(sum(({ vmsBooting }) => vmsBooting)).toBeGreaterThan(0);
   expect(overview.originReads[0]).toMatchObject({ image, imageName: 'image' });
 
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
