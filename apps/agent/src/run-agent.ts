@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
-import { messageOf } from '@bootswarm/stdx';
+import { LOG_HOOKS, messageOf } from '@bootswarm/stdx';
 import { SwarmHost } from '@bootswarm/swarm-driver';
 import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
@@ -129,7 +129,7 @@ interface Guests {
 
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   const log = pino(
-    { name: 'agent', level: options.logLevel },
+    { name: 'agent', level: options.logLevel, hooks: LOG_HOOKS },
     pino.destination({ fd: 2, sync: false }),
   );
   const opened: (() => unknown)[] = [];

@@ -37,6 +37,7 @@ test('has the commands that operators need', () => {
       'vm migrate-args',
       'vm rm',
       'status',
+      'watch',
       'demo',
     ],
   ]);

@@ -1,7 +1,7 @@
 /**
  * The tracker's HTTP API (api.ts): one table says every route, its method and who may use it; what is not in the table is
- * refused, and api-description.ts says of each what the OpenAPI document has. Routes that change anything want the admin token; reading is open to whoever reaches the port, as the images
- * are public to the cloud's nodes and metainfo is signed.
+ * refused, and api-description.ts says of each what the OpenAPI document has. Routes that change anything want the admin token;
+ * reading is open to whoever reaches the port, as the images are public to the cloud's nodes and metainfo is signed.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';

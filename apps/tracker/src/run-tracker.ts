@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { LOG_HOOKS, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
 import type { ImageSummary } from './api.ts';
@@ -66,7 +66,10 @@ async function start(
   close: () => Promise<void>,
 ): Promise<RunningTracker> {
   const destination = pino.destination({ fd: 2, sync: false });
-  const log = pino({ level: options.logLevel ?? 'info', name: 'tracker' }, destination);
+  const log = pino(
+    { level: options.logLevel ?? 'info', name: 'tracker', hooks: LOG_HOOKS },
+    destination,
+  );
   undo.push(() => flush(destination));
   const secrets = await loadSecrets(dataDir);
   const catalogue = await Catalogue.open(dataDir, log);

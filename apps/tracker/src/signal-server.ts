@@ -68,6 +68,9 @@ const POLICY_VIOLATION = 1_008;
 /** An agent that does not answer a close frame is cut off. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
+/** Of a ping interval: in each, other connections are pinged. */
+const PING_SLICES = 16;
+
 interface AgentSocket {
   readonly webSocket: WebSocket;
   lastHeardAt: number;
@@ -84,6 +87,7 @@ export class SignalServer {
   readonly #sockets = new Map<Connection, AgentSocket>();
   readonly #pinging: NodeJS.Timeout;
   #connections = 0;
+  #pingSlice = 0;
   #waking: NodeJS.Timeout | undefined;
   #wakesAt: number | undefined;
 
@@ -108,7 +112,7 @@ export class SignalServer {
     };
     this.#server = new WebSocketServer(webSocketOptions);
     options.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
-    this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs);
+    this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs / PING_SLICES);
   }
 
   /** Agents may join it from now on. `kinds`: what was learned of its boots before. */
@@ -297,9 +301,12 @@ export class SignalServer {
     );
   }
 
+  /** A part of the connections each time: all 10,000 at once would hold up what agents say. */
   #ping(): void {
+    this.#pingSlice = (this.#pingSlice + 1) % PING_SLICES;
     const now = performance.now();
-    for (const { webSocket, lastHeardAt } of this.#sockets.values()) {
+    for (const [connection, { webSocket, lastHeardAt }] of this.#sockets) {
+      if (connection % PING_SLICES !== this.#pingSlice) continue;
       if (now - lastHeardAt > this.#limits.silenceMaxMs) webSocket.terminate();
       else webSocket.ping();
     }

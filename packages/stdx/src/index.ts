@@ -11,3 +11,4 @@ export {
   TOUCHES_MIN,
 } from './piece-order.ts';
 export { Random } from './random.ts';
+export { LOG_HOOKS, scrubSecrets } from './scrub-secrets.ts';

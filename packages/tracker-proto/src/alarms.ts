@@ -41,11 +41,14 @@ const RAISED_MAX = 16;
 /** Keeps what is raised: at once when its condition is there, until it has been away for 10 s. */
 export class AlarmBoard {
   readonly #node: string;
+  readonly #timeText: (ms: number) => string;
   readonly #raised = new Map<string, { alarm: Alarm; seenAtMs: number }>();
   readonly #counts = new Map<AlarmCode, number>(ALARM_CODES.map((code) => [code, 0]));
 
-  constructor(node: string) {
+  /** `timeText`: a time in milliseconds since 1970 as RFC 3339 has it. */
+  constructor(node: string, timeText: (ms: number) => string) {
     this.#node = node;
+    this.#timeText = timeText;
   }
 
   /** All conditions of now, in milliseconds since 1970; answers what has changed. */
@@ -55,7 +58,7 @@ export class AlarmBoard {
       const key = `${code} ${subject}`;
       const known = this.#raised.get(key);
       if (known === undefined && this.#raised.size >= RAISED_MAX) continue;
-      const since = known?.alarm.since ?? new Date(nowMs).toISOString();
+      const since = known?.alarm.since ?? this.#timeText(nowMs);
       const alarm = { code, node: this.#node, subject, reason, hint, since };
       this.#raised.set(key, { alarm, seenAtMs: nowMs });
       if (known !== undefined) continue;
@@ -143,10 +146,13 @@ export class FallbackRule {
     const fromOrigin = totals.bytesFromOrigin - then.bytesFromOrigin;
     const share = shareOf(fromOrigin, totals.bytesFromPeers - then.bytesFromPeers);
     if (pieces < FALLBACK_PIECES_MIN || share < FALLBACK_SHARE_MIN) return undefined;
+    const seconds = FALLBACK_WINDOW_MS / 1_000;
     return {
       code: 'origin-fallback',
       subject: imageName,
-      reason: `in the last ${FALLBACK_WINDOW_MS / 1_000} s ${percent(share)} came from the origin, and ${pieces} pieces only because nodes that have them did not give them`,
+      reason:
+        `in the last ${seconds} s ${percent(share)} came from the origin, and ${pieces} pieces only ` +
+        'because nodes that have them did not give them',
       hint: 'See that other nodes accept connections from this one: firewall, --listen, --advertise.',
     };
   }
@@ -186,7 +192,9 @@ export class SpreadRule {
     return {
       code: 'image-not-spreading',
       subject: imageName,
-      reason: `${receivers} nodes received ${mib} MiB in the last minute, ${percent(share)} of it from the origin and not from each other`,
+      reason:
+        `${receivers} nodes received ${mib} MiB in the last minute, ${percent(share)} of it from ` +
+        'the origin and not from each other',
       hint: 'See that nodes reach each other on their peer ports (bootswarm nodes): firewall, --listen, --advertise.',
     };
   }

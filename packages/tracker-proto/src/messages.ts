@@ -9,7 +9,7 @@ export const SIGNALLING_VERSION = 5;
 
 /** What happened on a node since its last report: amounts, not totals, so that neither side's restart makes them go back. */
 export interface NodeReport {
-  /** That the amounts are of; 0 for the first report on a connection, whose amounts are 0. */
+  /** That the amounts are of, which begin with the welcome. */
   readonly intervalMs: number;
   /** VMs that boot now, and NBD clients. */
   readonly vmsBooting: number;

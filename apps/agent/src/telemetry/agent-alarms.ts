@@ -1,4 +1,4 @@
-/** Measures what the rules of tracker-proto want to know of this node, and logs each alarm once when it comes and when it goes. */
+/** Measures what the rules of tracker-proto want to know of this node; logs each alarm when it comes and when it goes. */
 import { statfs } from 'node:fs/promises';
 import {
   type Alarm,
@@ -51,7 +51,7 @@ export class AgentAlarms {
 
   constructor(options: AgentAlarmsOptions) {
     this.#options = options;
-    this.#board = new AlarmBoard(options.node);
+    this.#board = new AlarmBoard(options.node, (ms) => new Date(ms).toISOString());
   }
 
   get all(): Alarm[] {

@@ -29,39 +29,40 @@ const CACHE_BYTES_STEP = 16 * 1024 * 1024;
 
 export class NodeReporter {
   readonly #totals: NodeTotals;
-  #base: Amounts | undefined;
+  #base: Amounts;
   #sentAt = 0;
-  #told = '';
+  #told: string | undefined;
 
   constructor(totals: NodeTotals) {
     this.#totals = totals;
+    this.#base = amountsOf(totals);
   }
 
-  /** A tracker has welcomed us, which knows nothing: what was before is not told. */
-  restart(): void {
-    this.#base = undefined;
+  /** A tracker has welcomed us, which knows nothing: what was before is not told. Totals are as of now. */
+  restart(now: number): void {
+    this.#base = amountsOf(this.#totals);
+    this.#totals.dropOriginReads();
+    this.#sentAt = now;
+    this.#told = undefined;
   }
 
   /** The report that is due, if one is. `now` in milliseconds of any clock. */
   due(facts: ReporterFacts, now: number): NodeReport | undefined {
-    const base = this.#base;
-    if (base !== undefined && now - this.#sentAt < REPORT_EVERY_MS) return undefined;
+    const isFirst = this.#told === undefined;
+    const sinceMs = Math.round(now - this.#sentAt);
+    if (!isFirst && sinceMs < REPORT_EVERY_MS) return undefined;
     const totals = amountsOf(this.#totals);
-    if (base === undefined) this.#totals.dropOriginReads();
-    const more = base === undefined ? NOTHING : differenceOf(totals, base);
+    const more = differenceOf(totals, this.#base);
     const originReads = this.#totals.takeOriginReads(ORIGIN_READS_MAX);
-    const told = JSON.stringify({
-      ...facts,
-      cacheBytes: Math.round(facts.cacheBytes / CACHE_BYTES_STEP),
-    });
+    const cacheSteps = Math.round(facts.cacheBytes / CACHE_BYTES_STEP);
+    const told = JSON.stringify({ ...facts, cacheBytes: cacheSteps });
     const hasMoved = Object.values(more).some((bytes) => bytes > 0) || originReads.length > 0;
-    if (base !== undefined && !hasMoved && told === this.#told) return undefined;
-    // After a pause it happened just now, not during the pause.
-    const intervalMs =
-      base === undefined ? 0 : Math.min(REPORT_EVERY_MS, Math.round(now - this.#sentAt));
+    if (!hasMoved && told === this.#told) return undefined;
     this.#base = totals;
     this.#sentAt = now;
     this.#told = told;
+    // After a pause it happened just now, not during the pause.
+    const intervalMs = Math.min(REPORT_EVERY_MS, sinceMs);
     const alarms = facts.alarms.map(({ code, subject, reason, hint, since }) => ({
       ...{ code, subject: reportText(subject), reason: reportText(reason) },
       ...{ hint: reportText(hint), since },
@@ -69,14 +70,6 @@ export class NodeReporter {
     return { ...facts, ...more, intervalMs, originReads, alarms };
   }
 }
-
-const NOTHING: Amounts = {
-  readCache: 0,
-  readPeers: 0,
-  readOrigin: 0,
-  receivedPeers: 0,
-  receivedOrigin: 0,
-};
 
 function amountsOf(totals: NodeTotals): Amounts {
   const receivedOrigin = totals.sum('received.origin.') + totals.of('layer.origin');

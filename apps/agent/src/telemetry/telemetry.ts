@@ -59,7 +59,8 @@ export class Telemetry {
 
   /** A tracker has welcomed us. */
   welcomed(): void {
-    this.#reporter.restart();
+    this.#totals.update(this.#options.library.sessions);
+    this.#reporter.restart(performance.now());
   }
 
   /** About once a second. */

@@ -56,6 +56,27 @@ const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
 const SCRUB_DESCRIPTION = 'bytes per second read from the cache to find rot; 0: off';
 const WATCHDOG_SECONDS = 10;
 
+const HELP = `
+It accepts peers on any free port of every address; the tracker tells them the port, and the address
+that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
+an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
+127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
+Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
+Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
+a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
+who has a supervisor that keeps sockets, or wants none.
+--nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
+Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
+
+Examples:
+  bootswarm agent --tracker http://10.0.0.5:7420 --rack r12
+  bootswarm agent --tracker http://10.0.0.5:7420 --listen 10.0.0.21:7422
+  bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
+  bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
+  bootswarm agent --hot 2G --fill always
+  bootswarm agent --config /etc/bootswarm/agent.yaml --check
+  bootswarm agent upgrade`;
+
 export function agentCommand(context: CliContext): Command {
   const command = new Command('agent')
     .description('Run the agent: serves images to the VMs of this node and to other agents.')
@@ -64,7 +85,7 @@ export function agentCommand(context: CliContext): Command {
     .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
-    .option('--node <name>', 'this node', hostname())
+    .addOption(new Option('--node <name>', 'this node').default(hostname(), "the host's name"))
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
     .addOption(listenOption('--listen', 'peers', LISTEN))
@@ -100,29 +121,7 @@ export function agentCommand(context: CliContext): Command {
       ),
     )
     .addOption(logLevelOption())
-    .addHelpText(
-      'after',
-      `
-It accepts peers on any free port of every address; the tracker tells them the port, and the address
-that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
-an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
-127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
-Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
-Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
-a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
-who has a supervisor that keeps sockets, or wants none.
---nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
-Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
-
-Examples:
-  bootswarm agent --tracker http://10.0.0.5:7420 --rack r12
-  bootswarm agent --tracker http://10.0.0.5:7420 --listen 10.0.0.21:7422
-  bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
-  bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
-  bootswarm agent --hot 2G --fill always
-  bootswarm agent --config /etc/bootswarm/agent.yaml --check
-  bootswarm agent upgrade`,
-    )
+    .addHelpText('after', HELP)
     .action((options: Options, self: Command) => {
       applyConfig(self);
       return live(options, context);

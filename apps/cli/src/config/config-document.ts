@@ -10,11 +10,11 @@ export function configTable(command: Command): string {
 function rowOf(field: ConfigField): string {
   const { name, byDefault, description } = field;
   const shown = byDefault === '' ? '' : `\`${byDefault}\``;
-  const cells = [`\`${name}\``, valueOf(field), shown, description];
+  const cells = [`\`${name}\``, valueText(field), shown, description];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
-function valueOf({ type, choices, value }: ConfigField): string {
+function valueText({ type, choices, value }: ConfigField): string {
   if (type === 'one of') return choices.map((each) => `\`${each}\``).join(', ');
   return type === 'text' ? value : type;
 }

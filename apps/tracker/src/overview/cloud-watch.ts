@@ -1,6 +1,6 @@
 /**
- * Watches the cloud for operators: takes in the nodes' reports, advances the history by the second, raises the tracker's own alarms,
- * and sends the overview to whoever listens. Composes nothing while nobody does.
+ * Watches the cloud for operators: takes in the nodes' reports, advances the history by the second, raises the tracker's own
+ * alarms, and sends the overview to whoever listens. Composes nothing while nobody does.
  */
 import { statfs } from 'node:fs/promises';
 import { EventStream } from '@bootswarm/rest';
@@ -42,7 +42,7 @@ const RECEIVER_MS = 60_000;
 export class CloudWatch {
   readonly reports = new NodeReports();
   readonly stream = new EventStream();
-  readonly board = new AlarmBoard('tracker');
+  readonly board = new AlarmBoard('tracker', (ms) => new Date(ms).toISOString());
   readonly #options: CloudWatchOptions;
   readonly #now: () => number;
   readonly #startedAt: number;

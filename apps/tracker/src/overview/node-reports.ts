@@ -1,4 +1,4 @@
-/** What the nodes that are connected have reported: sums, the last report of each, and why the origin was read. Knows no clock. */
+/** What the nodes have reported: sums, the last report of each that is connected, why the origin was read. Knows no clock. */
 import type { NodeIdentity, NodeReport } from '@bootswarm/tracker-proto';
 import { ORIGIN_READS_MAX } from '../overview-api.ts';
 import { addAmounts, type Bytes, noBytes } from './storm-history.ts';
