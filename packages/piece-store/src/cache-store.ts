@@ -4,7 +4,7 @@
  * the formats are commit-slots.ts and have-log.ts. Whoever opens a store holds the lock of its CacheDirectory.
  */
 import { join } from 'node:path';
-import { assert, type Bitfield, type BufferPool, errnoOf } from '@bootswarm/stdx';
+import { assert, type Bitfield, type BufferPool, copyBytes, errnoOf } from '@bootswarm/stdx';
 import { CacheFiles, cacheUnusable } from './cache-files.ts';
 import {
   type CacheStoreOptions,
@@ -145,7 +145,7 @@ export class CachePieceStore implements PieceStore {
     }
     const piece = this.#writer.peek(pieceIndex) ?? this.#hot.get(pieceIndex);
     if (piece !== undefined) {
-      target.set(piece.subarray(offset, offset + target.length));
+      copyBytes(piece, offset, offset + target.length, target, 0);
       return true;
     }
     // Nobody else would be served until a disk that is late has answered.
@@ -166,7 +166,7 @@ export class CachePieceStore implements PieceStore {
       const piece = await this.#verify(pieceIndex);
       if (piece === undefined) continue; // Dropped, or written again meanwhile.
       this.#hot.insert(pieceIndex, piece, false);
-      target.set(piece.subarray(offset, offset + target.length));
+      copyBytes(piece, offset, offset + target.length, target, 0);
       return true;
     }
   }
