@@ -48,9 +48,11 @@ async function serve(
   const { runAgent, startWatchdog } = await import('@bootswarm/agent');
   const watchdog = watchdogSeconds > 0 ? startWatchdog(watchdogSeconds) : undefined;
   try {
-    const known = link && (await untilOurTurn(link, options));
+    const turn = link && (await untilOurTurn(link, options));
     const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
-    const agent = await runAgent({ ...options, sockets, known, prepareSuccessor });
+    const isRestart = sockets !== undefined && turn?.isFirst !== true;
+    const known = turn?.known;
+    const agent = await runAgent({ ...options, sockets, isRestart, known, prepareSuccessor });
     link?.serving();
     onReady();
     await runUntilSignal(agent, agent.replaced);
@@ -65,14 +67,14 @@ async function serve(
 async function untilOurTurn(
   link: HolderLink,
   { cacheDir, publisherKey }: AgentOptions,
-): Promise<KnownImages> {
+): Promise<{ readonly known: KnownImages; readonly isFirst: boolean }> {
   const { KnownImages } = await import('@bootswarm/agent');
   const known = new KnownImages();
   known.look(cacheDir, publisherKey);
   const timer = setInterval(() => known.look(cacheDir, publisherKey), LOOK_EVERY_MS);
-  await link.turn();
+  const { isFirst } = await link.turn();
   clearInterval(timer);
-  return known;
+  return { known, isFirst };
 }
 
 /** The units we ship say Restart=always: to end is to be started again, with the same sockets. */

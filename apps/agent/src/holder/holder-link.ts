@@ -6,7 +6,7 @@ import { OperatorError } from '@bootswarm/stdx';
 import type { ToAgent, ToHolder } from './holder-messages.ts';
 
 export class HolderLink {
-  readonly #serve = Promise.withResolvers<void>();
+  readonly #serve = Promise.withResolvers<{ readonly isFirst: boolean }>();
   #successor: PromiseWithResolvers<void> | undefined;
 
   /** Undefined when this process has no holder. Call it once. */
@@ -21,8 +21,8 @@ export class HolderLink {
     process.once('disconnect', () => process.exit(1));
   }
 
-  /** Says that the code is loaded; resolves when it is this agent's turn. */
-  turn(): Promise<void> {
+  /** Says that the code is loaded; resolves when it is this agent's turn, to whether it is the first. */
+  turn(): Promise<{ readonly isFirst: boolean }> {
     this.#tell({ type: 'loaded' });
     return this.#serve.promise;
   }
@@ -54,7 +54,7 @@ export class HolderLink {
     const successor = this.#successor;
     switch (message.type) {
       case 'serve':
-        this.#serve.resolve();
+        this.#serve.resolve(message);
         return;
       case 'successor-loaded':
         successor?.resolve();
