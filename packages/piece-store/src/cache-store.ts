@@ -202,6 +202,14 @@ export class CachePieceStore implements PieceStore {
     return this.#closing === undefined ? this.#scrub.next() : 0;
   }
 
+  /** Its place in the file was seen to hold other bytes. Zeros are written there again; any other piece has to prove itself. */
+  async recheck(pieceIndex: number): Promise<void> {
+    this.#lookForForeignWrites();
+    if (this.#ledger.isZero(pieceIndex)) return this.#files.writeZeros(this.#shape, pieceIndex);
+    this.#ledger.doubt(pieceIndex);
+    if (this.#ledger.isClaimed(pieceIndex)) await this.#verify(pieceIndex);
+  }
+
   /** To be called now and then: if somebody else has written to the cache file, every piece is verified again. */
   noticeForeignWrites(): void {
     if (this.#closing === undefined && !this.#writer.isWriting) this.#lookForForeignWrites();
@@ -376,24 +384,16 @@ export class CachePieceStore implements PieceStore {
 
   async #probe(): Promise<void> {
     const path = join(this.#options.directory, 'probe.tmp');
-    const canWrite = await probeSpace(this.#disk, path, this.#shape.pieceLength);
-    const hasSlots = canWrite && (await this.#reserveSlots());
+    const { slots } = this.#files;
+    const bytes = this.#shape.pieceLength;
+    const canWrite = await probeSpace(this.#disk, path, bytes, () => slots.reserve());
     this.#cancelProbeTimer = undefined;
-    if (!hasSlots) {
+    if (!canWrite) {
       this.#stopCaching();
       return;
     }
     this.#mode = 'normal';
     this.#onEvent({ type: 'caching-resumed' });
     this.#armCommitTimer();
-  }
-
-  async #reserveSlots(): Promise<boolean> {
-    try {
-      await this.#files.slots.reserve();
-      return true;
-    } catch {
-      return false; // Reported when the store was opened; the probe is repeated.
-    }
   }
 }

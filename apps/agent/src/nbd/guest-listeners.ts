@@ -1,6 +1,6 @@
 /**
- * Where guests connect: the unix socket of this host, and a TCP port where one was asked for. They share memory for replies. Nobody
- * on this host waits for what is wrong with the port once guests may be there: it is tried again then.
+ * Where guests connect: the unix socket of this host, and a TCP port where one was asked for. They share memory for replies.
+ * Once guests may be there, nobody on this host waits for what is wrong with the port: it is tried again.
  */
 import { messageOf } from '@bootswarm/stdx';
 import type { NbdStatus } from '../api.ts';
