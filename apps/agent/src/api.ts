@@ -49,6 +49,8 @@ export interface CacheStatus {
 export interface NbdStatus {
   /** HOST:PORT, where NBD clients of other hosts connect, if anywhere. */
   readonly address?: string;
+  /** Why they cannot just now; it is tried again. */
+  readonly tcpError?: string;
   readonly connections: number;
   /** Held for replies that wait, for the swarm or for clients that do not take them; more than the maximum when many do. */
   readonly replyBytes: number;

@@ -118,6 +118,7 @@ export class CacheKeeper {
     const { cache, cacheBytesMax } = this.#options;
     await this.#noteUse();
     this.#images = await cache.list();
+    this.#forgetRemoved();
     if (cacheBytesMax === undefined) return;
     if (await this.#evictUnused(cacheBytesMax)) this.#images = await cache.list();
     const isOver = this.#bytesUsed() > cacheBytesMax * HIGH_WATERMARK;
@@ -137,6 +138,16 @@ export class CacheKeeper {
       await cache.markUsed(id).catch((error: unknown) => {
         log.warn({ image: id, error: messageOf(error) }, 'use of an image not noted');
       });
+    }
+  }
+
+  /** What was known of images that are no more. */
+  #forgetRemoved(): void {
+    const { library } = this.#options;
+    const present = new Set(this.#images.map(({ imageId }) => imageId));
+    for (const { id } of library.sessions) present.add(id);
+    for (const known of [this.#usedAt, this.#markedAt]) {
+      for (const imageId of known.keys()) if (!present.has(imageId)) known.delete(imageId);
     }
   }
 

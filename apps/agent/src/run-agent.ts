@@ -48,6 +48,8 @@ export interface AgentOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Listening sockets that a socket holder or systemd keeps: used in place of RUN/nbd.sock and `listen`. */
   readonly sockets?: InheritedSockets;
+  /** Guests may be waiting: what is wrong with `nbdTcp` keeps nobody else from being served, and is tried again. */
+  readonly isRestart?: boolean;
   /** Images of the cache that were checked ahead. */
   readonly known?: KnownImages;
   /** Has somebody ready to start an agent when this one ends; none: nobody would. */
@@ -291,6 +293,7 @@ async function serveGuests(
     path: nbdSocket,
     fd: options.sockets?.nbd,
     tcp: options.nbdTcp,
+    tcpMayWait: options.isRestart ?? false,
     replyBytesMax: options.nbdReplyBytes,
     directory: agent,
     onEvent: listenerLog(log, undefined, errors),

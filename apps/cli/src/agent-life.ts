@@ -48,10 +48,15 @@ async function serve(
   const { runAgent, startWatchdog } = await import('@bootswarm/agent');
   const watchdog = watchdogSeconds > 0 ? startWatchdog(watchdogSeconds) : undefined;
   try {
-    const known = link && (await untilOurTurn(link, options));
+    const turn = link && (await untilOurTurn(link, options));
     const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
     const supervision = () => supervisionOf(link, sockets);
-    const agent = await runAgent({ ...options, sockets, known, prepareSuccessor, supervision });
+    const isRestart = sockets !== undefined && turn?.isFirst !== true;
+    const known = turn?.known;
+    const agent = await runAgent({
+      ...{ ...options, sockets, isRestart, known },
+      ...{ prepareSuccessor, supervision },
+    });
     link?.serving();
     onReady();
     await runUntilSignal(agent, agent.replaced);
@@ -76,14 +81,14 @@ function supervisionOf(
 async function untilOurTurn(
   link: HolderLink,
   { cacheDir, publisherKey }: AgentOptions,
-): Promise<KnownImages> {
+): Promise<{ readonly known: KnownImages; readonly isFirst: boolean }> {
   const { KnownImages } = await import('@bootswarm/agent');
   const known = new KnownImages();
   known.look(cacheDir, publisherKey);
   const timer = setInterval(() => known.look(cacheDir, publisherKey), LOOK_EVERY_MS);
-  await link.turn();
+  const { isFirst } = await link.turn();
   clearInterval(timer);
-  return known;
+  return { known, isFirst };
 }
 
 /** The units we ship say Restart=always: to end is to be started again, with the same sockets. */

@@ -1,6 +1,7 @@
 export { AssertionError, assert, unreachable } from './assert.ts';
 export { Bitfield } from './bitfield.ts';
 export { BufferPool } from './buffer-pool.ts';
+export { copyBytes } from './copy-bytes.ts';
 export { errnoOf, messageOf, OperatorError, ProtocolError } from './errors.ts';
 export { EventHeap } from './event-heap.ts';
 export {

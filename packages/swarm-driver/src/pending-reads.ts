@@ -2,6 +2,7 @@
  * Guest reads that wait for pieces: each piece's waiters, and when a read has all its parts. Knows where bytes go, not where
  * they come from.
  */
+import { copyBytes } from '@bootswarm/stdx';
 import type { ReadBytes } from './read-bytes.ts';
 import { WaitHistogram } from './wait-histogram.ts';
 
@@ -89,7 +90,7 @@ export class PendingReads {
   fill(part: ReadPart, bytes: Uint8Array, source: keyof ReadBytes): void {
     const { read } = part;
     if (read.isCancelled) return;
-    read.target.set(bytes, part.targetOffset);
+    copyBytes(bytes, 0, bytes.length, read.target, part.targetOffset);
     read.counted[source] += part.length;
     read.partsMissing -= 1;
     if (read.partsMissing > 0) return;

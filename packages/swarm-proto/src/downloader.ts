@@ -92,6 +92,7 @@ export class Downloader<Payload> {
 
   demand(pieceIndex: number): void {
     if (this.#state.have.has(pieceIndex)) return;
+    this.#state.demandedAt = this.#state.now;
     const flight = this.#want(pieceIndex, 'demand');
     flight.isOwn = true;
     this.flights.setDemanded(flight, true);

@@ -48,6 +48,8 @@ export class SwarmState<Payload> {
   };
   /** Of the input being handled. */
   now = 0;
+  /** When a guest of ours last asked for what was not here. */
+  demandedAt = Number.NEGATIVE_INFINITY;
   /** Until then our uplink is known to be no good for relaying. */
   busyUntil = 0;
   /** Until then no piece is to leave, as our uplink is being measured. */

@@ -6,7 +6,7 @@ import { OperatorError } from '@bootswarm/stdx';
 import type { ToAgent, ToHolder } from './holder-messages.ts';
 
 export class HolderLink {
-  readonly #serve = Promise.withResolvers<void>();
+  readonly #serve = Promise.withResolvers<{ readonly isFirst: boolean }>();
   #successorPid: number | null = null;
   #successor: PromiseWithResolvers<void> | undefined;
 
@@ -22,8 +22,8 @@ export class HolderLink {
     process.once('disconnect', () => process.exit(1));
   }
 
-  /** Says that the code is loaded; resolves when it is this agent's turn. */
-  turn(): Promise<void> {
+  /** Says that the code is loaded; resolves when it is this agent's turn, to whether it is the first. */
+  turn(): Promise<{ readonly isFirst: boolean }> {
     this.#tell({ type: 'loaded' });
     return this.#serve.promise;
   }
@@ -60,7 +60,7 @@ export class HolderLink {
     const successor = this.#successor;
     switch (message.type) {
       case 'serve':
-        this.#serve.resolve();
+        this.#serve.resolve(message);
         return;
       case 'successor':
         this.#successorPid = message.pid;

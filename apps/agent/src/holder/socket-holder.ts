@@ -59,7 +59,7 @@ export class SocketHolder {
   /** Resolves with the exit code of the agent that ended on purpose, or that could not be started in the first place. */
   run(): Promise<number> {
     this.#active = this.#spawn();
-    this.#active.tell({ type: 'serve' });
+    this.#active.tell({ type: 'serve', isFirst: true });
     return this.#ended.promise;
   }
 
@@ -126,7 +126,7 @@ export class SocketHolder {
     this.#active = this.#successor ?? this.#candidate ?? this.#spawn();
     this.#successor = this.#active === this.#candidate ? undefined : this.#candidate;
     this.#candidate = undefined;
-    this.#active.tell({ type: 'serve' });
+    this.#active.tell({ type: 'serve', isFirst: false });
   }
 
   #prepareSuccessorIn(delayMs: number): void {

@@ -21,6 +21,12 @@ export function listenerLog(
         const hint = 'Look for what this host has run out of: descriptors (LimitNOFILE=), memory.';
         return log.error({ error: messageOf(event.error), hint }, 'NBD clients not accepted');
       }
+      case 'tcp-failed': {
+        const { error, retryMs } = event;
+        return log.error({ error: messageOf(error), retryMs }, 'no NBD over TCP');
+      }
+      case 'tcp-listening':
+        return log.info({ address: event.address }, 'NBD over TCP');
       case 'connection-refused':
         errors.add('nbd', 'connection-refused');
         if (now() - refusedToldAt < REFUSED_EVERY_MS) return;

@@ -104,10 +104,13 @@ function describeAlarms({ alarms }: AgentStatus): string[] {
   ]);
 }
 
-function describeNbd({ address, connections, replyBytes, replyBytesMax }: NbdStatus): string {
+function describeNbd(nbd: NbdStatus): string {
+  const { address, tcpError, connections, replyBytes, replyBytesMax } = nbd;
   const clients = connections === 1 ? '1 client' : `${connections} clients`;
   const replies = `${formatBytes(replyBytes)} of ${formatBytes(replyBytesMax)} held for replies`;
-  return [clients, replies, ...(address === undefined ? [] : [`also at ${address}`])].join(', ');
+  const tcp = address === undefined ? [] : [`also at ${address}`];
+  const failure = tcpError === undefined ? [] : [`not on TCP: ${printable(tcpError)}`];
+  return [clients, replies, ...tcp, ...failure].join(', ');
 }
 
 function imageRow(image: ImageStatus): string[] {
