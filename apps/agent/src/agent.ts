@@ -2,6 +2,7 @@
  * The agent of one compute node: joins what the packages do into one daemon, and answers the control API. Images, swarms, exports
  * and VMs each have an owner; this file decides what follows for one from an event of another.
  */
+import type { ImageFill } from '@bootswarm/copy';
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
 import type {
@@ -51,6 +52,9 @@ export interface AgentParts {
   /** See AgentOptions. */
   readonly prepareSuccessor?: () => Promise<void>;
 }
+
+/** Whoever copies asks several times a second; one that died is forgotten soon. */
+const ORDERED_MS = 10_000;
 
 export class Agent implements ExportDirectory {
   readonly #parts: AgentParts;
@@ -174,6 +178,19 @@ export class Agent implements ExportDirectory {
       images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
     };
+  }
+
+  /** Has the image filled at full speed for as long as somebody asks again, and says what there is. */
+  async fill(image: string): Promise<ImageFill> {
+    const session = await this.#wanted(image);
+    session.order(ORDERED_MS);
+    const info = Buffer.from(session.metainfo.infoBytes).toString('base64');
+    const held = Buffer.from(session.held.toBytes()).toString('base64');
+    return { image: session.id, info, path: session.localCopy.path, held };
+  }
+
+  pieceLayer(image: string): Uint8Array {
+    return this.#parts.library.find(image).pieceLayer.bytes;
   }
 
   touched(image: string): TouchedPieces {

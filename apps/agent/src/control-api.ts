@@ -29,6 +29,8 @@ type Route = readonly [
 const ROUTES: readonly Route[] = [
   ['GET', /^\/v1\/status$/, (agent) => agent.status()],
   ['GET', /^\/v1\/images\/([^/]+)\/touched$/, (agent, image) => agent.touched(image)],
+  ['POST', /^\/v1\/images\/([^/]+)\/fill$/, (agent, image) => agent.fill(image)],
+  ['GET', /^\/v1\/images\/([^/]+)\/piece-layer$/, (agent, image) => agent.pieceLayer(image)],
   ['DELETE', /^\/v1\/images\/([^/]+)$/, (agent, image) => agent.evict(image)],
   ['POST', /^\/v1\/exports$/, (agent, _, { body }) => agent.attach(text(body, 'image'))],
   ['DELETE', /^\/v1\/exports\/([^/]+)$/, (agent, image) => agent.detach(image)],
@@ -153,6 +155,10 @@ export class ControlApi {
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.statusCode = status;
   if (body === undefined) return void response.end();
+  if (body instanceof Uint8Array) {
+    response.setHeader('content-type', 'application/octet-stream');
+    return void response.end(body);
+  }
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify(body));
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import type { CliContext } from './cli-context.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommand, detachCommand } from './commands/attach.ts';
+import { copyCommand } from './commands/copy.ts';
 import { demoCommand } from './commands/demo.ts';
 import { imagesCommand } from './commands/images.ts';
 import { nodesCommand } from './commands/nodes.ts';
@@ -49,6 +50,7 @@ IMAGE in a command is an image's id, an unambiguous beginning of it, or its name
   const commands = [
     ...[trackerCommand, agentCommand, publishCommand, withdrawCommand, imagesCommand],
     ...[nodesCommand, attachCommand, detachCommand, vmCommand, statusCommand, demoCommand],
+    copyCommand,
   ];
   for (const command of commands) program.addCommand(command(context));
   for (const command of withSubcommands(program)) {
