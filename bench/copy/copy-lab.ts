@@ -47,7 +47,9 @@ export async function copyInLab(directory: string, options: CopyLabOptions): Pro
       const copied = await timedAll(agents, (agent) => copyCommand(agent, directory, id));
       const originCopies = (await leftOrigin(cloud, id, mib)) - before;
       await forget(agents, directory, id);
-      const curlSeconds = await timedAll(agents, ({ host }) => curlCommand(host, directory, served));
+      const curlSeconds = await timedAll(agents, ({ host }) =>
+        curlCommand(host, directory, served),
+      );
       removeCopies(agents, directory);
       turns.push({ nodes: count, copySeconds: copied, curlSeconds, originCopies });
       process.stderr.write(
@@ -111,7 +113,11 @@ async function leftOrigin(cloud: LabCloud, image: string, mib: number): Promise<
   return bytesSent / (mib * 1024 * 1024);
 }
 
-async function forget(agents: readonly LabAgent[], directory: string, image: string): Promise<void> {
+async function forget(
+  agents: readonly LabAgent[],
+  directory: string,
+  image: string,
+): Promise<void> {
   removeCopies(agents, directory);
   for (const agent of agents) {
     const isGone = () =>

@@ -160,6 +160,11 @@ export class ImageSession {
     return this.#store.have;
   }
 
+  /** False while the disk or the operator's limit keeps the cache from growing. */
+  get canKeep(): boolean {
+    return this.#store.canKeep;
+  }
+
   get pieceLayer(): PieceLayer {
     return this.#layer.pieceLayer;
   }

@@ -20,6 +20,7 @@ import type { ImageSession } from './image-session.ts';
 import type { KnownImages } from './known-images.ts';
 import { GuestListeners, type NbdTcpOptions } from './nbd/guest-listeners.ts';
 import { listenerLog } from './nbd/listener-log.ts';
+import { type PrefetchRunner, prefetchRunnerOf } from './prefetch-runner.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -144,15 +145,21 @@ async function start(parts: Start): Promise<Agent> {
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const guests = await openVms(parts, swarms);
+  const { library, cache, keeper } = swarms;
+  const prefetches = prefetchRunnerOf(library, cache.path, parts.log, (said) => signal?.tell(said));
+  keeper.keepToo((image) => prefetches.isPinned(image));
   const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
-  signal = startSignalling(parts, swarms, agent);
+  signal = startSignalling(parts, swarms, agent, prefetches);
   opened.push(() => signal.close());
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms, guests.autoPivot, signal), TICK_MS);
+  const timer = setInterval(() => {
+    tick(swarms, guests.autoPivot, signal);
+    prefetches.tick();
+  }, TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   // The first to be undone: guests are served while what takes longest is done.
@@ -287,6 +294,7 @@ function startSignalling(
   { options, log, opened }: Start,
   { library, self }: Swarms,
   agent: Agent,
+  prefetches: PrefetchRunner,
 ): SignalClient {
   let isWarned = false;
   const prejoiner = prejoinerOf(library, log);
@@ -304,12 +312,15 @@ function startSignalling(
     onBootOrder: (image, order) => library.applyOrder(image, order),
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
-      if (state === 'connected') void openPromised(agent, log);
+      if (state !== 'connected') return;
+      void openPromised(agent, log);
+      prefetches.connected();
     },
     onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
     onPublished: (image) => {
       if (options.prejoin) prejoiner.published(image);
     },
+    onPrefetch: (tasks) => prefetches.replace(tasks),
     onWithdrawn: (image) => {
       agent.withdrawn(image).catch((error: unknown) => {
         log.error({ image, error: messageOf(error) }, 'withdrawn image not let go');

@@ -13,6 +13,8 @@ import { bootOrderSummary } from './boot-order-summary.ts';
 import type { Catalogue } from './catalogue.ts';
 import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
+import type { PrefetchDesk } from './prefetch-desk.ts';
+import { nodeImages, prefetchRoutes } from './prefetch-routes.ts';
 import { problemOf, sendProblem } from './problem.ts';
 import { publishStream } from './publish-stream.ts';
 import type { Publisher } from './publisher.ts';
@@ -30,17 +32,18 @@ export interface HttpApiOptions {
   readonly log: Logger;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
+  prefetches(): PrefetchDesk;
   origin(): OriginProcess | undefined;
 }
 
-interface Call {
+export interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The part of the path that the route's `*` stands for. */
   readonly key: string;
 }
 
-interface Route {
+export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly access: 'open' | 'admin';
@@ -119,6 +122,10 @@ export class HttpApi {
       open('/v1/nodes', ({ response }) =>
         sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
       ),
+      open('/v1/nodes/*/images', ({ response, key }) =>
+        sendJson(response, nodeImages(key, this.#options)),
+      ),
+      ...prefetchRoutes(this.#options, sendJson),
       {
         method: 'POST',
         path: '/v1/images',
@@ -163,7 +170,7 @@ export class HttpApi {
       throw new OperatorError(
         'route-not-found',
         'There is nothing at this path',
-        'The routes are /healthz, /v1/images, /v1/swarms, /v1/nodes.',
+        'The routes are /healthz, /v1/images, /v1/swarms, /v1/nodes, /v1/prefetches.',
       );
     }
     const method = request.method === 'HEAD' ? 'GET' : request.method;
@@ -238,6 +245,7 @@ export class HttpApi {
     const { id } = catalogue.find(key).image;
     await catalogue.withdraw(id);
     signals().imageWithdrawn(id);
+    this.#options.prefetches().imageWithdrawn(id);
     await origin()?.withdraw(id);
     response.writeHead(204).end();
   }
@@ -268,9 +276,9 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-function sendJson(response: ServerResponse, value: object): void {
+function sendJson(response: ServerResponse, value: object, status = 200): void {
   const body = `${JSON.stringify(value)}\n`;
-  response.writeHead(200, {
+  response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',

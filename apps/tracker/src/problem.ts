@@ -12,14 +12,18 @@ const STATUS: Readonly<Record<string, number>> = {
   'image-name': 400,
   'path-malformed': 400,
   'query-unexpected': 400,
+  'scope-missing': 400,
   'token-missing': 401,
   'token-wrong': 401,
   'image-not-found': 404,
+  'prefetch-not-found': 404,
+  'node-not-found': 404,
   'route-not-found': 404,
   'method-not-allowed': 405,
   'image-ambiguous': 409,
   'body-too-long': 413,
   'content-type': 415,
+  'too-many-prefetches': 409,
   'too-many-publishes': 503,
 };
 

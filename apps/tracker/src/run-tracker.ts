@@ -14,6 +14,7 @@ import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
 import { HttpApi } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
+import { PrefetchDesk } from './prefetch-desk.ts';
 import { Publisher } from './publisher.ts';
 import { loadSecrets } from './publisher-key.ts';
 import { SignalServer } from './signal-server.ts';
@@ -80,9 +81,15 @@ async function start(
     publisher: new Publisher(catalogue, secrets, (image) => signals.imagePublished(image, [])),
     log,
     signals: () => signals,
+    prefetches: () => prefetches,
     origin: () => origin,
   });
+  const prefetches = await PrefetchDesk.open(dataDir.path, log, (node, tasks) =>
+    signals.tellPrefetch(node, tasks),
+  );
+  undo.push(() => prefetches.close());
   const signals = new SignalServer({
+    prefetches,
     server: api.server,
     publisherKey: secrets.publicKeyHex,
     log,

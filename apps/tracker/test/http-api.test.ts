@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
 import { HttpApi } from '../src/http-api.ts';
+import type { PrefetchDesk } from '../src/prefetch-desk.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
 import { VERSION } from '../src/version.ts';
@@ -80,6 +81,7 @@ describe('the route table', () => {
     publisher: {} as Publisher,
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
+    prefetches: () => ({}) as PrefetchDesk,
     origin: () => undefined,
   });
   const { routes } = api;

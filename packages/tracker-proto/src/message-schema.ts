@@ -6,6 +6,13 @@ import { ProtocolError } from '@bootswarm/stdx';
 import { BOOT_PIECES_MAX } from './boot-kind.ts';
 import type { AgentMessage, KindOrder, Member, PeerAddress, TrackerMessage } from './messages.ts';
 import { decodePieceIndexes } from './piece-index-list.ts';
+import {
+  PREFETCH_ID,
+  PREFETCHES_MAX,
+  PRIORITY_MAX,
+  type PrefetchState,
+  type PrefetchTask,
+} from './prefetch-order.ts';
 
 /** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
 export const MEMBERS_MAX = 10_000;
@@ -98,6 +105,22 @@ export class MessageReader {
           bytesFromOrigin: fields.uint('bytesFromOrigin', 0, Number.MAX_SAFE_INTEGER),
           bytesSent: fields.uint('bytesSent', 0, Number.MAX_SAFE_INTEGER),
         };
+      case 'prefetch-state':
+        return {
+          type,
+          order: fields.order('order'),
+          state: fields.string('state', isPrefetchState) as PrefetchState,
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+          piecesWanted: fields.uint('piecesWanted', 0, PIECES_MAX),
+          code: fields.string('code', (text) => /^[a-z0-9-]{0,64}$/.test(text)),
+        };
+      case 'boot-held':
+        return {
+          type,
+          image: fields.image(),
+          pieces: fields.uint('pieces', 0, PIECES_MAX),
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+        };
       default:
         throw new ProtocolError('message-type-unknown', { type: type.slice(0, 32) });
     }
@@ -129,6 +152,11 @@ export class MessageReader {
           revision: fields.uint('revision', 0, Number.MAX_SAFE_INTEGER),
           isFull: fields.boolean('isFull'),
           kinds: fields.list('kinds', KIND_CHANGES_MAX).map((kind) => this.#kindOrder(kind)),
+        };
+      case 'prefetch':
+        return {
+          type,
+          tasks: fields.list('tasks', PREFETCHES_MAX).map((task) => this.#prefetchTask(task)),
         };
       case 'published':
       case 'withdrawn':
@@ -167,6 +195,20 @@ export class MessageReader {
     };
     this.#fieldsTaken += fields.end();
     return order;
+  }
+
+  #prefetchTask(value: unknown): PrefetchTask {
+    const fields = this.#fields(value, 'tasks');
+    const task = {
+      id: fields.order('id'),
+      image: fields.image(),
+      bootOrderOnly: fields.boolean('bootOrderOnly'),
+      priority: fields.uint('priority', 0, PRIORITY_MAX),
+      isPinned: fields.boolean('isPinned'),
+      expiresInMs: fields.uint('expiresInMs', 0, Number.MAX_SAFE_INTEGER),
+    };
+    this.#fieldsTaken += fields.end();
+    return task;
   }
 
   #address(value: unknown, mayBeEmpty: boolean): PeerAddress {
@@ -212,6 +254,10 @@ class Fields {
     return this.string('image', (text) => /^[0-9a-f]{40}$/.test(text));
   }
 
+  order(name: string): string {
+    return this.string(name, (text) => PREFETCH_ID.test(text));
+  }
+
   /** A whole number from `min` to `max`, both included. */
   uint(name: string, min: number, max: number): number {
     return uintOf(this.take(name), name, min, max);
@@ -249,6 +295,12 @@ const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
 const DNS_LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
 /** Control, format (right-to-left overrides), unassigned, surrogates, line separators, and what stands for bad UTF-8. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
+
+const PREFETCH_STATES: readonly string[] = ['waiting', 'fetching', 'done', 'failed'];
+
+function isPrefetchState(text: string): boolean {
+  return PREFETCH_STATES.includes(text);
+}
 
 function names(fields: Fields): { node: string; zone: string; rack: string } {
   return {

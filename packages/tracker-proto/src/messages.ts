@@ -3,7 +3,9 @@
  * name images and members; metainfo travels signed.
  */
 
-export const SIGNALLING_VERSION = 4;
+import type { PrefetchState, PrefetchTask } from './prefetch-order.ts';
+
+export const SIGNALLING_VERSION = 5;
 
 /** Where a node accepts peers. host is an IP address or a DNS name. */
 export interface PeerAddress {
@@ -67,6 +69,22 @@ export type AgentMessage =
       readonly bytesFromPeers: number;
       readonly bytesFromOrigin: number;
       readonly bytesSent: number;
+    }
+  /** How far a prefetch order is here: when that changes, and once a second at most while pieces come. `code`: why it failed. */
+  | {
+      readonly type: 'prefetch-state';
+      readonly order: string;
+      readonly state: PrefetchState;
+      readonly piecesHad: number;
+      readonly piecesWanted: number;
+      readonly code: string;
+    }
+  /** Of the pieces that the image's boot orders name, how many there are and how many this node has; when that changes. */
+  | {
+      readonly type: 'boot-held';
+      readonly image: string;
+      readonly pieces: number;
+      readonly piecesHad: number;
     };
 
 export type TrackerMessage =
@@ -101,6 +119,8 @@ export type TrackerMessage =
    * A node that is in the swarm or wants to stay out ignores it.
    */
   | { readonly type: 'published'; readonly image: string }
+  /** All that this node is to prefetch; what it was told before and is not there any more is over. */
+  | { readonly type: 'prefetch'; readonly tasks: readonly PrefetchTask[] }
   /** The image is no longer served; nodes that have it may keep it. */
   | { readonly type: 'withdrawn'; readonly image: string }
   /** A message of the agent was not carried out, e.g. code `image-not-found` for a join. */
