@@ -89,8 +89,9 @@ function shownOf(scheme: string, rest: string): string {
   url.username = '';
   url.password = '';
   url.hash = '';
-  if (url.search !== '') url.search = '?…';
-  return url.href;
+  const isQueried = url.search !== '';
+  url.search = '';
+  return isQueried ? `${url.href}?…` : url.href;
 }
 
 function invalid(shown: string, why: string): OperatorError {

@@ -49,7 +49,7 @@ export class FileTarget {
   #mayBeStale = false;
   #records: Buffer[] = [];
   #bytesSinceCommit = 0;
-  #committedAt = performance.now();
+  #commitTimer: NodeJS.Timeout | undefined;
   #committing: Promise<void> | undefined;
   #failure: unknown;
 
@@ -114,10 +114,9 @@ export class FileTarget {
       await this.#put(source, run);
       if (source.version !== undefined) this.#record(source, run);
       this.#bytesSinceCommit += bytesOfUnits(source, run.firstUnit, run.unitCount);
-      const isDue =
-        this.#bytesSinceCommit >= COMMIT_BYTES ||
-        performance.now() - this.#committedAt >= COMMIT_MS;
-      if (isDue && this.#committing === undefined) this.#commitSoon();
+      if (this.#bytesSinceCommit >= COMMIT_BYTES) this.#commitSoon();
+      // A source that stalls now must not keep what came from being recorded.
+      this.#commitTimer ??= setTimeout(() => this.#commitSoon(), COMMIT_MS);
     } catch (error) {
       throw targetError(this.path, error);
     }
@@ -150,6 +149,7 @@ export class FileTarget {
   /** All units are written: gives the file its name, once its bytes are on the disk. */
   async finish(): Promise<void> {
     try {
+      clearTimeout(this.#commitTimer);
       await this.#committing;
       if (this.#failure !== undefined) throw this.#failure;
       await this.#data!.truncate(this.#source!.length);
@@ -164,6 +164,7 @@ export class FileTarget {
 
   /** `isKept`: what is there stays for the next attempt. */
   async close(isKept: boolean): Promise<void> {
+    clearTimeout(this.#commitTimer);
     await this.#committing;
     if (isKept && this.#data !== undefined) await this.#commit().catch(() => {});
     await this.#data?.close();
@@ -268,7 +269,9 @@ export class FileTarget {
   }
 
   #commitSoon(): void {
-    this.#committing = this.#commit()
+    clearTimeout(this.#commitTimer);
+    this.#commitTimer = undefined;
+    this.#committing ??= this.#commit()
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
@@ -281,7 +284,6 @@ export class FileTarget {
   async #commit(): Promise<void> {
     const records = Buffer.concat(this.#records.splice(0));
     this.#bytesSinceCommit = 0;
-    this.#committedAt = performance.now();
     if (records.length === 0) return;
     await this.#data!.datasync();
     await this.#journal!.write(records, 0, records.length, this.#journalLength);

@@ -3,6 +3,7 @@
  * several ranges at a time, each continued where a broken connection left it. From any other: one stream, from the start again when
  * it breaks, if the version can be told; else not again.
  */
+import { hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Answer, bodyOf, display, get, TransientError } from '@bootswarm/image-source';
 import { type Bitfield, messageOf, OperatorError } from '@bootswarm/stdx';
@@ -51,7 +52,8 @@ export class HttpSource implements CopySource {
     this.#url = url;
     this.#signal = signal;
     this.#ifRange = etag ?? modified;
-    this.version = this.#ifRange;
+    // Without a tag, what differs in the query alone may have been made at the same time.
+    this.version = etag ?? (modified && `${modified} ${hash('sha256', url.search)}`);
     this.#hasRanges = response.statusCode === 206 && this.#ifRange !== undefined;
   }
 
