@@ -18,7 +18,14 @@ describe('bootswarm copy', () => {
     source = join(cluster.directory, 'worker.raw');
     writeRandomFile(source, 96);
     // A hole in the middle, and an end that is no whole piece.
-    const hole = await run('fallocate', ['-p', '-o', String(8 * MIB), '-l', String(16 * MIB), source]);
+    const hole = await run('fallocate', [
+      '-p',
+      '-o',
+      String(8 * MIB),
+      '-l',
+      String(16 * MIB),
+      source,
+    ]);
     expect(hole.code).toBe(0);
     writeFileSync(source, 'tail', { flag: 'a' });
     await cluster.publish(source, 'worker');
@@ -27,24 +34,41 @@ describe('bootswarm copy', () => {
   afterAll(() => cluster.stop());
 
   const path = (name: string): string => join(cluster.directory, name);
-  const leftovers = (): string[] => readdirSync(cluster.directory).filter((name) => name.includes('bootswarm-copy'));
+  const leftovers = (): string[] =>
+    readdirSync(cluster.directory).filter((name) => name.includes('bootswarm-copy'));
 
   function start(from: string, to: string): ChildProcess {
-    return spawn(process.execPath, [BOOTSWARM, 'copy', from, to, '--run', runDir], { stdio: 'ignore' });
+    return spawn(process.execPath, [BOOTSWARM, 'copy', from, to, '--run', runDir], {
+      stdio: 'ignore',
+    });
   }
 
   /** Resolves when a journal of this copy has records. */
   async function underWay(to: string): Promise<void> {
     const journal = join(cluster.directory, `.${to}.bootswarm-copy`, 'journal');
-    await until('the journal has records', () => existsSync(journal) && statSync(journal).size > 500);
+    await until(
+      'the journal has records',
+      () => existsSync(journal) && statSync(journal).size > 500,
+    );
   }
 
   it('copies an image out of the swarm: right, sparse, in place at once', async () => {
     const agent = await cluster.addAgent('node1');
     runDir = agent.runDir;
-    const result = await bootswarm('copy', 'swarm:worker', path('out.raw'), '--json', '--run', runDir);
+    const result = await bootswarm(
+      'copy',
+      'swarm:worker',
+      path('out.raw'),
+      '--json',
+      '--run',
+      runDir,
+    );
     expect(result.stderr).toBe('');
-    expect(JSON.parse(result.stdout)).toMatchObject({ length: 96 * MIB + 4, bytesKept: 0, to: path('out.raw') });
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      length: 96 * MIB + 4,
+      bytesKept: 0,
+      to: path('out.raw'),
+    });
     expect(readFileSync(path('out.raw')).equals(readFileSync(source))).toBe(true);
     expect(statSync(path('out.raw')).blocks * 512).toBeLessThan(81 * MIB);
     expect(leftovers()).toEqual([]);
@@ -82,8 +106,17 @@ describe('bootswarm copy', () => {
     expect(forced.code).toBe(0);
     const unknown = await bootswarm('copy', 'swarm:nothing', path('none.raw'), '--run', runDir);
     expect(unknown.code).toBe(1);
-    const agentless = await bootswarm('copy', 'swarm:worker', path('none.raw'), '--run', path('nowhere'));
-    expect(agentless).toMatchObject({ code: 1, stderr: expect.stringContaining('bootswarm agent') });
+    const agentless = await bootswarm(
+      'copy',
+      'swarm:worker',
+      path('none.raw'),
+      '--run',
+      path('nowhere'),
+    );
+    expect(agentless).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('bootswarm agent'),
+    });
     expect(leftovers()).toEqual([]);
   });
 

@@ -26,17 +26,25 @@ describe('prefetch orders of real nodes', () => {
   afterAll(() => cluster.stop());
 
   async function prefetch(...args: string[]): Promise<PrefetchSummary> {
-    const result = await bootswarm('prefetch', 'worker', '--json', '--tracker', cluster.url, ...args);
+    const result = await bootswarm(
+      'prefetch',
+      'worker',
+      '--json',
+      '--tracker',
+      cluster.url,
+      ...args,
+    );
     expect(result.stderr).toBe('');
     return JSON.parse(result.stdout) as PrefetchSummary;
   }
 
-  const orderOf = (id: string): Promise<PrefetchSummary> => cluster.trackerGet(`/v1/prefetches/${id}`);
+  const orderOf = (id: string): Promise<PrefetchSummary> =>
+    cluster.trackerGet(`/v1/prefetches/${id}`);
 
   const fractionOf = async (node: string): Promise<number | undefined> => {
-    const { images } = await cluster.trackerGet<{ images: { image: string; cachedFraction: number }[] }>(
-      `/v1/nodes/${node}/images`,
-    );
+    const { images } = await cluster.trackerGet<{
+      images: { image: string; cachedFraction: number }[];
+    }>(`/v1/nodes/${node}/images`);
     return images.find((each) => each.image === image)?.cachedFraction;
   };
 
@@ -77,7 +85,15 @@ describe('prefetch orders of real nodes', () => {
     await until('it is done still', async () => (await orderOf(id)).state === 'done', SETTLE_MS);
     const cancelled = await bootswarm('prefetch', 'cancel', id, '--tracker', cluster.url);
     expect(cancelled.code).toBe(0);
-    await until('the image may go', () => a1.evict('worker').then(() => true, () => false), SETTLE_MS);
+    await until(
+      'the image may go',
+      () =>
+        a1.evict('worker').then(
+          () => true,
+          () => false,
+        ),
+      SETTLE_MS,
+    );
     expect((await orderOf(id)).state).toBe('cancelled');
   });
 
@@ -85,7 +101,11 @@ describe('prefetch orders of real nodes', () => {
     const token = readFileSync(join(cluster.dataDir, 'admin.token'), 'utf8').trim();
     const post = async (body: unknown): Promise<unknown> => {
       const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-      const answer = await fetch(`${cluster.url}/v1/prefetches`, { method: 'POST', headers, body: JSON.stringify(body) });
+      const answer = await fetch(`${cluster.url}/v1/prefetches`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+      });
       return ((await answer.json()) as { code: string }).code;
     };
     expect(await post({})).toBe('field-invalid');

@@ -16,10 +16,12 @@ import type {
 } from './api.ts';
 import type { Attachments } from './attachments.ts';
 import type { CacheKeeper } from './cache-keeper.ts';
+import { CopyDesk } from './copy-desk.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
 import type { ExportDirectory } from './nbd/export-source.ts';
+import { sessionImages } from './session-images.ts';
 import type { AutoPivot } from './vm/auto-pivot.ts';
 import type { VmMover } from './vm/vm-mover.ts';
 import type { VmRecord } from './vm/vm-record.ts';
@@ -49,6 +51,8 @@ export interface AgentParts {
   readonly nbd: () => NbdStatus;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
+  /** Where copies are made for others; undefined: nowhere. */
+  readonly copiesDirectory?: string;
   /** See AgentOptions. */
   readonly prepareSuccessor?: () => Promise<void>;
 }
@@ -58,11 +62,14 @@ const ORDERED_MS = 10_000;
 
 export class Agent implements ExportDirectory {
   readonly #parts: AgentParts;
+  readonly #copies: CopyDesk;
   readonly #startedAt = performance.now();
   readonly #replaced = Promise.withResolvers<void>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    const images = sessionImages((image) => this.#wanted(image));
+    this.#copies = new CopyDesk(parts.copiesDirectory, images);
   }
 
   /** ExportDirectory: IMAGEID is there while attached, IMAGEID@VM while the VM exists. */
@@ -187,6 +194,10 @@ export class Agent implements ExportDirectory {
     const info = Buffer.from(session.metainfo.infoBytes).toString('base64');
     const held = Buffer.from(session.held.toBytes()).toString('base64');
     return { image: session.id, info, path: session.localCopy.path, held };
+  }
+
+  get copies(): CopyDesk {
+    return this.#copies;
   }
 
   pieceLayer(image: string): Uint8Array {

@@ -7,6 +7,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Agent } from './agent.ts';
+import type { CopyRequest } from './api.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
 
@@ -32,6 +33,10 @@ const ROUTES: readonly Route[] = [
   ['POST', /^\/v1\/images\/([^/]+)\/fill$/, (agent, image) => agent.fill(image)],
   ['GET', /^\/v1\/images\/([^/]+)\/piece-layer$/, (agent, image) => agent.pieceLayer(image)],
   ['DELETE', /^\/v1\/images\/([^/]+)$/, (agent, image) => agent.evict(image)],
+  ['GET', /^\/v1\/copies$/, (agent) => ({ copies: agent.copies.list() })],
+  ['POST', /^\/v1\/copies$/, (agent, _, { body }) => agent.copies.start(copyRequest(body))],
+  ['GET', /^\/v1\/copies\/([^/]+)$/, (agent, id) => agent.copies.get(id)],
+  ['DELETE', /^\/v1\/copies\/([^/]+)$/, (agent, id) => agent.copies.remove(id)],
   ['POST', /^\/v1\/exports$/, (agent, _, { body }) => agent.attach(text(body, 'image'))],
   ['DELETE', /^\/v1\/exports\/([^/]+)$/, (agent, image) => agent.detach(image)],
   ['GET', /^\/v1\/vms$/, (agent) => ({ vms: agent.vmStatuses() })],
@@ -72,7 +77,13 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'vm-name-invalid': 400,
   'vm-size-invalid': 400,
   'vm-qmp-invalid': 400,
+  'uri-invalid': 400,
+  'scheme-unknown': 400,
+  'digest-invalid': 400,
+  'copies-off': 403,
+  'copy-outside': 403,
   'no-such-route': 404,
+  'copy-not-found': 404,
   'image-not-found': 404,
   'vm-not-found': 404,
   'not-attached': 404,
@@ -94,6 +105,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'qmp-garbage': 502,
   'qmp-timeout': 504,
   'no-successor': 409,
+  'too-many-copies': 409,
   'tracker-answer': 502,
   'agent-stopping': 503,
   'tracker-unreachable': 503,
@@ -232,6 +244,15 @@ function optionalNumber(body: Readonly<Record<string, unknown>>, key: string): n
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
   throw badRequest(`"${key}" is not a positive whole number`);
+}
+
+function copyRequest(body: Readonly<Record<string, unknown>>): CopyRequest {
+  const { force, sha256 } = body;
+  if (force !== undefined && typeof force !== 'boolean') throw badRequest('"force" is no boolean');
+  if (sha256 !== undefined && !(typeof sha256 === 'string' && /^[0-9a-f]{64}$/i.test(sha256))) {
+    throw badRequest('"sha256" is not 64 hex digits');
+  }
+  return { from: text(body, 'from'), to: text(body, 'to'), sha256, force };
 }
 
 function localOrSwarm({ to }: Readonly<Record<string, unknown>>): 'local' | 'swarm' {

@@ -74,6 +74,8 @@ export interface AgentOptions {
   readonly publisherKey?: string;
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
   readonly accelerators?: readonly Accelerator[];
+  /** The only directory in which copies are made for others; default: none are. */
+  readonly copiesDirectory?: string;
   readonly logLevel: string;
 }
 
@@ -156,6 +158,7 @@ async function start(parts: Start): Promise<Agent> {
   const control = new ControlApi(agent);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
+  opened.push(() => agent.copies.close());
   const timer = setInterval(() => {
     tick(swarms, guests.autoPivot, signal);
     prefetches.tick();
@@ -277,6 +280,7 @@ async function serveGuests(
     nbd: () => listeners.status,
     cutExport: (name) => listeners.cut(name),
     prepareSuccessor: options.prepareSuccessor,
+    copiesDirectory: options.copiesDirectory,
   });
   const listeners = await GuestListeners.listen({
     path: nbdSocket,

@@ -96,10 +96,11 @@ export class TestAgent {
     const [response] = await once(asked, 'response');
     let text = '';
     for await (const chunk of response.setEncoding('utf8')) text += chunk;
+    const isJson = response.headers['content-type']?.includes('json') === true;
     return {
       status: response.statusCode,
       type: response.headers['content-type'],
-      body: text === '' ? undefined : JSON.parse(text),
+      body: text === '' ? undefined : isJson ? JSON.parse(text) : text,
     };
   }
 }

@@ -4,7 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { decodeJournal, encodeHeader, encodeRecord, RECORD_LENGTH } from '../src/copy-journal.ts';
 
 const UNITS = 40;
-const HEADER = { source: 'file:/ä', version: '"etag"', length: UNITS * 65_536 - 1, unitLength: 65_536 };
+const HEADER = {
+  source: 'file:/ä',
+  version: '"etag"',
+  length: UNITS * 65_536 - 1,
+  unitLength: 65_536,
+};
 const head = encodeHeader(HEADER);
 const digests = Array.from({ length: UNITS }, () => randomBytes(32));
 const written = fc.array(fc.nat(UNITS - 1), { maxLength: 60 });
@@ -18,7 +23,9 @@ describe('the journal of a copy', () => {
       fc.property(written, (units) => {
         const journal = decodeJournal(journalOf(units))!;
         expect(journal.header).toEqual(HEADER);
-        expect(journal.units).toEqual(new Map(units.map((unit) => [unit, Uint8Array.from(digests[unit])])));
+        expect(journal.units).toEqual(
+          new Map(units.map((unit) => [unit, Uint8Array.from(digests[unit])])),
+        );
         expect(journal.validLength).toBe(head.length + units.length * RECORD_LENGTH);
       }),
     );

@@ -76,7 +76,9 @@ describe('copy from a file', () => {
   });
 
   it('goes on where it stopped, with what is still right', async () => {
-    await expect(run(at('from'), at('to'), { schemes: FailingSource.schemes(5) })).rejects.toThrow('cable');
+    await expect(run(at('from'), at('to'), { schemes: FailingSource.schemes(5) })).rejects.toThrow(
+      'cable',
+    );
     expect(existsSync(at('to'))).toBe(false);
     // One of the five units rots meanwhile.
     const data = at('.to.bootswarm-copy/data');
@@ -90,7 +92,9 @@ describe('copy from a file', () => {
   });
 
   it('replaces what an earlier attempt has written and not recorded, also with zeros', async () => {
-    await expect(run(at('from'), at('to'), { schemes: FailingSource.schemes(2) })).rejects.toThrow();
+    await expect(
+      run(at('from'), at('to'), { schemes: FailingSource.schemes(2) }),
+    ).rejects.toThrow();
     const data = at('.to.bootswarm-copy/data');
     const bytes = readFileSync(data);
     bytes.fill(0xaa, 2 * MIB);
@@ -100,7 +104,9 @@ describe('copy from a file', () => {
   });
 
   it('keeps nothing of a source that is another now', async () => {
-    await expect(run(at('from'), at('to'), { schemes: FailingSource.schemes(5) })).rejects.toThrow();
+    await expect(
+      run(at('from'), at('to'), { schemes: FailingSource.schemes(5) }),
+    ).rejects.toThrow();
     content = randomBytes(content.length);
     writeFileSync(at('from'), content);
     const { bytesKept } = await run(at('from'), at('to'), { schemes: FailingSource.schemes(100) });
@@ -118,7 +124,9 @@ describe('copy from a file', () => {
         return source;
       },
     });
-    await expect(run(at('from'), at('to'), { schemes })).rejects.toMatchObject({ code: 'source-changed' });
+    await expect(run(at('from'), at('to'), { schemes })).rejects.toMatchObject({
+      code: 'source-changed',
+    });
     expect([existsSync(at('to')), leftovers()]).toEqual([false, []]);
   });
 
@@ -155,8 +163,13 @@ describe('copy from a file', () => {
 
   it('says what can be copied when the scheme is unknown', async () => {
     const asked = run('ftp://host/x', at('to'));
-    await expect(asked).rejects.toMatchObject({ code: 'scheme-unknown', hint: expect.stringContaining('file:') });
-    await expect(run(at('from'), 'http://host/x')).rejects.toMatchObject({ code: 'scheme-unknown' });
+    await expect(asked).rejects.toMatchObject({
+      code: 'scheme-unknown',
+      hint: expect.stringContaining('file:'),
+    });
+    await expect(run(at('from'), 'http://host/x')).rejects.toMatchObject({
+      code: 'scheme-unknown',
+    });
   });
 
   it('ends when it is cancelled, and keeps nothing unless it is asked to', async () => {
@@ -184,8 +197,10 @@ describe('copy from a web server', () => {
       const { range } = request.headers;
       asked.push({ range, ifRange: request.headers['if-range'] });
       const match = ranged ? /^bytes=(\d+)-(\d+)$/.exec(range ?? '') : null;
-      const isSame = request.headers['if-range'] === undefined || request.headers['if-range'] === etag;
-      const [start, end] = match && isSame ? [Number(match[1]), Number(match[2]) + 1] : [0, content.length];
+      const isSame =
+        request.headers['if-range'] === undefined || request.headers['if-range'] === etag;
+      const [start, end] =
+        match && isSame ? [Number(match[1]), Number(match[2]) + 1] : [0, content.length];
       const headers: Record<string, string | number> = { 'content-length': end - start };
       if (etag !== '') headers.etag = etag;
       if (match && isSame) headers['content-range'] = `bytes ${start}-${end - 1}/${content.length}`;

@@ -52,7 +52,15 @@ describe('parseCopyUri', () => {
   });
 
   it('throws nothing but OperatorError, whatever it is given', () => {
-    const start = fc.constantFrom('', 'file:', 'file://', 'http://', 'nbd+unix:///', 'swarm:', 'x-y:');
+    const start = fc.constantFrom(
+      '',
+      'file:',
+      'file://',
+      'http://',
+      'nbd+unix:///',
+      'swarm:',
+      'x-y:',
+    );
     fc.assert(
       fc.property(start, fc.string({ maxLength: 60, unit: 'binary' }), (scheme, rest) => {
         for (const part of [filePathOf, httpUrlOf, nbdExportOf, imageOf]) {

@@ -33,7 +33,9 @@ function drain(book: PrefetchOrderBook): PrefetchEffect[] {
 }
 
 const told = (book: PrefetchOrderBook): [string, string[]][] =>
-  drain(book).flatMap((each) => (each.type === 'tell' ? [[each.node, each.tasks.map(({ id }) => id)]] : []));
+  drain(book).flatMap((each) =>
+    each.type === 'tell' ? [[each.node, each.tasks.map(({ id }) => id)]] : [],
+  );
 
 /** Of a cloud of nodes: az1 has a0, a1, …, az2 has b0, … */
 function bookWith(a: number, b = 0): PrefetchOrderBook {
@@ -46,11 +48,18 @@ function bookWith(a: number, b = 0): PrefetchOrderBook {
 const nodesOf = (book: PrefetchOrderBook): string[] => book.get(ID)!.nodes.map(([node]) => node);
 
 const clouds = fc.uniqueArray(
-  fc.record({ node: fc.string({ minLength: 1, maxLength: 6 }), zone: fc.constantFrom('x', 'y', 'z') }),
+  fc.record({
+    node: fc.string({ minLength: 1, maxLength: 6 }),
+    zone: fc.constantFrom('x', 'y', 'z'),
+  }),
   { selector: ({ node }) => node, maxLength: 40 },
 );
 const scopes = fc.record(
-  { percent: fc.integer({ min: 0, max: 100 }), minCopies: fc.integer({ min: 0, max: 50 }), zone: fc.constantFrom('x', 'y') },
+  {
+    percent: fc.integer({ min: 0, max: 100 }),
+    minCopies: fc.integer({ min: 0, max: 50 }),
+    zone: fc.constantFrom('x', 'y'),
+  },
   { requiredKeys: ['percent', 'minCopies'] },
 );
 
@@ -59,7 +68,9 @@ describe('chooseNodes', () => {
     fc.assert(
       fc.property(clouds, scopes, (places, scope) => {
         const chosen = chooseNodes(ID, scope, places, new Set());
-        const inScope = places.filter(({ zone }) => scope.zone === undefined || zone === scope.zone);
+        const inScope = places.filter(
+          ({ zone }) => scope.zone === undefined || zone === scope.zone,
+        );
         for (const zone of new Set(inScope.map((place) => place.zone))) {
           const nodes = inScope.filter((place) => place.zone === zone);
           const count = nodes.filter(({ node }) => chosen.has(node)).length;
@@ -230,7 +241,14 @@ describe('PrefetchOrderBook', () => {
 });
 
 describe('messages about prefetch orders', () => {
-  const task = { id: ID, image: IMAGE, bootOrderOnly: true, priority: 9, isPinned: false, expiresInMs: 5_000 };
+  const task = {
+    id: ID,
+    image: IMAGE,
+    bootOrderOnly: true,
+    priority: 9,
+    isPinned: false,
+    expiresInMs: 5_000,
+  };
 
   it('travel as they are', () => {
     const tell = { type: 'prefetch', tasks: [task] } as const;
