@@ -1,4 +1,7 @@
-/** What main.ts measures, inside the lab: nodes that all begin to copy at once, until the last of them has it safely on its disk. */
+/**
+ * What main.ts measures, inside the lab: nodes that all begin to copy at once, until the last of them has it safely on its
+ * disk.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
@@ -40,21 +43,26 @@ export async function copyInLab(directory: string, options: CopyLabOptions): Pro
   const served = `http://${store.address}:${HTTP_PORT}/image.raw`;
   await serveDirectory(store, directory, served);
   const turns: Turn[] = [];
+  let sentBefore = 0;
   for (let turn = 0; turn < options.turns; turn += 1) {
     for (const count of options.nodes) {
       const agents = cloud.agents.slice(0, count);
-      const before = await leftOrigin(cloud, id, mib);
       const copied = await timedAll(agents, (agent) => copyCommand(agent, directory, id));
-      const originCopies = (await leftOrigin(cloud, id, mib)) - before;
+      const sent = await leftOrigin(cloud, id, mib);
+      const originCopies = sent - sentBefore;
+      sentBefore = sent;
       await forget(agents, directory, id);
       const curlSeconds = await timedAll(agents, ({ host }) =>
         curlCommand(host, directory, served),
       );
       removeCopies(agents, directory);
       turns.push({ nodes: count, copySeconds: copied, curlSeconds, originCopies });
-      process.stderr.write(
-        `${count} nodes: copy ${copied.toFixed(1)} s (origin sent ${originCopies.toFixed(2)} images), curl ${curlSeconds.toFixed(1)} s\n`,
-      );
+      const told = [
+        `${count} nodes: copy ${copied.toFixed(1)} s`,
+        `origin sent ${originCopies.toFixed(2)} images`,
+        `curl ${curlSeconds.toFixed(1)} s`,
+      ];
+      process.stderr.write(`${told.join(', ')}\n`);
     }
   }
   return turns;
@@ -107,7 +115,7 @@ async function serveDirectory(store: LabHost, directory: string, url: string): P
   );
 }
 
-/** In images, since it was published; nothing while nobody has joined. */
+/** In images, since it was published; known while somebody is a member. */
 async function leftOrigin(cloud: LabCloud, image: string, mib: number): Promise<number> {
   const bytesSent = (await cloud.swarm(image))?.origin.bytesSent ?? 0;
   return bytesSent / (mib * 1024 * 1024);

@@ -1,8 +1,8 @@
 /**
- * `bootswarm copy swarm:IMAGE file:…` on 1, 2 and 4 nodes at once (`--nodes 1,2,4`) beside `curl` from one HTTP server on the host of
- * the tracker: an image of `--mib N` (default 1024), every link shaped to `--mbit M` (default 200), in turns (`--turns N`, default 1),
- * caches empty each time, until the last copy is safely on its disk. Says from how many nodes on copy is ahead. `--json FILE`. Needs
- * root.
+ * `bootswarm copy swarm:IMAGE file:…` on 1, 2 and 4 nodes at once (`--nodes 1,2,4`) beside `curl` from one HTTP server on the
+ * host of the tracker: an image of `--mib N` (default 1024), every link shaped to `--mbit M` (default 200), in turns (`--turns
+ * N`, default 1), caches empty each time, until the last copy is safely on its disk. Says from how many nodes on copy is ahead.
+ * `--json FILE`. Needs root.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

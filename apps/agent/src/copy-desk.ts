@@ -1,6 +1,7 @@
 /**
- * Copies that this agent makes for others (POST /v1/copies): one directory that the operator has named is all they may read and write
- * files in, as whoever may open the control socket must not do so with the agent's rights elsewhere. How a copy goes is packages/copy's.
+ * Copies that this agent makes for others (POST /v1/copies): one directory that the operator has named is all they may read and
+ * write files in, as whoever may open the control socket must not do so with the agent's rights elsewhere. How a copy goes is
+ * packages/copy's.
  */
 import { randomBytes } from 'node:crypto';
 import { realpath } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * Carries out what the tracker orders to be prefetched: the highest priority first, an image filled or only what its boot orders name,
- * and says how far each order is. Which node gets which order is the tracker's decision; how pieces come is the swarm's.
+ * Carries out what the tracker orders to be prefetched: the highest priority first, an image filled or only what its boot
+ * orders name, and says how far each order is. Which node gets which order is the tracker's decision; how pieces come is the
+ * swarm's.
  */
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { AgentMessage, NodePrefetch, PrefetchTask } from '@bootswarm/tracker-proto';

@@ -93,8 +93,8 @@ export interface BootKindSummary {
 }
 
 /**
- * POST /v1/prefetches, `Authorization: Bearer <admin token>` → 201 PrefetchSummary. Which nodes: `nodes`, or any of `zone`, `percent`
- * and `minCopies`.
+ * POST /v1/prefetches, `Authorization: Bearer <admin token>` → 201 PrefetchSummary. Which nodes: `nodes`, or any of `zone`,
+ * `percent` and `minCopies`.
  */
 export interface PrefetchRequest {
   /** Id, unique prefix or name. */

@@ -1,6 +1,6 @@
 /**
- * The prefetch orders of this tracker on the real clock: PrefetchOrderBook between the agents' connections, the file that keeps it, and
- * the HTTP API. Also remembers what nodes say they hold of boot orders. Which node does what is the book's decision.
+ * The prefetch orders of this tracker on the real clock: PrefetchOrderBook between the agents' connections, the file that keeps
+ * it, and the HTTP API. Also remembers what nodes say they hold of boot orders. Which node does what is the book's decision.
  */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';

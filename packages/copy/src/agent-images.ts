@@ -1,6 +1,7 @@
 /**
- * Images of the swarm as this host's agent has them, asked over its control socket: the agent joins and fills, the copy reads the
- * cache file. Its identity is proven here: the id is the hash of the info dictionary, which names the tree, which proves the pieces.
+ * Images of the swarm as this host's agent has them, asked over its control socket: the agent joins and fills, the copy reads
+ * the cache file. Its identity is proven here: the id is the hash of the info dictionary, which names the tree, which proves
+ * the pieces.
  */
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';

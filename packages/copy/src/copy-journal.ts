@@ -1,6 +1,7 @@
 /**
- * The journal of a copy, as bytes: which source it is of, and for each unit that was safely on the disk when the record was written,
- * its index and its SHA-256. A record that is torn or damaged ends it. Pure; when what is written is file-target.ts's matter.
+ * The journal of a copy, as bytes: which source it is of, and for each unit that was safely on the disk when the record was
+ * written, its index and its SHA-256. A record that is torn or damaged ends it. Pure; when what is written is file-target.ts's
+ * matter.
  */
 import { crc32 } from 'node:zlib';
 import { UNITS_MAX } from './copy-source.ts';

@@ -1,6 +1,6 @@
 /**
- * copy(from, to): one copy from its beginning to its end. What the bytes are, and whether they are right, is the source's matter; how
- * they get to the disk the target's. This file decides what follows what, and what is kept when something fails.
+ * copy(from, to): one copy from its beginning to its end. What the bytes are, and whether they are right, is the source's
+ * matter; how they get to the disk the target's. This file decides what follows what, and what is kept when something fails.
  */
 import { type Bitfield, OperatorError } from '@bootswarm/stdx';
 import { cancelled, digestMismatch } from './copy-error.ts';

@@ -1,6 +1,6 @@
 /**
- * What FROM and TO of a copy say, taken apart: a scheme and what follows, or a path of this host as it is. Pure. What a scheme can do
- * is schemes.ts's matter.
+ * What FROM and TO of a copy say, taken apart: a scheme and what follows, or a path of this host as it is. Pure. What a scheme
+ * can do is schemes.ts's matter.
  */
 import { OperatorError } from '@bootswarm/stdx';
 
@@ -66,7 +66,7 @@ export function nbdExportOf({ rest, shown }: CopyUri): { exportName: string; soc
   return { exportName, socketPath };
 }
 
-/** Of `swarm:IMAGE` and `glance:IMAGE`: an id or a name. */
+/** Of `swarm:IMAGE`, and of other schemes that name an image: an id or a name. */
 export function imageOf({ rest, shown }: CopyUri): string {
   const image = decoded(rest, shown);
   if (image === '' || image.includes('/'))
@@ -98,6 +98,6 @@ function invalid(shown: string, why: string): OperatorError {
   return new OperatorError(
     'uri-invalid',
     `${JSON.stringify(shown.slice(0, 200))} cannot be copied from or to: ${why}`,
-    'Give a path, or file:PATH, http(s)://HOST/PATH, nbd+unix:///EXPORT?socket=PATH, swarm:IMAGE or glance:IMAGE.',
+    'Give a path, or file:PATH, http(s)://HOST/PATH, nbd+unix:///EXPORT?socket=PATH or swarm:IMAGE.',
   );
 }

@@ -1,6 +1,7 @@
 /**
- * The file that a copy makes. Until it is whole it is in a directory beside its place, with the journal that says which units of it
- * are safely on the disk; then it gets its name in one step. Zeros are holes. Which bytes are right is the source's to say.
+ * The file that a copy makes. Until it is whole it is in a directory beside its place, with the journal that says which units
+ * of it are safely on the disk; then it gets its name in one step. Zeros are holes. Which bytes are right is the source's to
+ * say.
  */
 import { hash } from 'node:crypto';
 import {

@@ -1,7 +1,7 @@
 /**
- * An http(s) URL as the source of a copy. From a server that serves ranges and names the version it serves (ETag, Last-Modified):
- * several ranges at a time, each continued where a broken connection left it. From any other: one stream, from the start again when
- * it breaks, if the version can be told; else not again.
+ * An http(s) URL as the source of a copy. From a server that serves ranges and names the version it serves (ETag, Last-
+ * Modified): several ranges at a time, each continued where a broken connection left it. From any other: one stream, from the
+ * start again when it breaks, if the version can be told; else not again.
  */
 import { hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -34,8 +34,8 @@ export async function writeAll(
 }
 
 /**
- * Writes `length` bytes at `offset`, zeros if `bytes` is undefined. `mayBeStale`: something else may be there, which zeros have to
- * replace; otherwise there is a hole.
+ * Writes `length` bytes at `offset`, zeros if `bytes` is undefined. `mayBeStale`: something else may be there, which zeros have
+ * to replace; otherwise there is a hole.
  */
 export async function writeSparse(
   file: FileHandle,

@@ -1,7 +1,7 @@
 /**
- * An image of the swarm as the source of a copy. The agent of this host fills its cache as fast as it can; pieces are read from the
- * cache file as they become held, in whatever order they come, and each is compared with the image's tree here, so that what the
- * agent says of itself is never taken on trust. How the agent is asked is SwarmImages' matter.
+ * An image of the swarm as the source of a copy. The agent of this host fills its cache as fast as it can; pieces are read from
+ * the cache file as they become held, in whatever order they come, and each is compared with the image's tree here, so that
+ * what the agent says of itself is never taken on trust. How the agent is asked is SwarmImages' matter.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';

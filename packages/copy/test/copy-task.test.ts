@@ -41,29 +41,26 @@ function run(from: string, to: string, options: Partial<CopyOptions> = {}): Prom
 }
 
 /** As file:, but ends with an error after so many units; a unit of zeros counts too. */
-class FailingSource {
-  static schemes(unitsUntilFailure: number) {
-    return builtInSchemes().register('file', {
-      ...builtInSchemes().register('file', {}),
-      writer: async (uri, isForced) => builtInSchemes().writer(uri)(uri, isForced),
-      reader: async ({ rest }) => {
-        const source = await FileSource.open(rest);
-        const runs = source.runs.bind(source);
-        Object.assign(source, {
-          cloneable: async () => undefined,
-          async *runs(had: Bitfield, signal: AbortSignal): AsyncGenerator<Run> {
-            let given = 0;
-            for await (const each of runs(had, signal)) {
-              if (given === unitsUntilFailure) throw new Error('the cable is out');
-              given += each.unitCount;
-              yield each;
-            }
-          },
-        });
-        return source;
-      },
-    });
-  }
+function failingAfter(unitsUntilFailure: number) {
+  return builtInSchemes().register('file', {
+    writer: async (uri, isForced) => builtInSchemes().writer(uri)(uri, isForced),
+    reader: async ({ rest }) => {
+      const source = await FileSource.open(rest);
+      const runs = source.runs.bind(source);
+      Object.assign(source, {
+        cloneable: async () => undefined,
+        async *runs(had: Bitfield, signal: AbortSignal): AsyncGenerator<Run> {
+          let given = 0;
+          for await (const each of runs(had, signal)) {
+            if (given === unitsUntilFailure) throw new Error('the cable is out');
+            given += each.unitCount;
+            yield each;
+          }
+        },
+      });
+      return source;
+    },
+  });
 }
 
 describe('copy from a file', () => {
@@ -76,40 +73,34 @@ describe('copy from a file', () => {
   });
 
   it('goes on where it stopped, with what is still right', async () => {
-    await expect(run(at('from'), at('to'), { schemes: FailingSource.schemes(5) })).rejects.toThrow(
-      'cable',
-    );
+    await expect(run(at('from'), at('to'), { schemes: failingAfter(5) })).rejects.toThrow('cable');
     expect(existsSync(at('to'))).toBe(false);
     // One of the five units rots meanwhile.
     const data = at('.to.bootswarm-copy/data');
     const rotten = readFileSync(data);
     rotten[MIB + 7] ^= 1;
     writeFileSync(data, rotten);
-    const { bytesKept } = await run(at('from'), at('to'), { schemes: FailingSource.schemes(100) });
+    const { bytesKept } = await run(at('from'), at('to'), { schemes: failingAfter(100) });
     expect(bytesKept).toBe(4 * MIB);
     expect(readFileSync(at('to')).equals(content)).toBe(true);
     expect(leftovers()).toEqual([]);
   });
 
   it('replaces what an earlier attempt has written and not recorded, also with zeros', async () => {
-    await expect(
-      run(at('from'), at('to'), { schemes: FailingSource.schemes(2) }),
-    ).rejects.toThrow();
+    await expect(run(at('from'), at('to'), { schemes: failingAfter(2) })).rejects.toThrow();
     const data = at('.to.bootswarm-copy/data');
     const bytes = readFileSync(data);
     bytes.fill(0xaa, 2 * MIB);
     writeFileSync(data, bytes);
-    await run(at('from'), at('to'), { schemes: FailingSource.schemes(100) });
+    await run(at('from'), at('to'), { schemes: failingAfter(100) });
     expect(readFileSync(at('to')).equals(content)).toBe(true);
   });
 
   it('keeps nothing of a source that is another now', async () => {
-    await expect(
-      run(at('from'), at('to'), { schemes: FailingSource.schemes(5) }),
-    ).rejects.toThrow();
+    await expect(run(at('from'), at('to'), { schemes: failingAfter(5) })).rejects.toThrow();
     content = randomBytes(content.length);
     writeFileSync(at('from'), content);
-    const { bytesKept } = await run(at('from'), at('to'), { schemes: FailingSource.schemes(100) });
+    const { bytesKept } = await run(at('from'), at('to'), { schemes: failingAfter(100) });
     expect(bytesKept).toBe(0);
     expect(readFileSync(at('to')).equals(content)).toBe(true);
   });

@@ -1,6 +1,6 @@
 /**
- * The prefetch orders of a cloud: which nodes carry out which, how far each is, and what each node is to be told. Knows no sockets, no
- * files and no clock: time is passed in, milliseconds of the wall clock. After each call the driver drains poll().
+ * The prefetch orders of a cloud: which nodes carry out which, how far each is, and what each node is to be told. Knows no
+ * sockets, no files and no clock: time is passed in, milliseconds of the wall clock. After each call the driver drains poll().
  */
 import { chooseNodes, type NodePlace } from './prefetch-choice.ts';
 import {

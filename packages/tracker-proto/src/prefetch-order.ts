@@ -1,4 +1,7 @@
-/** What a prefetch order is, what is known of how it goes on each node, and what is kept of it. Types; PrefetchOrderBook decides. */
+/**
+ * What a prefetch order is, what is known of how it goes on each node, and what is kept of it. Types; PrefetchOrderBook
+ * decides.
+ */
 import type { PrefetchScope } from './prefetch-choice.ts';
 
 /** As it was given. Times are milliseconds of the wall clock. */

@@ -68,7 +68,8 @@ Examples:
   bootswarm prefetch show 5f2c9a0b1d3e4f60
   bootswarm prefetch cancel 5f2c9a0b1d3e4f60`,
     )
-    .action((image: string, options: Options) => order(image, options, terminal));
+    .action((image: string, options: Options) => order(image, options, terminal))
+    .enablePositionalOptions();
   command.addCommand(listCommand(terminal));
   command.addCommand(showCommand(terminal));
   command.addCommand(cancelCommand(terminal));
