@@ -68,7 +68,7 @@ export class Agent implements ExportDirectory {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const images = sessionImages((image) => this.#wanted(image));
+    const images = sessionImages((image) => this.#ordered(image));
     this.#copies = new CopyDesk(parts.copiesDirectory, images);
   }
 
@@ -189,8 +189,7 @@ export class Agent implements ExportDirectory {
 
   /** Has the image filled at full speed for as long as somebody asks again, and says what there is. */
   async fill(image: string): Promise<ImageFill> {
-    const session = await this.#wanted(image);
-    session.order(ORDERED_MS);
+    const session = await this.#ordered(image);
     const info = Buffer.from(session.metainfo.infoBytes).toString('base64');
     const held = Buffer.from(session.held.toBytes()).toString('base64');
     return { image: session.id, info, path: session.localCopy.path, held };
@@ -232,8 +231,8 @@ export class Agent implements ExportDirectory {
     if (!keeper.isInUse(session.id)) return library.evict(session.id);
     throw new OperatorError(
       'image-in-use',
-      `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
-      'Detach it and remove its VMs first: see bootswarm status, and the log for any not loaded.',
+      `Image ${session.metainfo.name} is attached on this node, or a VM, a copy or a pin needs it`,
+      'Detach it, remove its VMs and cancel its prefetch orders first: see bootswarm status, and prefetch list.',
     );
   }
 
@@ -268,6 +267,20 @@ export class Agent implements ExportDirectory {
   async withdrawn(imageId: string): Promise<void> {
     const { library, keeper } = this.#parts;
     if (library.get(imageId) && !keeper.isInUse(imageId)) await library.release(imageId);
+  }
+
+  /** Opens it for somebody who wants all of it, and will ask again. */
+  async #ordered(image: string): Promise<ImageSession> {
+    const session = await this.#wanted(image);
+    if (!session.canKeep && !session.held.isFull) {
+      throw new OperatorError(
+        'cache-full',
+        `The cache of this node has no room for the rest of image ${session.metainfo.name}`,
+        'Free space there, or raise --cache-max; then run the same copy again: it goes on where it stopped.',
+      );
+    }
+    session.order(ORDERED_MS);
+    return session;
   }
 
   /** Opens it for a guest that is about to come: it is not evicted for a while. */

@@ -109,6 +109,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'tracker-answer': 502,
   'agent-stopping': 503,
   'tracker-unreachable': 503,
+  'cache-full': 507,
   'disk-full': 507,
 };
 

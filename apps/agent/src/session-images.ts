@@ -6,10 +6,8 @@ import type { ImageSession } from './image-session.ts';
 
 /** Between looks at what is held. */
 const LOOK_MS = 200;
-/** Asked again long before. */
-const ORDERED_MS = 10_000;
 
-/** `open`: as for a guest that is about to come. */
+/** `open`: has it filled for as long as it is called again. */
 export function sessionImages(open: (image: string) => Promise<ImageSession>): SwarmImages {
   return { open: async (image) => new SessionImage(await open(image), open) };
 }
@@ -34,7 +32,6 @@ class SessionImage implements SwarmImage {
     this.#lookAt = performance.now() + LOOK_MS;
     // It may have been let go and opened again.
     const session = await this.#open(this.metainfo.imageId);
-    session.order(ORDERED_MS);
     return session.held.clone();
   }
 
