@@ -38,6 +38,7 @@ test('has the commands that operators need', () => {
       'vm rm',
       'status',
       'demo',
+      ...['copy', 'prefetch', 'prefetch list', 'prefetch show', 'prefetch cancel'],
     ],
   ]);
 });

@@ -72,6 +72,12 @@ async function problemOf(response: Response): Promise<Problem> {
   return problem;
 }
 
+/** Where what the route's `*` stands for is no image. */
+const NOT_FOUND: Readonly<Record<string, string>> = {
+  '/v1/nodes/*/images': 'node-not-found',
+  '/v1/prefetches/*': 'prefetch-not-found',
+};
+
 describe('the route table', () => {
   const api = new HttpApi({
     dataDir: '/',
@@ -97,6 +103,11 @@ describe('the route table', () => {
       'GET /v1/images/*/piece-layer open',
       'GET /v1/swarms open',
       'GET /v1/nodes open',
+      'GET /v1/nodes/*/images open',
+      'GET /v1/prefetches open',
+      'GET /v1/prefetches/* open',
+      'POST /v1/prefetches admin',
+      'DELETE /v1/prefetches/* admin',
       'POST /v1/images admin',
       'DELETE /v1/images/* admin',
     ]);
@@ -117,7 +128,7 @@ describe('the route table', () => {
       const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
       const response = await fixture.fetch(path, { method: route.method, headers });
       if (route.access === 'open') {
-        expect(response.status).toBe(200);
+        expect(response.status).toBe(route.path in NOT_FOUND ? 404 : 200);
         await response.arrayBuffer();
       } else {
         expect(response.headers.get('www-authenticate')).toBe('Bearer');
@@ -145,7 +156,10 @@ describe('the route table', () => {
       ]) {
         // Not by fetch(), which resolves dots itself.
         const { body } = await raw(route.path.replace('*', image), { authorization }, route.method);
-        expect([image, JSON.parse(body.toString()).code]).toEqual([image, 'image-not-found']);
+        expect([image, JSON.parse(body.toString()).code]).toEqual([
+          image,
+          NOT_FOUND[route.path] ?? 'image-not-found',
+        ]);
       }
       const response = await fixture.fetch(route.path.replace('*', '%ff'), call);
       expect((await problemOf(response)).code).toBe('path-malformed');
