@@ -1,9 +1,12 @@
 /** What api.ts has as types, as schemas: bodies are checked with them, the OpenAPI document is made of them. */
+import type { ImageFill } from '@bootswarm/copy';
 import { ALARM_CODES, type Alarm } from '@bootswarm/tracker-proto';
 import { z } from 'zod';
 import type {
   AgentStatus,
   CacheStatus,
+  CopyRequest,
+  CopyStatus,
   ExportInfo,
   ImageStatus,
   LayerStatus,
@@ -133,3 +136,26 @@ export const TOUCHED = z.strictObject({
 export const UPGRADE = z.strictObject({
   ...{ pid: count, version: text },
 }) satisfies z.ZodType<UpgradeInfo>;
+
+export const FILL = z.strictObject({
+  image: text,
+  info: text.describe('base64 of the info dictionary'),
+  path: text.describe('of the cache file, whose held pieces may be read'),
+  held: text.describe('base64 of a bitfield of pieces'),
+}) satisfies z.ZodType<ImageFill>;
+
+export const COPY_REQUEST = z.strictObject({
+  from: given.describe('URI'),
+  to: given.describe('URI'),
+  sha256: z.hex().length(64).optional(),
+  force: z.boolean().optional().describe('replace a file that is there'),
+}) satisfies z.ZodType<CopyRequest>;
+
+export const COPY = z.strictObject({
+  ...{ id: text, from: text, to: text },
+  phase: z.enum(['open', 'prove', 'copy', 'verify', 'finish', 'done', 'failed', 'cancelled']),
+  ...{ bytesDone: count, bytesTotal: count, bytesPerSecond: amount },
+  error: z.strictObject({ code: text, message: text, hint: text }).optional(),
+}) satisfies z.ZodType<CopyStatus>;
+
+export const COPIES = z.strictObject({ copies: z.array(COPY) });

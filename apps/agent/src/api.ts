@@ -149,6 +149,33 @@ export interface VmStatus {
   readonly read: ReadBytes;
 }
 
+/** POST /v1/copies → 200 CopyStatus. Files only in the directory that the agent was started with (--copies). */
+export interface CopyRequest {
+  /** URIs: see packages/copy. */
+  readonly from: string;
+  readonly to: string;
+  /** 64 hex digits. */
+  readonly sha256?: string;
+  /** Replace a file that is there. */
+  readonly force?: boolean;
+}
+
+/** GET /v1/copies → { copies: CopyStatus[] }; GET /v1/copies/ID answers one; DELETE cancels it, or forgets it once it is over. */
+export interface CopyStatus {
+  readonly id: string;
+  /** Without secrets. */
+  readonly from: string;
+  readonly to: string;
+  readonly phase: 'open' | 'prove' | 'copy' | 'verify' | 'finish' | 'done' | 'failed' | 'cancelled';
+  /** In this phase. */
+  readonly bytesDone: number;
+  /** 0 while it is not known. */
+  readonly bytesTotal: number;
+  readonly bytesPerSecond: number;
+  /** Of a copy that failed or was cancelled. */
+  readonly error?: { readonly code: string; readonly message: string; readonly hint: string };
+}
+
 /** POST /v1/exports { image } → 200; DELETE /v1/exports/IMAGE → 204. IMAGE: id, unique prefix or name. */
 export interface ExportInfo {
   readonly image: string;

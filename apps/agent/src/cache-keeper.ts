@@ -35,6 +35,7 @@ export class CacheKeeper {
   isPromised: (imageId: string) => boolean = () => false;
   /** Whether a VM reads the image's file without us, or may: no piece of it may go. To be set before the first tick. */
   isPinned: (imageId: string) => boolean = () => false;
+  #isKept: (imageId: string) => boolean = () => false;
   readonly #options: CacheKeeperOptions;
   readonly #scrubber: Scrubber;
   #images: readonly CachedImage[] = [];
@@ -54,6 +55,11 @@ export class CacheKeeper {
       bytesPerSecond: scrubBytesPerSecond,
       sessions: () => library.sessions,
     });
+  }
+
+  /** What `isKept` says stays too, for other reasons than a guest: not even its pieces go. */
+  keepToo(isKept: (imageId: string) => boolean): void {
+    this.#isKept = isKept;
   }
 
   /** About once a second. */
@@ -76,6 +82,7 @@ export class CacheKeeper {
     const { library } = this.#options;
     const isNeeded =
       library.isOpening(imageId) || this.isPromised(imageId) || this.isPinned(imageId);
+    if (this.#isKept(imageId)) return true;
     return isNeeded || library.get(imageId)?.isInUse === true;
   }
 
@@ -177,7 +184,7 @@ export class CacheKeeper {
     if (!evictRunning || now < this.#evictRunningAt) return false;
     for (const { imageId } of this.#images.toSorted((a, b) => b.diskBytes - a.diskBytes)) {
       const session = library.get(imageId);
-      const isPinned = (): boolean => this.isPinned(imageId);
+      const isPinned = (): boolean => this.isPinned(imageId) || this.#isKept(imageId);
       try {
         if (session === undefined || !(await session.evictPieces(isPinned))) continue;
       } catch (error) {

@@ -22,6 +22,12 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'vm-name-invalid': 400,
   'vm-size-invalid': 400,
   'vm-qmp-invalid': 400,
+  'uri-invalid': 400,
+  'scheme-unknown': 400,
+  'digest-invalid': 400,
+  'copies-off': 403,
+  'copy-outside': 403,
+  'copy-not-found': 404,
   'image-not-found': 404,
   'vm-not-found': 404,
   'not-attached': 404,
@@ -43,9 +49,11 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'qmp-garbage': 502,
   'qmp-timeout': 504,
   'no-successor': 409,
+  'too-many-copies': 409,
   'tracker-answer': 502,
   'agent-stopping': 503,
   'tracker-unreachable': 503,
+  'cache-full': 507,
   'disk-full': 507,
 };
 
@@ -159,6 +167,10 @@ function queryOf(text: string | undefined): Record<string, string> {
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.statusCode = status;
   if (body === undefined) return void response.end();
+  if (body instanceof Uint8Array) {
+    response.setHeader('content-type', 'application/octet-stream');
+    return void response.end(body);
+  }
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify(body));
 }

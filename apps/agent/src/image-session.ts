@@ -12,6 +12,7 @@ import {
   punchAll,
   type StoreEvent,
 } from '@bootswarm/piece-store';
+import type { Bitfield } from '@bootswarm/stdx';
 import {
   type BootTouches,
   ImageReader,
@@ -86,6 +87,7 @@ export class ImageSession {
   scrubDueAt = 0;
   /** When a guest was about to come, in milliseconds since 1970. */
   wantedAt = 0;
+  #orderedUntil = 0;
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
@@ -149,7 +151,7 @@ export class ImageSession {
 
   /** It is attached, or a guest reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
-    if (this.isAttached) return true;
+    if (this.isAttached || this.#isOrdered) return true;
     for (const { connections } of this.#exports.values()) if (connections > 0) return true;
     return false;
   }
@@ -163,6 +165,26 @@ export class ImageSession {
 
   get id(): string {
     return this.metainfo.imageId;
+  }
+
+  /** All of it is wanted within this time, whatever the fill mode: nothing evicts it until then. */
+  order(forMs: number): void {
+    this.#orderedUntil = Math.max(this.#orderedUntil, performance.now() + forMs);
+    this.#updateFill();
+  }
+
+  /** Of pieces that are held, zero pieces included. */
+  get held(): Bitfield {
+    return this.#store.have;
+  }
+
+  /** False while the disk or the operator's limit keeps the cache from growing. */
+  get canKeep(): boolean {
+    return this.#store.canKeep;
+  }
+
+  get pieceLayer(): PieceLayer {
+    return this.#layer.pieceLayer;
   }
 
   get piecesHad(): number {
@@ -275,12 +297,18 @@ export class ImageSession {
     };
   }
 
+  get #isOrdered(): boolean {
+    return performance.now() < this.#orderedUntil;
+  }
+
   #updateFill(): void {
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
     // What cannot be kept would be fetched over and over.
     const isWorthIt = this.#isWanted && this.#store.canKeep;
-    const isFilling = this.#fill.update(openedCount, size, isWorthIt, performance.now());
+    const now = performance.now();
+    const isOrdered = this.#isOrdered && this.#store.canKeep;
+    const isFilling = this.#fill.update(openedCount, size, isWorthIt, now, isOrdered);
     if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
   }
 

@@ -16,7 +16,11 @@ import type { Agent } from './agent.ts';
 import {
   ALARMS,
   ATTACH,
+  COPIES,
+  COPY,
+  COPY_REQUEST,
   EXPORT,
+  FILL,
   REBASE,
   REMOVE_QUERY,
   STATUS_ANSWER,
@@ -69,6 +73,7 @@ function route<Body extends z.ZodObject = NoFields, Query extends z.ZodObject = 
 
 const image = "an image's id, an unambiguous beginning of it, or its name";
 const vm = 'the name of a VM of this node';
+const copy = 'the id of a copy';
 const noImage = ['image-not-found', 'image-ambiguous'];
 const fetching = [...noImage, 'tracker-answer', 'tracker-unreachable', 'agent-stopping'];
 const qmp = ['qmp-unreachable', 'qmp-refused', 'qmp-closed', 'qmp-garbage', 'qmp-timeout'];
@@ -114,6 +119,62 @@ export const ROUTES: readonly Route[] = [
       ...{ key: image, status: 204, problems: [...noImage, 'image-in-use'] },
     },
     ({ agent, key }) => agent.evict(key),
+  ),
+  route(
+    'POST',
+    '/v1/images/{image}/fill',
+    {
+      summary: 'Has the image filled for the next 10 s, and says which pieces may be read where.',
+      ...{ key: image, answer: FILL, problems: [...fetching, 'cache-full'] },
+    },
+    ({ agent, key }) => agent.fill(key),
+  ),
+  route(
+    'GET',
+    '/v1/images/{image}/piece-layer',
+    {
+      summary: 'The SHA-256 hashes of its pieces.',
+      ...{ key: image, type: 'application/octet-stream', problems: noImage },
+    },
+    ({ agent, key, response }) => {
+      response.setHeader('content-type', 'application/octet-stream');
+      response.end(agent.pieceLayer(key));
+      return ANSWERED;
+    },
+  ),
+  route(
+    'GET',
+    '/v1/copies',
+    { summary: 'Copies that this agent makes or has made.', answer: COPIES },
+    ({ agent }) => ({ copies: agent.copies.list() }),
+  ),
+  route(
+    'POST',
+    '/v1/copies',
+    {
+      summary: 'Copies from one URI to another, within the directory of --copies.',
+      ...{ body: COPY_REQUEST, answer: COPY },
+      problems: [
+        ...['uri-invalid', 'scheme-unknown', 'digest-invalid'],
+        ...['copies-off', 'copy-outside', 'too-many-copies'],
+      ],
+    },
+    ({ agent, body }) => agent.copies.start(body),
+  ),
+  route(
+    'GET',
+    '/v1/copies/{copy}',
+    { summary: 'One copy.', key: copy, answer: COPY, problems: ['copy-not-found'] },
+    ({ agent, key }) => agent.copies.get(key),
+  ),
+  route(
+    'DELETE',
+    '/v1/copies/{copy}',
+    {
+      summary: 'Cancels a copy, or forgets one that is over.',
+      ...{ key: copy, status: 204, problems: ['copy-not-found'] },
+    },
+    ({ agent, key }) => agent.copies.remove(key),
   ),
   route(
     'POST',

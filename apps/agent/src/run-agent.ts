@@ -20,6 +20,7 @@ import { ImageLibrary } from './image-library.ts';
 import type { KnownImages } from './known-images.ts';
 import { GuestListeners, type NbdTcpOptions } from './nbd/guest-listeners.ts';
 import { listenerLog } from './nbd/listener-log.ts';
+import { type PrefetchRunner, prefetchRunnerOf } from './prefetch-runner.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
@@ -83,6 +84,8 @@ export interface AgentOptions {
   readonly metrics?: MetricsAddress;
   /** How this agent is kept running; default: by nobody. */
   readonly supervision?: () => Supervision;
+  /** The only directory in which copies are made for others; default: none are. */
+  readonly copiesDirectory?: string;
   readonly logLevel: string;
 }
 
@@ -155,11 +158,14 @@ async function start(parts: Start): Promise<Agent> {
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const guests = await openVms(parts, swarms);
+  const { library, cache, keeper } = swarms;
+  const prefetches = prefetchRunnerOf(library, cache.path, parts.log, (said) => signal?.tell(said));
+  keeper.keepToo((image) => prefetches.isPinned(image));
   const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   const telemetry = openTelemetry(parts, swarms, agent);
-  signal = startSignalling(parts, swarms, agent, telemetry);
+  signal = startSignalling(parts, swarms, agent, { telemetry, prefetches });
   opened.push(() => signal.close());
   const control = new ControlApi(agent, telemetry, parts);
   await control.listen(join(options.runDir, 'agent.sock'));
@@ -168,8 +174,10 @@ async function start(parts: Start): Promise<Agent> {
     const listener = await MetricsListener.listen(options.metrics, () => telemetry.metrics);
     opened.push(() => listener.close());
   }
+  opened.push(() => agent.copies.close());
   const timer = setInterval(() => {
     tick(swarms, guests.autoPivot);
+    prefetches.tick();
     telemetry.tick(signal);
   }, TICK_MS);
   opened.push(() => clearInterval(timer));
@@ -288,6 +296,7 @@ async function serveGuests(
     cutExport: (name) => listeners.cut(name),
     prepareSuccessor: options.prepareSuccessor,
     supervision: options.supervision,
+    copiesDirectory: options.copiesDirectory,
   });
   const listeners = await GuestListeners.listen({
     path: nbdSocket,
@@ -306,7 +315,7 @@ function startSignalling(
   { options, log, errors, opened }: Start,
   { library, self }: Swarms,
   agent: Agent,
-  telemetry: Telemetry,
+  { telemetry, prefetches }: { telemetry: Telemetry; prefetches: PrefetchRunner },
 ): SignalClient {
   let isWarned = false;
   const prejoiner = prejoinerOf(library, log);
@@ -327,11 +336,13 @@ function startSignalling(
       if (state !== 'connected') return;
       telemetry.welcomed();
       void openPromised(agent, log);
+      prefetches.connected();
     },
     onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
     onPublished: (image) => {
       if (options.prejoin) prejoiner.published(image);
     },
+    onPrefetch: (tasks) => prefetches.replace(tasks),
     onWithdrawn: (image) => {
       agent.withdrawn(image).catch((error: unknown) => {
         log.error({ image, error: messageOf(error) }, 'withdrawn image not let go');

@@ -13,6 +13,7 @@ import {
   type NodeIdentity,
   type NodeReport,
   type PeerAddress,
+  type PrefetchTask,
   SIGNALLING_VERSION,
   SUSPECTS_MAX,
   TRACKER_MESSAGE_BYTES_MAX,
@@ -53,6 +54,8 @@ export interface SignalClientOptions {
   onPublished(image: string): void;
   /** The swarm has been left; pieces may be kept. */
   onWithdrawn(image: string): void;
+  /** All that this node is to prefetch. */
+  onPrefetch(tasks: readonly PrefetchTask[]): void;
   /** The tracker did not let us into this swarm; we try again whenever we reconnect. */
   onRefused(image: string, code: string, message: string): void;
   /** Default: real ones. */
@@ -179,6 +182,11 @@ export class SignalClient {
     this.#send({ ...touches, image });
   }
 
+  /** How far a prefetch order is, or what there is of a boot order: a tracker that is away is told again later. */
+  tell(message: Extract<AgentMessage, { type: 'prefetch-state' | 'boot-held' }>): void {
+    if (this.#state === 'connected') this.#send(message);
+  }
+
   /** These members of a swarm do not answer us: the tracker moves out of the way whom several suspect. */
   suspect(image: string, nodes: readonly string[]): void {
     if (this.#state !== 'connected' || !this.#swarms.has(image)) return;
@@ -262,6 +270,10 @@ export class SignalClient {
     }
     if (message.type === 'welcome') return this.#onWelcome(message);
     if (this.#state !== 'connected') return 'welcome-expected';
+    if (message.type === 'prefetch') {
+      this.#options.onPrefetch(message.tasks);
+      return undefined;
+    }
     if (message.type === 'published') {
       this.#options.onPublished(message.image);
       return undefined;

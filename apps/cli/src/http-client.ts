@@ -51,8 +51,8 @@ export class HttpClient {
   }
 
   /** `silenceMsMax`: 0 for what may take as long as it takes. */
-  post<T>(path: string, body: unknown, silenceMsMax?: number): Promise<T> {
-    return this.#json<T>('POST', path, { body, silenceMsMax });
+  post<T>(path: string, body: unknown, silenceMsMax?: number, token?: string): Promise<T> {
+    return this.#json<T>('POST', path, { body, silenceMsMax, token });
   }
 
   /** `token`: what goes into the Authorization header. */

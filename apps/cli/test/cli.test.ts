@@ -39,6 +39,7 @@ test('has the commands that operators need', () => {
       'status',
       'watch',
       'demo',
+      ...['copy', 'prefetch', 'prefetch list', 'prefetch show', 'prefetch cancel'],
     ],
   ]);
 });

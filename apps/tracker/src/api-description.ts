@@ -6,7 +6,11 @@ import {
   HEALTH,
   IMAGE,
   IMAGES,
+  NODE_IMAGES,
   NODES,
+  PREFETCH,
+  PREFETCH_REQUEST,
+  PREFETCHES,
   PUBLISH_EVENT,
   PUBLISH_REQUEST,
   SWARMS,
@@ -16,6 +20,9 @@ import { STATUS } from './problem.ts';
 import { VERSION } from './version.ts';
 
 const image = "an image's id, an unambiguous beginning of it, or its name";
+const node = 'the name of a node';
+const order = 'the id of a prefetch order';
+const noOrder = ['path-malformed', 'prefetch-not-found'];
 const noImage = ['path-malformed', 'image-not-found', 'image-ambiguous'];
 const torrent = 'application/x-bittorrent';
 
@@ -69,6 +76,31 @@ export const API: ApiDescription = {
       type: METRICS_TYPE,
     },
     'GET /v1/nodes': { summary: 'The agents that are connected.', answer: NODES },
+    'GET /v1/nodes/{node}/images': {
+      summary: 'Which part of each image, and of its boot order, a connected node holds.',
+      ...{ key: node, answer: NODE_IMAGES, problems: ['path-malformed', 'node-not-found'] },
+    },
+    'GET /v1/prefetches': {
+      summary: 'Prefetch orders, with the progress of each node.',
+      answer: PREFETCHES,
+    },
+    'GET /v1/prefetches/{prefetch}': {
+      summary: 'One prefetch order.',
+      ...{ key: order, answer: PREFETCH, problems: noOrder },
+    },
+    'POST /v1/prefetches': {
+      summary: 'Has nodes fetch an image before a VM needs it.',
+      ...{ body: PREFETCH_REQUEST, status: 201, answer: PREFETCH },
+      problems: [
+        ...['content-type', 'body-missing', 'body-malformed', 'body-too-long'],
+        ...['field-unknown', 'field-invalid', 'scope-missing', 'too-many-prefetches'],
+        ...['image-not-found', 'image-ambiguous'],
+      ],
+    },
+    'DELETE /v1/prefetches/{prefetch}': {
+      summary: 'Cancels a prefetch order: what was fetched stays, pins are released.',
+      ...{ key: order, status: 204, problems: noOrder },
+    },
     'POST /v1/images': {
       summary: 'Publishes an image. Answers an event per line, the last published or failed.',
       body: PUBLISH_REQUEST,

@@ -4,7 +4,11 @@ import type {
   BootKindSummary,
   BootOrderSummary,
   ImageSummary,
+  NodeImageSummary,
   NodeSummary,
+  PrefetchNodeSummary,
+  PrefetchRequest,
+  PrefetchSummary,
   PublishEvent,
   PublishRequest,
   SwarmMemberSummary,
@@ -134,3 +138,56 @@ export const NODES = z.strictObject({
     }) satisfies z.ZodType<NodeSummary>,
   ),
 });
+
+export const PREFETCH_REQUEST = z.strictObject({
+  image: z.string().min(1).describe('id, unambiguous beginning of it, or name'),
+  nodes: z.array(z.string()).min(1).optional().describe('these nodes, and no other scope'),
+  zone: z.string().optional(),
+  percent: z.int().min(1).max(100).optional().describe('of the nodes of each zone'),
+  minCopies: z.int().min(1).optional().describe('on so many nodes at least'),
+  bootOrderOnly: z.boolean().optional(),
+  priority: z.int().min(0).max(9).optional().describe('default: 5'),
+  pin: z.boolean().optional().describe('keep it in the caches while the order lasts'),
+  deadlineSeconds: z.int().min(1).optional(),
+  ttlSeconds: z.int().min(1).optional(),
+}) satisfies z.ZodType<PrefetchRequest>;
+
+const PREFETCH_NODE = z.strictObject({
+  node: z.string(),
+  state: z.enum(['waiting', 'fetching', 'done', 'failed']),
+  piecesHad: count,
+  piecesWanted: count.describe('0 until the node knows'),
+  code: z.string().describe('why it failed'),
+}) satisfies z.ZodType<PrefetchNodeSummary>;
+
+export const PREFETCH = z.strictObject({
+  id: z.string(),
+  image: imageId,
+  imageName: z.string().describe('empty when the image is withdrawn'),
+  state: z.enum(['active', 'done', 'expired', 'cancelled', 'withdrawn']),
+  isLate: z.boolean(),
+  nodesGiven: z.array(z.string()).optional(),
+  zone: z.string().optional(),
+  percent: count.optional(),
+  minCopies: count.optional(),
+  bootOrderOnly: z.boolean(),
+  priority: count,
+  pin: z.boolean(),
+  createdAt: time,
+  deadlineAt: time.optional(),
+  expiresAt: time.optional(),
+  nodes: z.array(PREFETCH_NODE),
+}) satisfies z.ZodType<PrefetchSummary>;
+
+export const PREFETCHES = z.strictObject({ prefetches: z.array(PREFETCH) });
+
+const NODE_IMAGE = z.strictObject({
+  image: imageId,
+  name: z.string(),
+  pieceCount: count,
+  piecesHad: count,
+  cachedFraction: z.number().min(0).max(1),
+  bootOrderFraction: z.number().min(0).max(1).nullable(),
+}) satisfies z.ZodType<NodeImageSummary>;
+
+export const NODE_IMAGES = z.strictObject({ node: z.string(), images: z.array(NODE_IMAGE) });

@@ -27,6 +27,8 @@ import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
 import type { CloudWatch } from './overview/cloud-watch.ts';
 import { TrackerMetrics } from './overview/tracker-metrics.ts';
+import type { PrefetchDesk } from './prefetch-desk.ts';
+import { nodeImages, prefetchRoutes } from './prefetch-routes.ts';
 import { problemOf } from './problem.ts';
 import { publishStream } from './publish-stream.ts';
 import type { Publisher } from './publisher.ts';
@@ -44,18 +46,19 @@ export interface HttpApiOptions {
   readonly log: Logger;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
+  prefetches(): PrefetchDesk;
   origin(): OriginProcess | undefined;
   watch(): CloudWatch;
 }
 
-interface Call {
+export interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** What stands where the route's path has braces. */
   readonly key: string;
 }
 
-interface Route extends RouteName {
+export interface Route extends RouteName {
   readonly access: 'open' | 'admin';
   handle(call: Call): void | Promise<void>;
 }
@@ -161,6 +164,10 @@ export class HttpApi {
       open('/v1/nodes', ({ response }) =>
         sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
       ),
+      open('/v1/nodes/{node}/images', ({ response, key }) =>
+        sendJson(response, nodeImages(key, this.#options)),
+      ),
+      ...prefetchRoutes(this.#options, sendJson),
       {
         method: 'POST',
         path: '/v1/images',
@@ -271,6 +278,7 @@ export class HttpApi {
     const { id } = catalogue.find(key).image;
     await catalogue.withdraw(id);
     signals().imageWithdrawn(id);
+    this.#options.prefetches().imageWithdrawn(id);
     await origin()?.withdraw(id);
     response.writeHead(204).end();
   }
@@ -280,9 +288,9 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-function sendJson(response: ServerResponse, value: object): void {
+function sendJson(response: ServerResponse, value: object, status = 200): void {
   const body = `${JSON.stringify(value)}\n`;
-  response.writeHead(200, {
+  response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',

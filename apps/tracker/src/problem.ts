@@ -8,10 +8,14 @@ export const STATUS: Readonly<Record<string, number>> = {
   'field-invalid': 400,
   'field-unknown': 400,
   'image-name': 400,
+  'scope-missing': 400,
   'image-not-found': 404,
+  'prefetch-not-found': 404,
+  'node-not-found': 404,
   'image-ambiguous': 409,
   'body-too-long': 413,
   'content-type': 415,
+  'too-many-prefetches': 409,
   'too-many-publishes': 503,
 };
 

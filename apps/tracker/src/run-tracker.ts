@@ -15,6 +15,7 @@ import { DataDir } from './data-dir.ts';
 import { HttpApi } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
 import { CloudWatch } from './overview/cloud-watch.ts';
+import { PrefetchDesk } from './prefetch-desk.ts';
 import { Publisher } from './publisher.ts';
 import { loadSecrets } from './publisher-key.ts';
 import { SignalServer } from './signal-server.ts';
@@ -84,6 +85,7 @@ async function start(
     publisher: new Publisher(catalogue, secrets, (image) => signals.imagePublished(image, [])),
     log,
     signals: () => signals,
+    prefetches: () => prefetches,
     origin: () => origin,
     watch: () => watch,
   });
@@ -94,7 +96,12 @@ async function start(
     signals: () => signals,
     hasOrigin: () => origin?.address !== undefined,
   });
+  const prefetches = await PrefetchDesk.open(dataDir.path, log, (node, tasks) =>
+    signals.tellPrefetch(node, tasks),
+  );
+  undo.push(() => prefetches.close());
   const signals = new SignalServer({
+    prefetches,
     server: api.server,
     publisherKey: secrets.publicKeyHex,
     log,

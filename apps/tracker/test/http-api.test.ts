@@ -12,6 +12,7 @@ import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
 import { HttpApi } from '../src/http-api.ts';
 import type { CloudWatch } from '../src/overview/cloud-watch.ts';
+import type { PrefetchDesk } from '../src/prefetch-desk.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
 import { VERSION } from '../src/version.ts';
@@ -72,6 +73,12 @@ async function problemOf(response: Response): Promise<Problem> {
   return problem;
 }
 
+/** Where what the route's braces stand for is no image. */
+const NOT_FOUND: Readonly<Record<string, string>> = {
+  '/v1/nodes/{node}/images': 'node-not-found',
+  '/v1/prefetches/{prefetch}': 'prefetch-not-found',
+};
+
 describe('the route table', () => {
   const api = new HttpApi({
     dataDir: '/',
@@ -81,6 +88,7 @@ describe('the route table', () => {
     publisher: {} as Publisher,
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
+    prefetches: () => ({}) as PrefetchDesk,
     origin: () => undefined,
     watch: () => ({}) as CloudWatch,
   });
@@ -102,13 +110,18 @@ describe('the route table', () => {
       'GET /v1/overview/stream open',
       'GET /v1/alarms open',
       'GET /v1/nodes open',
+      'GET /v1/nodes/{node}/images open',
+      'GET /v1/prefetches open',
+      'GET /v1/prefetches/{prefetch} open',
+      'POST /v1/prefetches admin',
+      'DELETE /v1/prefetches/{prefetch} admin',
       'POST /v1/images admin',
       'DELETE /v1/images/{image} admin',
     ]);
   });
 
   test.each(routes)('lets nobody use $method $path beyond its access', async (route) => {
-    const path = route.path.replace('{image}', small);
+    const path = route.path.replace(/\{\w+\}/, small);
     const good = fixture.tracker.adminToken;
     const bad = [
       undefined,
@@ -122,7 +135,7 @@ describe('the route table', () => {
       const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
       const response = await fixture.fetch(path, { method: route.method, headers });
       if (route.access === 'open') {
-        expect(response.status).toBe(200);
+        expect(response.status).toBe(route.path in NOT_FOUND ? 404 : 200);
         await response.body?.cancel();
       } else {
         expect(response.headers.get('www-authenticate')).toBe('Bearer');
@@ -149,14 +162,14 @@ describe('the route table', () => {
         '%00',
       ]) {
         // Not by fetch(), which resolves dots itself.
-        const { body } = await raw(
-          route.path.replace('{image}', image),
-          { authorization },
-          route.method,
-        );
-        expect([image, JSON.parse(body.toString()).code]).toEqual([image, 'image-not-found']);
+        const path = route.path.replace(/\{\w+\}/, image);
+        const { body } = await raw(path, { authorization }, route.method);
+        expect([image, JSON.parse(body.toString()).code]).toEqual([
+          image,
+          NOT_FOUND[route.path] ?? 'image-not-found',
+        ]);
       }
-      const response = await fixture.fetch(route.path.replace('{image}', '%ff'), call);
+      const response = await fixture.fetch(route.path.replace(/\{\w+\}/, '%ff'), call);
       expect((await problemOf(response)).code).toBe('path-malformed');
     },
   );

@@ -12,6 +12,7 @@ import type { Catalogue } from '../src/catalogue.ts';
 import { HttpApi } from '../src/http-api.ts';
 import type { CloudWatch } from '../src/overview/cloud-watch.ts';
 import type { Overview } from '../src/overview-api.ts';
+import type { PrefetchDesk } from '../src/prefetch-desk.ts';
 import { STATUS } from '../src/problem.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
@@ -23,6 +24,7 @@ const api = new HttpApi({
   signals: () => ({}) as SignalServer,
   origin: () => undefined,
   watch: () => ({}) as CloudWatch,
+  prefetches: () => ({}) as PrefetchDesk,
 });
 const { routes, metricFamilies } = api;
 const METRIC_ROW = /^\| `(bootswarm_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$/gm;
@@ -30,6 +32,7 @@ const METRIC_ROW = /^\| `(bootswarm_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$/gm;
 let fixture: TrackerFixture;
 let image: string;
 let agent: WebSocket;
+let prefetch: string;
 
 beforeAll(async () => {
   fixture = await new TrackerFixture().start();
@@ -52,6 +55,9 @@ beforeAll(async () => {
   const answered = once(agent, 'pong');
   agent.ping();
   await answered;
+  const order = { method: 'POST', path: '/v1/prefetches', access: 'admin' } as const;
+  const ordered = await ask(order, '', JSON.stringify({ image, nodes: ['n1'] }));
+  prefetch = ((await ordered.json()) as { id: string }).id;
 });
 
 afterAll(async () => {
@@ -61,6 +67,12 @@ afterAll(async () => {
 
 const descriptionOf = (route: (typeof routes)[number]): RouteDescription =>
   API.routes[routeKey(route)];
+
+/** What stands for the braces of its path. */
+const keyOf = ({ path }: (typeof routes)[number]): string =>
+  path.includes('{node}') ? 'n1' : path.includes('{prefetch}') ? prefetch : image;
+
+const isPrefetch = ({ path }: (typeof routes)[number]): boolean => path === '/v1/prefetches';
 
 async function ask(route: (typeof routes)[number], key = image, body?: unknown) {
   const headers = {
@@ -99,7 +111,7 @@ describe.each(
   const { key, body, type = 'application/json', answer, status = 200 } = descriptionOf(route);
 
   test.runIf(key !== undefined)('says what is wrong with its path', async () => {
-    expect(await problemCode(await ask(route, 'nothing'))).toBe('image-not-found');
+    expect(await problemCode(await ask(route, 'nothing'))).toMatch(/-not-found$/);
     expect(await problemCode(await ask(route, '%ff'))).toBe('path-malformed');
   });
 
@@ -109,9 +121,11 @@ describe.each(
       expect(await problemCode(await ask(route))).toBe('content-type');
       expect(await problemCode(await ask(route, '', ''))).toBe('body-missing');
       expect(await problemCode(await ask(route, '', '{'))).toBe('body-malformed');
-      expect(await problemCode(await ask(route, '', '{"source":1}'))).toBe('field-invalid');
+      const wrong = isPrefetch(route) ? '{"image":1}' : '{"source":1}';
+      expect(await problemCode(await ask(route, '', wrong))).toBe('field-invalid');
       expect(await problemCode(await ask(route, '', '{"sorce":"/x"}'))).toBe('field-unknown');
-      expect(await problemCode(await ask(route, '', ' '.repeat(40_000)))).toBe('body-too-long');
+      const tooLong = ' '.repeat(isPrefetch(route) ? 2 * 1024 * 1024 + 1 : 40_000);
+      expect(await problemCode(await ask(route, '', tooLong))).toBe('body-too-long');
     },
   );
 
@@ -122,7 +136,8 @@ describe.each(
 
   test('answers as it is described', async () => {
     const source = fixture.image('more.raw', [3]);
-    const response = await ask(route, image, body && JSON.stringify({ source, prejoin: 'none' }));
+    const given = isPrefetch(route) ? { image, percent: 100 } : { source, prejoin: 'none' };
+    const response = await ask(route, keyOf(route), body && JSON.stringify(given));
     expect(response.status).toBe(status);
     if (status === 204) return;
     expect(response.headers.get('content-type')).toBe(type);

@@ -6,4 +6,5 @@ export {
   fetchImage,
   IMAGE_LENGTH_MAX,
 } from './fetch-image.ts';
+export { type Answer, bodyOf, display, type GetOptions, get, TransientError } from './http-get.ts';
 export type { SourceFormat } from './image-format.ts';

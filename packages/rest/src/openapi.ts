@@ -13,7 +13,7 @@ export interface RouteDescription {
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
   /** Default: 200. */
-  readonly status?: 200 | 204;
+  readonly status?: 200 | 201 | 204;
   /** Default: application/json. */
   readonly type?: string;
   /** Of the answer, or of each line or event of one that is a stream; bytes have none. */

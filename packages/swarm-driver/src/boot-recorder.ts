@@ -41,6 +41,16 @@ export class BootRecorder {
     return this.#watch.booting;
   }
 
+  /** As BootWatch's. */
+  get revision(): number {
+    return this.#watch.revision;
+  }
+
+  /** As BootWatch's. */
+  orderedPieces(): number[] {
+    return this.#watch.orderedPieces();
+  }
+
   /** A guest connects. */
   open(): FirstTouches {
     return this.#watch.open();

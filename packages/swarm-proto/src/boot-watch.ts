@@ -54,6 +54,16 @@ export class BootWatch {
     return count;
   }
 
+  /** Changes with the orders; 0 while there are none. */
+  get revision(): number {
+    return this.#follower.revision;
+  }
+
+  /** All pieces that the boot orders name, each once. */
+  orderedPieces(): number[] {
+    return this.#follower.pieces();
+  }
+
   /** A guest connects: what it touches first is its boot. Call poll() after touch(), and ended() and poll() after its end(). */
   open(): FirstTouches {
     const touches = new FirstTouches(this.#pieceCount, (index) => this.#follower.isKnown(index));

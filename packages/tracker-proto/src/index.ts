@@ -35,6 +35,21 @@ export type {
   TrackerMessage,
 } from './messages.ts';
 export { SIGNALLING_VERSION } from './messages.ts';
+export { chooseNodes, type NodePlace, type PrefetchScope } from './prefetch-choice.ts';
+export {
+  type NodePrefetch,
+  PREFETCH_ID,
+  PREFETCHES_MAX,
+  PRIORITY_MAX,
+  type PrefetchEffect,
+  type PrefetchEnd,
+  type PrefetchRecord,
+  type PrefetchSpec,
+  type PrefetchState,
+  type PrefetchStats,
+  type PrefetchTask,
+} from './prefetch-order.ts';
+export { PrefetchOrderBook } from './prefetch-order-book.ts';
 export type {
   BootOrderStats,
   CloseCode,

@@ -1,6 +1,7 @@
 /** The fields of one decoded map: each is taken once, checked, and what nobody took is refused. Throws ProtocolError. */
 import { ProtocolError } from '@bootswarm/stdx';
 import { decodePieceIndexes } from './piece-index-list.ts';
+import { PREFETCH_ID } from './prefetch-order.ts';
 
 /** The fields of one map, each to be taken once; end() refuses what nobody took. */
 export class Fields {
@@ -25,6 +26,10 @@ export class Fields {
     const value = this.take(name);
     if (typeof value !== 'string' || !isValid(value)) throw invalid(name);
     return value;
+  }
+
+  order(name: string): string {
+    return this.string(name, (text) => PREFETCH_ID.test(text));
   }
 
   image(): string {

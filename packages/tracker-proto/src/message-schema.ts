@@ -13,6 +13,12 @@ import type {
   PeerAddress,
   TrackerMessage,
 } from './messages.ts';
+import {
+  PREFETCHES_MAX,
+  PRIORITY_MAX,
+  type PrefetchState,
+  type PrefetchTask,
+} from './prefetch-order.ts';
 import { readReport } from './report-schema.ts';
 
 /** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
@@ -108,6 +114,22 @@ export class MessageReader {
         };
       case 'stats':
         return { type, report: this.#report(fields.take('report')) };
+      case 'prefetch-state':
+        return {
+          type,
+          order: fields.order('order'),
+          state: fields.string('state', isPrefetchState) as PrefetchState,
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+          piecesWanted: fields.uint('piecesWanted', 0, PIECES_MAX),
+          code: fields.string('code', (text) => /^[a-z0-9-]{0,64}$/.test(text)),
+        };
+      case 'boot-held':
+        return {
+          type,
+          image: fields.image(),
+          pieces: fields.uint('pieces', 0, PIECES_MAX),
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+        };
       default:
         throw new ProtocolError('message-type-unknown', { type: type.slice(0, 32) });
     }
@@ -139,6 +161,11 @@ export class MessageReader {
           revision: fields.uint('revision', 0, Number.MAX_SAFE_INTEGER),
           isFull: fields.boolean('isFull'),
           kinds: fields.list('kinds', KIND_CHANGES_MAX).map((kind) => this.#kindOrder(kind)),
+        };
+      case 'prefetch':
+        return {
+          type,
+          tasks: fields.list('tasks', PREFETCHES_MAX).map((task) => this.#prefetchTask(task)),
         };
       case 'published':
       case 'withdrawn':
@@ -186,6 +213,20 @@ export class MessageReader {
     return report;
   }
 
+  #prefetchTask(value: unknown): PrefetchTask {
+    const fields = this.#fields(value, 'tasks');
+    const task = {
+      id: fields.order('id'),
+      image: fields.image(),
+      bootOrderOnly: fields.boolean('bootOrderOnly'),
+      priority: fields.uint('priority', 0, PRIORITY_MAX),
+      isPinned: fields.boolean('isPinned'),
+      expiresInMs: fields.uint('expiresInMs', 0, Number.MAX_SAFE_INTEGER),
+    };
+    this.#fieldsTaken += fields.end();
+    return task;
+  }
+
   #address(value: unknown, mayBeEmpty: boolean): PeerAddress {
     const fields = this.#fields(value, 'address');
     const isValid = (host: string) => isHost(host) || (mayBeEmpty && host === '');
@@ -205,6 +246,12 @@ const PIECES_MAX = 0xffff_ffff;
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
 const DNS_LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
+
+const PREFETCH_STATES: readonly string[] = ['waiting', 'fetching', 'done', 'failed'];
+
+function isPrefetchState(text: string): boolean {
+  return PREFETCH_STATES.includes(text);
+}
 
 function names(fields: Fields): { node: string; zone: string; rack: string } {
   return {

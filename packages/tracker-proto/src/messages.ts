@@ -4,6 +4,7 @@
  */
 
 import type { Alarm } from './alarms.ts';
+import type { PrefetchState, PrefetchTask } from './prefetch-order.ts';
 
 export const SIGNALLING_VERSION = 5;
 
@@ -103,7 +104,23 @@ export type AgentMessage =
       readonly bytesSent: number;
     }
   /** At most once in 2 s: after the welcome, and while there is anything to tell. */
-  | { readonly type: 'stats'; readonly report: NodeReport };
+  | { readonly type: 'stats'; readonly report: NodeReport }
+  /** How far a prefetch order is here: when that changes, and once a second at most while pieces come. `code`: why it failed. */
+  | {
+      readonly type: 'prefetch-state';
+      readonly order: string;
+      readonly state: PrefetchState;
+      readonly piecesHad: number;
+      readonly piecesWanted: number;
+      readonly code: string;
+    }
+  /** Of the pieces that the image's boot orders name, how many there are and how many this node has; when that changes. */
+  | {
+      readonly type: 'boot-held';
+      readonly image: string;
+      readonly pieces: number;
+      readonly piecesHad: number;
+    };
 
 export type TrackerMessage =
   /** `publisherKey`: hex of the Ed25519 public key that signs metainfo; an agent pins the first one it sees. */
@@ -137,6 +154,8 @@ export type TrackerMessage =
    * A node that is in the swarm or wants to stay out ignores it.
    */
   | { readonly type: 'published'; readonly image: string }
+  /** All that this node is to prefetch; what it was told before and is not there any more is over. */
+  | { readonly type: 'prefetch'; readonly tasks: readonly PrefetchTask[] }
   /** The image is no longer served; nodes that have it may keep it. */
   | { readonly type: 'withdrawn'; readonly image: string }
   /** A message of the agent was not carried out, e.g. code `image-not-found` for a join. */

@@ -21,7 +21,7 @@ import type {
   SwarmStats,
 } from './registry-io.ts';
 import { LIMITS } from './registry-io.ts';
-import type { Agent, Membership, Node } from './registry-node.ts';
+import type { Agent, KnownNode, Membership, Node } from './registry-node.ts';
 import { SwarmEpochs } from './swarm-epochs.ts';
 
 export class SwarmRegistry {
@@ -106,6 +106,11 @@ export class SwarmRegistry {
 
   bootOrderStats(image: string): BootOrderStats[] {
     return this.#bootOrders.stats(image);
+  }
+
+  /** Who said hello on this connection; undefined before, and when it is closed. */
+  nodeOf(connection: Connection): KnownNode | undefined {
+    return this.#agents.get(connection)?.node;
   }
 
   /** Agents that are connected and said hello. */
@@ -204,6 +209,10 @@ export class SwarmRegistry {
       }
       case 'stats':
         this.#effects.push({ type: 'reported', node: agent.node.identity, report: message.report });
+        return;
+      case 'prefetch-state':
+      case 'boot-held':
+        // The driver's, who asks nodeOf() whether it still counts.
         return;
       default:
         unreachable(message);

@@ -20,6 +20,7 @@ interface Options extends NbdOptions {
   readonly run?: string;
   readonly cache: string;
   readonly vms?: string;
+  readonly copies?: string;
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
@@ -85,6 +86,7 @@ export function agentCommand(context: CliContext): Command {
     .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
+    .option('--copies <dir>', 'where POST /v1/copies may read and write files; else nowhere')
     .addOption(new Option('--node <name>', 'this node').default(hostname(), "the host's name"))
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
@@ -162,6 +164,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
       evictRunning: options.evictRunning,
       prejoin: options.prejoin === 'yes',
       pivot: options.pivot === 'yes',
+      copiesDirectory: options.copies === undefined ? undefined : resolve(options.copies),
       vmDir: options.vms === undefined ? undefined : resolve(options.vms),
     },
     wantsHolder: options.holder === 'yes',
