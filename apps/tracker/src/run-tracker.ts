@@ -66,12 +66,7 @@ async function start(
   undo: (() => void | Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<RunningTracker> {
-  const destination = pino.destination({ fd: 2, sync: false });
-  const log = pino(
-    { level: options.logLevel ?? 'info', name: 'tracker', hooks: LOG_HOOKS },
-    destination,
-  );
-  undo.push(() => flush(destination));
+  const log = openLog(options, undo);
   const secrets = await loadSecrets(dataDir);
   const catalogue = await Catalogue.open(dataDir, log);
   const bootOrders = new BootOrderStore(catalogue, log);
@@ -133,6 +128,12 @@ async function start(
   log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
   const address = origin.address ?? options.originListen;
   return { url, origin: address, adminToken: secrets.adminToken, close };
+}
+
+function openLog({ logLevel = 'info' }: TrackerOptions, undo: (() => void | Promise<void>)[]) {
+  const destination = pino.destination({ fd: 2, sync: false });
+  undo.push(() => flush(destination));
+  return pino({ level: logLevel, name: 'tracker', hooks: LOG_HOOKS }, destination);
 }
 
 /** The oldest first: agents are told of the newest if they cannot be told of all. */
