@@ -7,6 +7,7 @@ import { noReadBytes } from '@bootswarm/swarm-driver';
 import type {
   AgentStatus,
   ExportInfo,
+  FuseStatus,
   NbdStatus,
   TouchedPieces,
   UpgradeInfo,
@@ -53,6 +54,8 @@ export interface AgentParts {
 }
 
 export class Agent implements ExportDirectory {
+  /** The directory of images as files, where there is one. */
+  fuse: { readonly status: FuseStatus } | undefined;
   readonly #parts: AgentParts;
   readonly #startedAt = performance.now();
   readonly #replaced = Promise.withResolvers<void>();
@@ -166,6 +169,7 @@ export class Agent implements ExportDirectory {
     return {
       ...rest,
       nbd: nbd(),
+      ...(this.fuse && { fuse: this.fuse.status }),
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },

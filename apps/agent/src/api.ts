@@ -14,6 +14,8 @@ export interface AgentStatus {
   readonly cache: CacheStatus;
   readonly nbdSocket: string;
   readonly nbd: NbdStatus;
+  /** Not there: the agent was started without --fuse. */
+  readonly fuse?: FuseStatus;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
@@ -28,6 +30,17 @@ export interface CacheStatus {
   readonly isFull: boolean;
   /** How fast it is searched for rot; 0: not at all. */
   readonly scrubBytesPerSecond: number;
+}
+
+/** Images as files, for programs that know no NBD. */
+export interface FuseStatus {
+  readonly directory: string;
+  /** false: somebody has unmounted it; the agent has to be started again. */
+  readonly isMounted: boolean;
+  readonly openFiles: number;
+  readonly readsWaiting: number;
+  /** Memory that they hold. */
+  readonly replyBytes: number;
 }
 
 export interface NbdStatus {

@@ -14,6 +14,7 @@ import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
+import { type FuseOptions, serveFuse } from './fuse/serve-fuse.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
@@ -65,6 +66,8 @@ export interface AgentOptions {
   readonly nbdReplyBytes: number;
   /** Where NBD clients of other hosts may connect; default: nowhere. */
   readonly nbdTcp?: NbdTcpOptions;
+  /** Images as files of a directory; default: not. */
+  readonly fuse?: FuseOptions;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Whether VMs are moved to the local file by themselves when their image is complete. */
@@ -145,6 +148,7 @@ async function start(parts: Start): Promise<Agent> {
   const swarms = await openSwarms(parts, () => signal);
   const guests = await openVms(parts, swarms);
   const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
+  if (options.fuse) agent.fuse = serveFuse({ ...parts, ...swarms, fuse: options.fuse });
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   signal = startSignalling(parts, swarms, agent);

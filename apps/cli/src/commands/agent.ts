@@ -19,6 +19,7 @@ interface Options extends NbdOptions {
   readonly run?: string;
   readonly cache: string;
   readonly vms?: string;
+  readonly fuse?: string;
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
@@ -61,6 +62,7 @@ export function agentCommand(context: CliContext): Command {
     .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
+    .option('--fuse <dir>', 'show images as files here, for Nova and others that know no NBD')
     .option('--node <name>', 'this node', hostname())
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
@@ -140,6 +142,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
       evictRunning: options.evictRunning,
       prejoin: options.prejoin === 'yes',
       pivot: options.pivot === 'yes',
+      fuse: options.fuse === undefined ? undefined : { directory: resolve(options.fuse) },
       vmDir: options.vms === undefined ? undefined : resolve(options.vms),
     },
     wantsHolder: options.holder === 'yes',
