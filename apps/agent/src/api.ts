@@ -41,6 +41,21 @@ export interface FuseStatus {
   readonly readsWaiting: number;
   /** Memory that they hold. */
   readonly replyBytes: number;
+  /** Not there: the agent was started without --nova-instances. */
+  readonly nova?: NovaStatus;
+}
+
+/** Links among Nova's base images. */
+export interface NovaStatus {
+  readonly links: readonly {
+    readonly image: string;
+    readonly glanceId: string;
+    readonly path: string;
+    /** What is there: a link to the FUSE directory, one to the cache file, something that is not ours, or nothing yet. */
+    readonly state: 'swarm' | 'file' | 'foreign' | 'none';
+  }[];
+  /** Why none are kept any more. */
+  readonly refusal: string | null;
 }
 
 export interface NbdStatus {

@@ -20,6 +20,8 @@ interface Options extends NbdOptions {
   readonly cache: string;
   readonly vms?: string;
   readonly fuse?: string;
+  readonly novaInstances?: string;
+  readonly novaConf?: string;
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
@@ -63,6 +65,8 @@ export function agentCommand(context: CliContext): Command {
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
     .option('--fuse <dir>', 'show images as files here, for Nova and others that know no NBD')
+    .option('--nova-instances <dir>', 'keep links there, so that Nova finds its base images')
+    .option('--nova-conf <file>', "Nova's configuration, if not in /etc/nova")
     .option('--node <name>', 'this node', hostname())
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
@@ -142,7 +146,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
       evictRunning: options.evictRunning,
       prejoin: options.prejoin === 'yes',
       pivot: options.pivot === 'yes',
-      fuse: options.fuse === undefined ? undefined : { directory: resolve(options.fuse) },
+      fuse: fuseOptions(options),
       vmDir: options.vms === undefined ? undefined : resolve(options.vms),
     },
     wantsHolder: options.holder === 'yes',
@@ -150,6 +154,25 @@ async function live(options: Options, context: CliContext): Promise<void> {
     args: context.args,
     onReady: () => print(stdout, `agent ready at ${join(runDir, 'agent.sock')}`),
   });
+}
+
+function fuseOptions({ fuse, novaInstances, novaConf }: Options): AgentOptions['fuse'] {
+  if (novaConf !== undefined && novaInstances === undefined)
+    throw optionNeeded('--nova-conf', '--nova-instances');
+  if (novaInstances !== undefined && fuse === undefined)
+    throw optionNeeded('--nova-instances', '--fuse');
+  if (fuse === undefined) return undefined;
+  const configFile = novaConf && resolve(novaConf);
+  const nova = novaInstances ? { instancesDir: resolve(novaInstances), configFile } : undefined;
+  return { directory: resolve(fuse), nova };
+}
+
+function optionNeeded(given: string, needed: string): OptionsError {
+  return new OptionsError(
+    'option-needed',
+    `${given} is for an agent with ${needed}`,
+    `give ${needed} too`,
+  );
 }
 
 function limitNeeded(): OptionsError {
