@@ -256,8 +256,13 @@ export class NovaLinks {
 
   /** The Flat back end at work, whatever nova.conf says: no further VM is to be made so. */
   #refuseCopies(disks: ReadonlyMap<string, string>): void {
-    const ours = [...this.#links.values()].flatMap((link) => [link.fuseTarget, link.fileTarget]);
-    const [disk] = [...disks].find(([, target]) => ours.includes(target)) ?? [];
+    const { fuseDir, cacheFileOf } = this.#options;
+    const isOurs = (target: string): boolean => {
+      const imageId = basename(dirname(target));
+      if (dirname(target) === fuseDir) return true;
+      return IMAGE_ID.test(imageId) && cacheFileOf(imageId) === target;
+    };
+    const [disk] = [...disks].find(([, target]) => isOurs(target)) ?? [];
     if (disk === undefined || this.#refusal !== undefined) return;
     this.#refusal = new OperatorError(
       'nova-flat-backend',
@@ -267,8 +272,8 @@ export class NovaLinks {
     const { message, hint } = this.#refusal;
     this.#options.log.error({ error: message, hint }, 'no links are kept for Nova');
     for (const { path, fuseTarget, fileTarget } of this.#links.values()) {
-      const isOurs = baseStateOf(path, [fuseTarget, fileTarget]).type === 'ours';
-      if (isOurs) rmSync(path, { force: true });
+      const found = baseStateOf(path, [fuseTarget, fileTarget]);
+      if (found.type === 'ours') rmSync(path, { force: true });
     }
   }
 }
