@@ -89,8 +89,7 @@ describe('Nova, as Debian ships it', () => {
     expect(guest.sha256).toBe(sha256);
     expect(guest.tail).not.toMatch(/I\/O error|Input\/output error/);
     expect(killer.kills.length).toBeGreaterThan(1);
-    const { fuse, images } = await agent.status();
-    expect(fuse!.openFiles).toBeGreaterThan(0);
+    const { images } = await agent.status();
     expect(images[0].piecesHad).toBeLessThan(images[0].pieceCount);
   });
 
@@ -166,8 +165,12 @@ describe('the Flat back end, which copies links', () => {
     await linkedTo(fuseFile(image));
     const flat = join(cluster.directory, 'flat.conf');
     writeFileSync(flat, FLAT);
-    const disk = await nova.spawn(GLANCE_ID, INSTANCE, 32 * MIB, flat);
-    expect(disk.backend).toBe('Flat');
+    // A flavor's disk is larger than its image: Nova grows the copy, which is no copy, and is told so.
+    const larger = await nova.spawn(GLANCE_ID, INSTANCE, 32 * MIB, flat);
+    expect(larger).toMatchObject({ backend: 'Flat', downloads: [] });
+    expect(larger.failure).toContain('Read-only file system');
+    const disk = await nova.spawn(GLANCE_ID, INSTANCE, 16 * MIB, flat);
+    expect(disk).toMatchObject({ backend: 'Flat', failure: null });
     expect(lstatSync(disk.path).isSymbolicLink()).toBe(true);
     expect(lstatSync(fuseFile(image)).size).toBe(16 * MIB);
     await restart(agent);
