@@ -58,12 +58,15 @@ export const CHANGING_OPCODES: ReadonlySet<number> = new Set([
   51, // TMPFILE
 ]);
 
+/**
+ * Not asked for: ASYNC_DIO (bit 15), by which a program that waits for an O_DIRECT read could not be killed until it is answered, and
+ * the kernel's own locks are kept by not asking for POSIX_LOCKS and FLOCK_LOCKS (bits 1 and 10).
+ */
 export const INIT_FLAGS = {
   asyncRead: 1 << 0,
   exportSupport: 1 << 4,
   readdirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
-  asyncDirectIo: 1 << 15,
   parallelDirectory: 1 << 18,
   maxPages: 1 << 22,
 } as const;

@@ -37,7 +37,7 @@ const FILE_TYPE = 8;
 const BLOCK_LENGTH = 4096;
 /** How long the kernel believes a name or what stat(2) shows: a withdrawn image is gone, and its blocks are true, this soon. */
 const VALID_SECONDS = 1;
-/** Reads of the page cache and of O_DIRECT that the kernel has under way at a time; what waits for a signal is beside them. */
+/** Reads into the page cache that the kernel has under way at a time; those of O_DIRECT are beside them. */
 const BACKGROUND_MAX = 64;
 const CONGESTED_AT = 48;
 /** The kernel's own default. */
@@ -72,7 +72,6 @@ export function writeInit(target: Uint8Array, at: number, asked: InitRequest): n
     INIT_FLAGS.exportSupport |
     INIT_FLAGS.readdirplus |
     INIT_FLAGS.readdirplusAuto |
-    INIT_FLAGS.asyncDirectIo |
     INIT_FLAGS.parallelDirectory |
     INIT_FLAGS.maxPages;
   target.fill(0, at, at + INIT_LENGTH);
