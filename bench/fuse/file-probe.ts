@@ -1,4 +1,6 @@
-/** Reads a file in order with O_DIRECT, 64 KiB at a time, for ever, in a thread of its own, and knows how long the longest took. */
+/**
+ * Reads a file in order with O_DIRECT, 64 KiB at a time, for ever, in a thread of its own, and knows how long the longest took.
+ */
 import { once } from 'node:events';
 import { constants, openSync, readSync } from 'node:fs';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';

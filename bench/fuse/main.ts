@@ -1,9 +1,9 @@
 /**
- * Reads of what is cached, through files: fio with O_DIRECT, one read at a time and in order, as QEMU with cache=none reads a large
- * file, from the agent's FUSE directory and from qemu-storage-daemon's FUSE export of the same cache file. In turns, `--repeat N`
- * times (default 5) for `--seconds S` each (default 3); medians and ratios. Then the longest read of 64 KiB while the agent is
- * killed (-9) `--kills N` times (default 5): `respawn` is the time from the kill until the holder has told the next agent to serve.
- * `--mib N` of image (default 512), `--json FILE`. Needs root.
+ * Reads of what is cached, through files: fio with O_DIRECT, one read at a time and in order, as QEMU with cache=none reads a
+ * large file, from the agent's FUSE directory and from qemu-storage-daemon's FUSE export of the same cache file. In turns,
+ * `--repeat N` times (default 5) for `--seconds S` each (default 3); medians and ratios. Then the longest read of 64 KiB while
+ * the agent is killed (-9) `--kills N` times (default 5): `respawn` is the time from the kill until the holder has told the next
+ * agent to serve. `--mib N` of image (default 512), `--json FILE`. Needs root.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

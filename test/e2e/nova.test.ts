@@ -12,6 +12,7 @@ import { NovaNode } from './nova-node.ts';
 const MIB = 1024 * 1024;
 const GLANCE_ID = '3f1c7d1a-0f0e-4b1d-9f3c-1d1b2a3c4d5e';
 const INSTANCE = '11111111-2222-4333-8444-555555555555';
+const OTHER_INSTANCE = '99999999-2222-4333-8444-555555555555';
 const FLAT = '[libvirt]\nimages_type = raw\n';
 /** Of one that has long been unused, so that a test need not wait for a day. */
 const AGEING = '[image_cache]\nremove_unused_original_minimum_age_seconds = 0\n';
@@ -49,7 +50,6 @@ const linkedTo = (wanted: string) =>
 
 const fuseFile = (image: string) => join(nova.fuseDir, `${image}.raw`);
 
-/** By hand, since Nova's disks are looked at once a minute, and when an agent starts. */
 async function restart(agent: TestAgent): Promise<void> {
   const pid = servingPid(agent)!;
   process.kill(pid, 'SIGKILL');
@@ -115,20 +115,26 @@ describe('Nova, as Debian ships it', () => {
     expect(lstatSync(nova.basePath(GLANCE_ID))).toMatchObject({ size: MIB });
   });
 
-  test('reads the cache file once that is whole, which is pinned then', async () => {
+  test('reads the cache file once that is whole, which is pinned for as long as a disk needs it', async () => {
     const agent = await computeNode(undefined, '--fill', 'always');
     const image = await publishSmall();
     await linkedTo(fuseFile(image));
-    await nova.spawn(GLANCE_ID, INSTANCE, 16 * MIB);
     readFileSync(fuseFile(image));
+    await nova.spawn(GLANCE_ID, INSTANCE, 16 * MIB);
     const file = join(agent.cacheDir, image, 'cache.raw');
     await linkedTo(file);
-    const disk = await nova.spawn(GLANCE_ID, INSTANCE.replace('1', '2'), 16 * MIB);
+    expect(lstatSync(file).mode & 0o777).toBe(0o644);
+    const disk = await nova.spawn(GLANCE_ID, OTHER_INSTANCE, 16 * MIB);
     expect(disk).toMatchObject({ downloads: [], failure: null });
     await expect(agent.evict(image)).rejects.toThrow(/image-in-use|attached/);
     await restart(agent);
     await expect(agent.evict(image)).rejects.toThrow(/image-in-use|attached/);
     expect(nova.linkOf(GLANCE_ID)).toBe(file);
+    for (const each of [INSTANCE, OTHER_INSTANCE])
+      rmSync(join(nova.instances, each), { recursive: true });
+    await linkedTo(fuseFile(image));
+    await agent.evict(image);
+    expect(existsSync(fuseFile(image))).toBe(true);
   });
 
   test('keeps the base image of an instance when the image is withdrawn, and no longer', async () => {
@@ -136,13 +142,12 @@ describe('Nova, as Debian ships it', () => {
     const image = await publishSmall();
     await linkedTo(fuseFile(image));
     await nova.spawn(GLANCE_ID, INSTANCE, 16 * MIB);
-    await restart(agent);
     await withdraw(image);
+    // One that comes after that, and finds the image in its cache.
     await restart(agent);
     await until('the agent knows', async () => (await linksOf(agent)).length === 1);
     expect(nova.linkOf(GLANCE_ID)).toBe(fuseFile(image));
     rmSync(join(nova.instances, INSTANCE), { recursive: true });
-    await restart(agent);
     await until('the link is gone', () => nova.linkOf(GLANCE_ID) === undefined);
   });
 });
@@ -173,7 +178,6 @@ describe('the Flat back end, which copies links', () => {
     expect(disk).toMatchObject({ backend: 'Flat', failure: null });
     expect(lstatSync(disk.path).isSymbolicLink()).toBe(true);
     expect(lstatSync(fuseFile(image)).size).toBe(16 * MIB);
-    await restart(agent);
     await until('the link is gone', () => nova.linkOf(GLANCE_ID) === undefined);
     expect((await agent.status()).fuse?.nova?.refusal).toContain(disk.path);
   });

@@ -1,6 +1,6 @@
 /**
- * Opens every image that the tracker has, for those who look for images by name in a directory: asks for the list now and then. An
- * image that is opened is in its swarm, and nothing of it is fetched ahead.
+ * Opens every image that the tracker has, for those who look for images by name in a directory: asks for the list now and then.
+ * An image that is opened is in its swarm, and nothing of it is fetched ahead.
  */
 import { messageOf } from '@bootswarm/stdx';
 import { LIMITS } from '@bootswarm/tracker-proto';

@@ -59,8 +59,8 @@ export const CHANGING_OPCODES: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Not asked for: ASYNC_DIO (bit 15), by which a program that waits for an O_DIRECT read could not be killed until it is answered, and
- * the kernel's own locks are kept by not asking for POSIX_LOCKS and FLOCK_LOCKS (bits 1 and 10).
+ * Not asked for: ASYNC_DIO (bit 15), by which a program that waits for an O_DIRECT read could not be killed until it is answered,
+ * and the kernel's own locks are kept by not asking for POSIX_LOCKS and FLOCK_LOCKS (bits 1 and 10).
  */
 export const INIT_FLAGS = {
   asyncRead: 1 << 0,

@@ -51,7 +51,9 @@ export type FuseEffect<F extends FuseFile> =
   | { readonly type: 'open'; readonly unique: Unique; readonly file: F }
   /** No such file here, but perhaps elsewhere: answer with found(). */
   | { readonly type: 'find'; readonly unique: Unique; readonly name: string }
-  /** A read of an open file whose node the directory does not know: handle the message again when it does, or answer with gone(). */
+  /**
+   * A read of an open file whose node the directory does not know: handle the message again when it does, or answer with gone().
+   */
   | { readonly type: 'absent'; readonly unique: Unique; readonly handle: number }
   | { readonly type: 'release'; readonly handle: number; readonly bytes: Uint8Array }
   /** Who asked for `unique` waits no more. A read that is still open is answered with interrupted(). */

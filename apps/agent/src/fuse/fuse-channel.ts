@@ -1,6 +1,6 @@
 /**
- * The descriptor of /dev/fuse as a stream of messages: one read(2) gives one request, one write(2) takes one reply. Node has no way
- * to wait for a character device in its event loop: fs.read() would hold a thread of the pool, which files need, and costs a
+ * The descriptor of /dev/fuse as a stream of messages: one read(2) gives one request, one write(2) takes one reply. Node has no
+ * way to wait for a character device in its event loop: fs.read() would hold a thread of the pool, which files need, and costs a
  * change of threads per request. libuv can poll it as a pipe, which it takes any descriptor for.
  */
 import { writeSync } from 'node:fs';

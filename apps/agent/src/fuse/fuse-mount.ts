@@ -1,6 +1,6 @@
 /**
- * Mounts a FUSE directory: opens /dev/fuse and has mount(8) give the kernel that descriptor. Whoever holds the descriptor keeps the
- * mount alive, served or not. A mount that nobody holds any more is taken away first.
+ * Mounts a FUSE directory: opens /dev/fuse and has mount(8) give the kernel that descriptor. Whoever holds the descriptor keeps
+ * the mount alive, served or not. A mount that nobody holds any more is taken away first.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * Serves the FUSE directory: carries out what a FuseSession wants of each message of the kernel. Bytes at hand leave in the turn in
- * which they were asked for, in one write(2); a read that must wait gets a buffer of its own, and others go on meanwhile. There is no
- * error for "not here yet": such a read waits, and when the agent goes it is the next one's to answer.
+ * Serves the FUSE directory: carries out what a FuseSession wants of each message of the kernel. Bytes at hand leave in the turn
+ * in which they were asked for, in one write(2); a read that must wait gets a buffer of its own, and others go on meanwhile.
+ * There is no error for "not here yet": such a read waits, and when the agent goes it is the next one's to answer.
  */
 import {
   encodeResend,

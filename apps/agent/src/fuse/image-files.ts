@@ -1,6 +1,6 @@
 /**
- * The images of this node as files of the FUSE directory: IMAGEID.raw each. A node id is made of its image's id, so that the agent
- * that comes after this one gives the same.
+ * The images of this node as files of the FUSE directory: IMAGEID.raw each. A node id is made of its image's id, so that the
+ * agent that comes after this one gives the same.
  */
 import { statSync } from 'node:fs';
 import type { FuseDirectory, FuseFile } from '@bootswarm/fuse-proto';

@@ -1,6 +1,7 @@
 /**
- * Which files of the FUSE directory are open, as files of RUN/fuse-open named HANDLE.IMAGEID: the kernel tells of each open(2) and its
- * end once, and an agent that takes over from one that died has to know which images are still read. Whoever mounts empties it.
+ * Which files of the FUSE directory are open, as files of RUN/fuse-open named HANDLE.IMAGEID: the kernel tells of each open(2)
+ * and its end once, and an agent that takes over from one that died has to know which images are still read. Whoever mounts
+ * empties it.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

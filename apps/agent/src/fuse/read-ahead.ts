@@ -1,6 +1,6 @@
 /**
- * Reads ahead for the guest that reads in order: while it takes in one reply, the bytes of the next are put in place. Decides for whom
- * that is worth it. Nothing but what is at hand is read, and nothing counts as read before it is asked for.
+ * Reads ahead for the guest that reads in order: while it takes in one reply, the bytes of the next are put in place. Decides for
+ * whom that is worth it. Nothing but what is at hand is read, and nothing counts as read before it is asked for.
  */
 import { OUT_HEADER_LENGTH } from '@bootswarm/fuse-proto';
 import type { ImageSource } from '../image-export.ts';

@@ -1,4 +1,6 @@
-/** One symbolic link among Nova's base images: what is there now, made, moved and removed. Whatever is not ours stays as it is. */
+/**
+ * One symbolic link among Nova's base images: what is there now, made, moved and removed. Whatever is not ours stays as it is.
+ */
 import { createHash } from 'node:crypto';
 import { lstatSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { errnoOf } from '@bootswarm/stdx';

@@ -1,6 +1,7 @@
 /**
- * Which base images the disks of Nova's instances name, by looking for the names in the head of each disk: an overlay has its backing
- * file there. No format is parsed; a disk that holds such a name by chance only keeps a link. Also finds disks that are links.
+ * Which base images the disks of Nova's instances name, by looking for the names in the head of each disk: an overlay has its
+ * backing file there. No format is parsed; a disk that holds such a name by chance only keeps a link. Also finds disks that are
+ * links.
  */
 import { open, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What nova.conf says of where base images lie and what is done with them. Links are for the back end that puts qcow2 overlays on base
- * images: the Flat one copies the link itself, and a VM would then write to what all VMs read.
+ * What nova.conf says of where base images lie and what is done with them. Links are for the back end that puts qcow2 overlays on
+ * base images: the Flat one copies the link itself, and a VM would then write to what all VMs read.
  */
 import { readFileSync } from 'node:fs';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';

@@ -1,9 +1,11 @@
 /**
- * Keeps a link for each image of Glance where Nova looks for its base image: instances/_base/SHA1(Glance id), to the image's file in
- * the FUSE directory, and to the cache file once that is whole. Nova finds its base there and downloads nothing.
+ * Keeps a link for each image of Glance where Nova looks for its base image: instances/_base/SHA1(Glance id), to the image's file
+ * in the FUSE directory, and to the cache file while that is whole and a disk needs it. Nova finds its base there and downloads
+ * nothing.
  *
- * An image of Glance is one whose signed name is a UUID: nobody but the publisher can say which. Nova's ageing may remove a link, and
- * it comes back while the image is published. One of an image that is withdrawn goes when no instance's disk names it any more.
+ * An image of Glance is one whose signed name is a UUID: nobody but the publisher can say which. Nova's ageing may remove a link,
+ * and it comes back while the image is published. One of an image that is withdrawn goes when no instance's disk names it any
+ * more.
  */
 import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -53,7 +55,8 @@ interface Link {
 
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 const IMAGE_ID = /^[0-9a-f]{40}$/;
-const LOOK_AT_DISKS_MS = 60_000;
+/** A head of 64 KiB for each disk, mostly from the page cache. */
+const LOOK_AT_DISKS_MS = 10_000;
 /** A file that could not be used is looked at again. */
 const RETRY_MS = 30_000;
 
@@ -165,7 +168,8 @@ export class NovaLinks {
         return;
       case 'ours':
         link.state = found.target === fileTarget ? 'file' : 'swarm';
-        if (link.state === 'swarm') this.#moveToFile(link, now);
+        if (link.state === 'file') this.#moveBack(link);
+        else this.#moveToFile(link, now);
     }
   }
 
@@ -197,6 +201,7 @@ export class NovaLinks {
   #moveToFile(link: Link, now: number): void {
     const { mayUseFile, config, images } = this.#options;
     if (!mayUseFile || !config.isKnown || this.#isMoving || now < link.retryAt) return;
+    if (this.#used === undefined || !this.#isUsed(link)) return;
     const image = [...images()].find(({ imageId }) => imageId === link.imageId);
     if (!image?.localCopy.isComplete) return;
     link.retryAt = now + RETRY_MS;
@@ -209,6 +214,13 @@ export class NovaLinks {
       this.#isMoving = false;
       link.isMoving = false;
     });
+  }
+
+  /** No disk needs it: the cache may have its space back. A QEMU that has it open has it locked, which eviction minds. */
+  #moveBack(link: Link): void {
+    if (this.#isUsed(link) || link.isMoving) return;
+    moveLink(link.path, link.fuseTarget);
+    link.state = 'swarm';
   }
 
   async #verifyAndMove(link: Link, copy: LocalCopy): Promise<void> {
@@ -294,8 +306,8 @@ function makeBaseDir(instancesDir: string, baseDir: string): void {
 }
 
 /**
- * Nova, libvirt and QEMU are users of their own, and Nova's own base images can be read by all: so can this file then, and the two
- * directories of ours that it is in be passed. Returns why that is not enough.
+ * Nova, libvirt and QEMU are users of their own, and Nova's own base images can be read by all: so can this file then, and the
+ * two directories of ours that it is in be passed. Returns why that is not enough.
  */
 function openToAll(path: string): string | undefined {
   const ours = [path, dirname(path), dirname(dirname(path))];
