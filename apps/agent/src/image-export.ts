@@ -2,13 +2,6 @@
 import { type ImageReader, noReadBytes, type ReadBytes } from '@bootswarm/swarm-driver';
 import type { ExportBinding, ExportSource } from './nbd/export-source.ts';
 
-/** The bytes of an image, for one guest. */
-export interface ImageSource extends ExportSource {
-  /** As readNow(), before the guest asks: once it has, noteRead() counts the bytes as read. */
-  peekNow(offset: number, target: Uint8Array): boolean;
-  noteRead(offset: number, length: number): void;
-}
-
 /** NBD wants a power of two up to 32 MiB; pieces are 64 KiB to 16 MiB, and a read of one piece is the cheapest. */
 export class ImageExport implements ExportBinding {
   readonly name: string;
@@ -47,13 +40,11 @@ export class ImageExport implements ExportBinding {
     return Math.min(limit, pieceIndex * length);
   }
 
-  open(): ImageSource {
+  open(): ExportSource {
     this.#connections += 1;
     const guest = this.#reader.guest(this.read);
     return {
       readNow: (offset, target) => guest.readNow(offset, target),
-      peekNow: (offset, target) => guest.peekNow(offset, target),
-      noteRead: (offset, length) => guest.noteRead(offset, length),
       read: (offset, target, done) => guest.read(offset, target, done),
       prefetch: (offset, length) => guest.prefetch(offset, length),
       close: () => {

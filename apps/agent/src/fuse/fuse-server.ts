@@ -15,13 +15,11 @@ import {
 } from '@bootswarm/fuse-proto';
 import { messageOf } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
-import type { ImageSource } from '../image-export.ts';
-import type { ReadHandle } from '../nbd/export-source.ts';
+import type { ExportSource, ReadHandle } from '../nbd/export-source.ts';
 import { type ReplyAllowance, ReplyBudget } from '../nbd/reply-budget.ts';
 import { FuseChannel } from './fuse-channel.ts';
 import { type ImageFile, type ImageFiles, imageIdOf } from './image-files.ts';
 import type { OpenFiles } from './open-files.ts';
-import { ReadAhead } from './read-ahead.ts';
 
 export interface FuseServerOptions {
   readonly fd: number;
@@ -63,13 +61,12 @@ export class FuseServer {
   readonly #channel: FuseChannel;
   readonly #budget: ReplyBudget;
   readonly #allowance: ReplyAllowance = { heldBytes: 0, retry: () => this.#serveHeld() };
-  readonly #sources = new Map<number, ImageSource>();
+  readonly #sources = new Map<number, ExportSource>();
   /** By number of the request: reads that the swarm or the disk keeps waiting. */
   readonly #waiting = new Map<number, Waiting>();
   /** In order of arrival: reads for whose bytes there is no memory yet. */
   readonly #held = new Map<number, Read>();
   readonly #scratch = Buffer.allocUnsafeSlow(OUT_HEADER_LENGTH + READ_LENGTH_MAX);
-  readonly #ahead = new ReadAhead();
   /** No agent of this mount has given the same before: it grows slower than the clock does. */
   #nextHandle = Date.now() * 4096;
   #findCount = 0;
@@ -168,7 +165,6 @@ export class FuseServer {
   }
 
   #release(handle: number): void {
-    this.#ahead.forget(handle);
     this.#sources.get(handle)?.close();
     this.#sources.delete(handle);
     this.#options.open.delete(handle);
@@ -195,7 +191,7 @@ export class FuseServer {
     });
   }
 
-  #sourceOf({ handle, file }: Read): ImageSource | undefined {
+  #sourceOf({ handle, file }: Read): ExportSource | undefined {
     const known = this.#sources.get(handle);
     if (known) return known;
     const source = file.open();
@@ -224,18 +220,16 @@ export class FuseServer {
     // Let go between the message and now, which only an image without a reader is.
     if (source === undefined) return this.#write(this.#session.gone(read.unique));
     const total = OUT_HEADER_LENGTH + read.length;
-    const ready = this.#ahead.take(read, source);
-    const reply = ready ?? this.#scratch.subarray(0, total);
-    if (ready !== undefined || source.readNow(read.offset, reply.subarray(OUT_HEADER_LENGTH))) {
+    const reply = this.#scratch.subarray(0, total);
+    if (source.readNow(read.offset, reply.subarray(OUT_HEADER_LENGTH))) {
       this.#session.encodeReadReply(read, reply);
       this.#write(reply);
-      this.#ahead.follow(read, source);
       return;
     }
     this.#hold(read, source);
   }
 
-  #hold(read: Read, source: ImageSource): void {
+  #hold(read: Read, source: ExportSource): void {
     const total = OUT_HEADER_LENGTH + read.length;
     if (this.#held.size === 0 && this.#budget.reserve(this.#allowance, total)) {
       this.#wait(read, source);
@@ -255,7 +249,7 @@ export class FuseServer {
   }
 
   /** Its memory has been reserved. */
-  #wait(read: Read, source: ImageSource | undefined): void {
+  #wait(read: Read, source: ExportSource | undefined): void {
     const { unique } = read;
     const replyLength = OUT_HEADER_LENGTH + read.length;
     if (source === undefined) {
