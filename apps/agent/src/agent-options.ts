@@ -2,6 +2,7 @@
 import type { Accelerator } from '@bootswarm/qemu';
 import type { Supervision } from './api.ts';
 import type { FillMode } from './fill-policy.ts';
+import type { FuseOptions } from './fuse/serve-fuse.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import type { KnownImages } from './known-images.ts';
 import type { NbdTcpOptions } from './nbd/guest-listeners.ts';
@@ -46,6 +47,8 @@ export interface AgentOptions {
   readonly nbdReplyBytes: number;
   /** Where NBD clients of other hosts may connect; default: nowhere. */
   readonly nbdTcp?: NbdTcpOptions;
+  /** Images as files of a directory; default: not. */
+  readonly fuse?: FuseOptions;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Whether VMs are moved to the local file by themselves when their image is complete. */

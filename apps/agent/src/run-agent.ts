@@ -13,6 +13,7 @@ import { Attachments } from './attachments.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
+import { serveFuse } from './fuse/serve-fuse.ts';
 import { ImageLibrary } from './image-library.ts';
 import { GuestListeners } from './nbd/guest-listeners.ts';
 import { listenerLog } from './nbd/listener-log.ts';
@@ -102,6 +103,7 @@ async function start(parts: Start): Promise<Agent> {
   const prefetches = prefetchRunnerOf(library, cache.path, parts.log, (said) => signal?.tell(said));
   keeper.keepToo((image) => prefetches.isPinned(image));
   const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
+  if (options.fuse) agent.fuse = serveFuse({ ...parts, ...swarms, fuse: options.fuse });
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
   const telemetry = openTelemetry(parts, swarms, agent);
