@@ -9,6 +9,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   'field-unknown': 400,
   'image-name': 400,
   'image-not-found': 404,
+  'page-file-not-found': 404,
   'image-ambiguous': 409,
   'body-too-long': 413,
   'content-type': 415,
