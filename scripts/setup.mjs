@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * From a fresh clone to a running command: installs the npm and the Debian packages that a purpose needs, builds the web page, then
- * runs the command on the pinned Node. What is there already is not touched. Plain JavaScript, because whatever Node the machine
- * has (18 or later) runs it; everything after it runs on Node 24.
+ * From a fresh clone to a running command: installs the npm and the Debian packages that a purpose needs, builds the web page,
+ * then runs the command on the pinned Node. What is there already is not touched. Plain JavaScript, because whatever Node the
+ * machine has (18 or later) runs it; everything after it runs on Node 24.
  *
  *   node scripts/setup.mjs demo|test [--then COMMAND ARGUMENT…]
  */

@@ -1,4 +1,4 @@
-/** Builds the page into the tracker, which serves index.html at `/` and all other files at `/ui/`, with a policy against inline code. */
+/** Builds the page into the tracker, which serves index.html at `/` and all other files at `/ui/`. */
 import { defineConfig } from 'vite';
 
 export default defineConfig({

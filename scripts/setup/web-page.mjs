@@ -1,6 +1,6 @@
 /**
- * Builds the web page when its sources are not those it was last built from. They are compared by content, because a checkout sets
- * every file's time to now; they are few, so that costs milliseconds.
+ * Builds the web page when its sources are not those it was last built from. They are compared by content, because a checkout
+ * sets every file's time to now; they are few, so that costs milliseconds.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * Makes docs/screenshots anew: every view of the page as built, wide and narrow, light and dark, in front of a made-up storm of 500
- * nodes. `npm run screenshots`; look at each before it is committed.
+ * Makes docs/screenshots anew: every view of the page as built, wide and narrow, light and dark, in front of a made-up storm of
+ * 500 nodes. `npm run screenshots`; look at each before it is committed.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,8 +22,8 @@ interface Shot {
 }
 
 const START_MS = Date.parse('2026-03-02T10:15:00Z');
-/** The storm is at its height. */
-const SECONDS = 78;
+/** The storm is past its height. */
+const SECONDS = 112;
 const directory = join(import.meta.dirname, '..', '..', 'docs', 'screenshots');
 
 const SHOTS: readonly Shot[] = [
@@ -31,6 +31,7 @@ const SHOTS: readonly Shot[] = [
   { name: 'storm-dark', hash: '#/storm', size: WIDE, scheme: 'dark' },
   { name: 'storm-narrow', hash: '#/storm', size: NARROW },
   { name: 'storm-lost', hash: '#/storm', size: NARROW, scheme: 'dark', isLost: true },
+  { name: 'storm-none', hash: '#/storm', size: NARROW, isEmpty: true },
   { name: 'images', hash: '#/images', size: WIDE },
   { name: 'images-narrow', hash: '#/images', size: NARROW },
   { name: 'images-none', hash: '#/images', size: WIDE, isEmpty: true },

@@ -1,6 +1,6 @@
 /**
- * A made-up boot storm in the tracker's own types: what its overview would say, second by second, of hundreds of nodes that boot one
- * image. Figures add up as the tracker's do; the same seed gives the same storm.
+ * A made-up boot storm in the tracker's own types: what its overview would say, second by second, of hundreds of nodes that boot
+ * one image. Figures add up as the tracker's do; the same seed gives the same storm.
  */
 import { Random } from '@bootswarm/stdx';
 import type {
@@ -45,7 +45,10 @@ const HISTORY = 300;
 const STREAM_SAMPLES = 10;
 /** What a boot reads. */
 const BOOT_BYTES = 49 * MIB;
-const BEGIN = 30;
+/** Second in which the first VM boots. */
+const BEGIN = 20;
+/** Of the tracker when it begins. */
+const UPTIME_SECONDS = 1_500;
 const REASONS = ['tree-root', 'first-touch', 'holder-late', 'no-holder', 'sources-unreachable'];
 const IMAGE = { id: '7f3a9c21d4e8b6050f1e2d3c4b5a69788796a5b4', name: 'debian-12' };
 const OTHER = { id: '1c5e8d7b3a9f20416b7c8d9eaf0b1c2d3e4f5a6b', name: 'worker-2026-03' };
@@ -64,6 +67,10 @@ export class StormScript {
     this.#options = options;
     this.#random = new Random(options.seed);
     this.#nodes = Array.from({ length: options.nodes }, (_, index) => this.#node(index));
+    const first = Math.floor(options.startMs / 1_000) - HISTORY;
+    for (let second = 0; second < HISTORY; second += 1) {
+      this.#samples.push({ at: first + second, vmsBooting: 0, read: none(), received: none() });
+    }
   }
 
   /** Lets one second go by. */
@@ -88,7 +95,7 @@ export class StormScript {
     return {
       at: this.#time(this.#second),
       tracker: {
-        ...{ version: '0.1.0', uptimeSeconds: 93_600 + this.#second },
+        ...{ version: '0.1.0', uptimeSeconds: UPTIME_SECONDS + this.#second },
         ...{ agents: nodes.length, hasOrigin: true },
       },
       now: this.#samples.at(-1)!,
@@ -117,8 +124,8 @@ export class StormScript {
       name: `cmp-${index + 1}`,
       zone: `az${zone + 1}`,
       rack: `r${1 + (Math.floor(index / zones) % 6)}`,
-      startsAt: BEGIN + Math.floor(this.#random.float() * 50),
-      takes: 28 + Math.floor(this.#random.float() * 26),
+      startsAt: BEGIN + Math.floor(this.#random.float() * 70),
+      takes: 40 + Math.floor(this.#random.float() * 30),
       vms: 1 + (index % 4),
       ...{ read: none(), received: none(), rate: 0 },
     };

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ let small: string;
 
 beforeAll(async () => {
   fixture = await new TrackerFixture().start();
+  for (const name of ['index.html', 'page.js']) writeFileSync(join(fixture.path, name), name);
   // 64 pieces of 64 KiB, mostly zeros: a layer that compresses.
   const blocks = new Array(256).fill(0);
   blocks[0] = 1;
@@ -88,6 +89,8 @@ describe('the route table', () => {
 
   test('lists what there is, and who may use it', () => {
     expect(routes.map(({ method, path, access }) => `${method} ${path} ${access}`)).toEqual([
+      'GET / open',
+      'GET /ui/{file} open',
       'GET /healthz open',
       'GET /metrics open',
       'GET /v1/openapi.json open',
@@ -108,7 +111,7 @@ describe('the route table', () => {
   });
 
   test.each(routes)('lets nobody use $method $path beyond its access', async (route) => {
-    const path = route.path.replace('{image}', small);
+    const path = route.path.replace('{image}', small).replace('{file}', 'page.js');
     const good = fixture.tracker.adminToken;
     const bad = [
       undefined,

@@ -41,7 +41,7 @@ export function AlarmsView({ overview }: { overview: Overview }): JSX.Element {
       )}
       <ul class="alarms">
         {shown.items.map((alarm) => (
-          <li key={`${alarm.node} ${alarm.code} ${alarm.subject}`} class="card alarm">
+          <li key={`${alarm.node} ${alarm.code} ${alarm.subject}`} class="card alarm-card">
             <AlarmText alarm={alarm} nowMs={Date.parse(at)} />
           </li>
         ))}

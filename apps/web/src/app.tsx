@@ -17,7 +17,7 @@ const TITLES: Readonly<Record<ViewName, string>> = {
 };
 
 const NOTHING_YET: FeedState = {
-  connection: { type: 'connecting' },
+  connection: 'connecting',
   overview: undefined,
   history: { at: [], vmsBooting: [], cache: [], peers: [], origin: [], originPercent: [] },
 };
@@ -25,7 +25,7 @@ const NOTHING_YET: FeedState = {
 export function App(): JSX.Element {
   const state = useFeed();
   const view = useView();
-  const isLive = state.connection.type === 'live';
+  const isLive = state.connection === 'live';
   const withPrefetch = usePrefetches(isLive);
   const { overview } = state;
   return (
@@ -54,10 +54,10 @@ export function App(): JSX.Element {
           </>
         )}
       </main>
-      {overview !== undefined && state.connection.type === 'lost' && (
+      {overview !== undefined && state.connection === 'lost' && (
         <p class="lost" role="alert">
-          The tracker does not answer since {clockText(state.connection.since)}. This is what it
-          told last; trying again every 2 s. Guests go on booting: a swarm that runs needs no
+          The tracker does not answer, and is asked again every 2 s. This is what it told at{' '}
+          {clockText(Date.parse(overview.at))}. Guests go on booting: a swarm that runs needs no
           tracker.
         </p>
       )}
@@ -99,10 +99,10 @@ function Header(props: {
   );
 }
 
-function ConnectionLight({ connection: { type } }: { connection: Connection }): JSX.Element {
-  const text = { connecting: 'Connecting', live: 'Live', lost: 'No tracker' }[type];
+function ConnectionLight({ connection }: { connection: Connection }): JSX.Element {
+  const text = { connecting: 'Connecting', live: 'Live', lost: 'No tracker' }[connection];
   return (
-    <span class={`light ${type}`} role="status">
+    <span class={`light ${connection}`} role="status">
       {text}
     </span>
   );
@@ -114,7 +114,7 @@ function AlarmCount({ overview }: { overview: Overview | undefined }): JSX.Eleme
 }
 
 function Waiting({ connection }: { connection: Connection }): JSX.Element {
-  if (connection.type !== 'lost') return <p class="empty">Connecting to the tracker …</p>;
+  if (connection !== 'lost') return <p class="empty">Connecting to the tracker …</p>;
   return (
     <div class="empty" role="alert">
       <h1>The tracker does not answer</h1>

@@ -17,6 +17,16 @@ export function Bytes(props: { bytes: number; perSecond?: boolean }): JSX.Elemen
   );
 }
 
+/** A number that stands below or above bytes. */
+export function Figure(props: { children: string; unit?: string }): JSX.Element {
+  return (
+    <span class="amount">
+      {props.children}
+      <span class="unit">{props.unit}</span>
+    </span>
+  );
+}
+
 export const SOURCES = ['cache', 'peers', 'origin'] as const;
 export const SOURCE_NAMES: Readonly<Record<keyof BytesBySource, string>> = {
   ...{ cache: 'cache', peers: 'peers', origin: 'origin' },
@@ -41,7 +51,7 @@ export function SourceBar({ bytes }: { bytes: BytesBySource }): JSX.Element {
   );
 }
 
-export function Meter(props: { share: number; label: string; tone?: 'bad' }): JSX.Element {
+export function Meter(props: { share: number; label: string; tone?: 'good' | 'bad' }): JSX.Element {
   const width = `${Math.min(100, Math.max(0, props.share * 100))}%`;
   return (
     <span class={`meter ${props.tone ?? ''}`} role="img" aria-label={props.label}>

@@ -1,7 +1,7 @@
 /** The catalogue: what each image is, how far it has spread, what its boots have taught, and where its bytes came from. */
 import type { ImageOverview, Overview } from '@bootswarm/tracker';
 import type { JSX } from 'preact';
-import { Bytes, Empty, SourceBar } from './figures.tsx';
+import { Bytes, Empty, Figure, SourceBar } from './figures.tsx';
 import { SpreadBars } from './spread-bars.tsx';
 import { bytesText, clockText, countOf, countText, dayText } from './units.ts';
 
@@ -48,7 +48,9 @@ function ImageCard({ image }: { image: ImageOverview }): JSX.Element {
               <Bytes bytes={dataBytes} />
             </dd>
             <dt>pieces</dt>
-            <dd>{countText(pieceCount)}</dd>
+            <dd>
+              <Figure>{countText(pieceCount)}</Figure>
+            </dd>
           </dl>
         </section>
         <Spread image={image} />
@@ -92,9 +94,10 @@ function BootOrder({ image: { bootOrder } }: { image: ImageOverview }): JSX.Elem
               {countOf(pieces, 'piece')}, {bytesText(bytes)}
             </strong>
             <span class="note">
-              {bootOrder.length > 1 && `kind ${at + 1}: `}
-              from {countOf(boots, 'boot')}, last {momentText(lastLearnedAt)}
+              {bootOrder.length > 1 && `kind ${at + 1}, `}
+              from {countOf(boots, 'boot')}
             </span>
+            <span class="note">last learned {momentText(lastLearnedAt)}</span>
           </li>
         ))}
       </ul>
@@ -117,8 +120,10 @@ function Traffic({ image }: { image: ImageOverview }): JSX.Element {
         <dd>
           <Bytes bytes={origin} />
         </dd>
-        <dt>times the data, by the origin</dt>
-        <dd>{originCopies.toFixed(2)} ×</dd>
+        <dt>copies by the origin</dt>
+        <dd>
+          <Figure unit="×">{originCopies.toFixed(2)}</Figure>
+        </dd>
       </dl>
     </section>
   );

@@ -1,4 +1,7 @@
-/** One chart over the last minutes (uPlot), with its legend: the newest values, or those under the cursor, which all charts share. */
+/**
+ * One chart over the last minutes (uPlot), with its legend: the newest values, or those under the cursor, which all charts have in
+ * common.
+ */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';

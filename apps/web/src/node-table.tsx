@@ -3,7 +3,7 @@ import type { NodeOverview, Overview } from '@bootswarm/tracker';
 import type { ComponentChildren, JSX } from 'preact';
 import { Bytes } from './figures.tsx';
 import type { NodeChoice, NodeOrder } from './node-choice.ts';
-import { bytesText, countOf, countText, percentText } from './units.ts';
+import { bytesText, countOf, countText } from './units.ts';
 
 interface Column {
   readonly order: NodeOrder;
@@ -20,7 +20,7 @@ const COLUMNS: readonly Column[] = [
     ...{ order: 'state', title: 'State', isFigure: false, isWide: false },
     cell: ({ state }) => <span class={`state ${state}`}>{state}</span>,
   },
-  { ...figure('vms', 'VMs booting / all'), cell: vmsOf },
+  { ...figure('vms', 'VMs booting'), cell: vmsOf },
   { ...figure('images', 'Images'), cell: ({ images }) => countText(images) },
   { ...figure('cache', 'From cache'), cell: ({ read }) => <Bytes bytes={read.cache} /> },
   { ...figure('peers', 'From peers'), cell: ({ received }) => <Bytes bytes={received.peers} /> },
@@ -31,6 +31,9 @@ const COLUMNS: readonly Column[] = [
     cell: ({ bytesPerSecond }) => <Bytes bytes={bytesPerSecond} perSecond />,
   },
 ];
+
+/** Node, state and what it receives. */
+const NARROW_COLUMNS = 3;
 
 export function NodeTable(props: {
   nodes: readonly NodeOverview[];
@@ -51,21 +54,35 @@ export function NodeTable(props: {
       </thead>
       <tbody>
         {nodes.map((node) => (
-          <tr key={node.node}>
-            <th scope="row">
-              <span class="name">{node.node}</span>
-              <span class="narrow">{describe(node)}</span>
-              <Alarms codes={alarms.filter((alarm) => alarm.node === node.node)} />
-            </th>
-            {COLUMNS.map((column) => (
-              <td key={column.order} class={classOf(column)}>
-                {column.cell(node)}
-              </td>
-            ))}
-          </tr>
+          <Row
+            key={node.node}
+            node={node}
+            alarms={alarms.filter((each) => each.node === node.node)}
+          />
         ))}
       </tbody>
     </table>
+  );
+}
+
+function Row({ node, alarms }: { node: NodeOverview; alarms: Overview['alarms'] }): JSX.Element {
+  return (
+    <>
+      <tr>
+        <th scope="row">
+          <span class="name">{node.node}</span>
+          <Alarms alarms={alarms} />
+        </th>
+        {COLUMNS.map((column) => (
+          <td key={column.order} class={classOf(column)}>
+            {column.cell(node)}
+          </td>
+        ))}
+      </tr>
+      <tr class="narrow">
+        <td colSpan={NARROW_COLUMNS}>{describe(node)}</td>
+      </tr>
+    </>
   );
 }
 
@@ -89,11 +106,11 @@ function Heading(props: {
   );
 }
 
-function Alarms({ codes }: { codes: Overview['alarms'] }): JSX.Element | null {
-  if (codes.length === 0) return null;
+function Alarms({ alarms }: { alarms: Overview['alarms'] }): JSX.Element | null {
+  if (alarms.length === 0) return null;
   return (
     <a class="bad" href="#/alarms">
-      {codes.map(({ code }) => code.replaceAll('-', ' ')).join(', ')}
+      {alarms.map(({ code }) => code.replaceAll('-', ' ')).join(', ')}
     </a>
   );
 }
@@ -113,16 +130,16 @@ function describe(node: NodeOverview): string {
 }
 
 function vmsOf({ vmsBooting, vmsConnected }: NodeOverview): string {
-  return `${countText(vmsBooting)} / ${countText(vmsConnected)}`;
+  return `${countText(vmsBooting)} of ${countText(vmsConnected)}`;
 }
 
+/** How much of what it may take. */
 function diskOf({ cacheBytes, cacheBytesMax }: NodeOverview): ComponentChildren {
-  if (cacheBytesMax === 0) return <Bytes bytes={cacheBytes} />;
+  const limit = cacheBytesMax === 0 ? 'the disk is its limit' : `limit ${bytesText(cacheBytesMax)}`;
   return (
-    <>
-      <span class="note">{percentText(cacheBytes / cacheBytesMax)} of</span>{' '}
-      <Bytes bytes={cacheBytesMax} />
-    </>
+    <span title={limit}>
+      <Bytes bytes={cacheBytes} />
+    </span>
   );
 }
 

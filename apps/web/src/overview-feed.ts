@@ -1,15 +1,11 @@
 /**
- * Listens to the tracker's overview stream, and goes on listening when the tracker was away. Tells of changes once per frame of the
- * screen at most, with what is newest then: a page in the background costs nothing.
+ * Listens to the tracker's overview stream, and goes on listening when the tracker was away. Tells of changes once per frame of
+ * the screen at most, with what is newest then: a page in the background costs nothing.
  */
 import type { Overview } from '@bootswarm/tracker';
 import { type HistoryColumns, SampleHistory } from './sample-history.ts';
 
-export type Connection =
-  | { readonly type: 'connecting' }
-  | { readonly type: 'live' }
-  /** `since` in milliseconds since 1970, of this machine. */
-  | { readonly type: 'lost'; readonly since: number };
+export type Connection = 'connecting' | 'live' | 'lost';
 
 export interface FeedState {
   readonly connection: Connection;
@@ -26,7 +22,7 @@ export class OverviewFeed {
   readonly #url: string;
   readonly #onChange: (state: FeedState) => void;
   readonly #history = new SampleHistory();
-  #connection: Connection = { type: 'connecting' };
+  #connection: Connection = 'connecting';
   #overview: Overview | undefined;
   #source: EventSource | undefined;
   #isFirst = true;
@@ -63,7 +59,7 @@ export class OverviewFeed {
     else this.#history.merge(overview.samples);
     this.#isFirst = false;
     this.#overview = overview;
-    this.#connection = { type: 'live' };
+    this.#connection = 'live';
     this.#expectEvent();
     this.#change();
   }
@@ -77,7 +73,7 @@ export class OverviewFeed {
     this.#source?.close();
     window.clearTimeout(this.#silence);
     window.clearTimeout(this.#retry);
-    if (this.#connection.type !== 'lost') this.#connection = { type: 'lost', since: Date.now() };
+    this.#connection = 'lost';
     this.#retry = window.setTimeout(() => this.#open(), RETRY_MS);
     this.#change();
   }

@@ -49,7 +49,11 @@ function Order({ order }: { order: Prefetch }): JSX.Element {
       </header>
       <p class="note">{scopeText(order)}</p>
       <div class="progress">
-        <Meter share={progress.share} label={`${percentText(progress.share)} fetched`} />
+        <Meter
+          share={progress.share}
+          label={`${percentText(progress.share)} fetched`}
+          tone={progress.share === 1 ? 'good' : undefined}
+        />
         <strong>{percentText(progress.share)}</strong>
       </div>
       <p class="note">
@@ -82,7 +86,7 @@ function OrderNodes({ nodes }: { nodes: readonly PrefetchNode[] }): JSX.Element 
                 <th scope="col" class="figure">
                   Pieces
                 </th>
-                <th scope="col" class="bar-column">
+                <th scope="col" class="bar-column wide">
                   Progress
                 </th>
               </tr>
@@ -115,8 +119,12 @@ function OrderNode({ of }: { of: PrefetchNode }): JSX.Element {
       <td class="figure">
         {piecesWanted === 0 ? '–' : `${countText(piecesHad)} / ${countText(piecesWanted)}`}
       </td>
-      <td class="bar-column">
-        <Meter share={share} label={percentText(share)} />
+      <td class="bar-column wide">
+        <Meter
+          share={share}
+          label={percentText(share)}
+          tone={state === 'done' ? 'good' : undefined}
+        />
       </td>
     </tr>
   );

@@ -1,6 +1,6 @@
 /**
- * The last minutes by the second, put together from what the overview stream sends: all of it at first, then the last seconds again
- * and again, as late reports change them. Knows no clock.
+ * The last minutes by the second, put together from what the overview stream sends: all of it at first, then the last seconds
+ * again and again, as late reports change them. Knows no clock.
  */
 import type { StormSample } from '@bootswarm/tracker';
 
