@@ -1,7 +1,4 @@
-/**
- * One chart over the last minutes (uPlot), with its legend: the newest values, or those under the cursor, which all charts have in
- * common.
- */
+/** One chart over the last minutes (uPlot), with its legend: the newest values, or those under the cursor of whichever chart. */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';

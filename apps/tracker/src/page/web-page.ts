@@ -1,6 +1,6 @@
 /**
- * Serves the web page as apps/web was built: `/`, and the files it names below `/ui/`. They are read when they are asked for, so a
- * page that is built anew is served without a restart. Decides what a browser may do with them, not what they show.
+ * Serves the web page as apps/web was built: `/`, and the files it names below `/ui/`. They are read when they are asked for, so
+ * a page that is built anew is served without a restart. Decides what a browser may do with them, not what they show.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
