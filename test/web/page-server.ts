@@ -1,6 +1,6 @@
 /**
- * A stand-in for a tracker with a cloud of any size: the built page, served as the tracker serves it, and overviews of our choice.
- * What a real tracker says is tested with a real tracker.
+ * A stand-in for a tracker with a cloud of any size: the built page, served as the tracker serves it, and overviews of our
+ * choice. What a real tracker says is tested with a real tracker.
  */
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';

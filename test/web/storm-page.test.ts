@@ -150,6 +150,19 @@ test('a tracker without anything says in every view what to do', async () => {
   expect(await overhang(page)).toBeLessThanOrEqual(0);
 });
 
+test('the cursor shows the same moment of the past in all charts', async () => {
+  const page = await open('#/storm');
+  const times = page.locator('.legend time');
+  const [newest] = await times.allTextContents();
+  const plot = (await page.locator('.plot').nth(1).boundingBox())!;
+  await page.mouse.move(plot.x + plot.width / 2, plot.y + plot.height / 2);
+  await times.first().filter({ hasNotText: newest }).waitFor();
+  const shown = new Set(await times.allTextContents());
+  expect(shown.size).toBe(1);
+  await page.mouse.move(0, 0);
+  await times.last().filter({ hasText: newest }).waitFor();
+});
+
 test('is used by keyboard alone', async () => {
   const page = await open('#/storm');
   await page.keyboard.press('Tab');

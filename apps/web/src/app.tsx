@@ -108,9 +108,10 @@ function ConnectionLight({ connection }: { connection: Connection }): JSX.Elemen
   );
 }
 
-function AlarmCount({ overview }: { overview: Overview | undefined }): JSX.Element | null {
+/** Has its place also while there is none, so that no link moves when one is raised. */
+function AlarmCount({ overview }: { overview: Overview | undefined }): JSX.Element {
   const count = overview?.alarms.length ?? 0;
-  return count === 0 ? null : <span class="badge">{count > 99 ? '99+' : count}</span>;
+  return <span class={count === 0 ? 'badge none' : 'badge'}>{count > 99 ? '99+' : count}</span>;
 }
 
 function Waiting({ connection }: { connection: Connection }): JSX.Element {

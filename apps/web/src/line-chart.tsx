@@ -26,7 +26,8 @@ export interface ChartProps {
 
 /** All axes take the same room, so that a moment is at the same place in every chart. */
 const AXIS_WIDTH = 72;
-const TICK_SPACE_X = 90;
+/** Between moments on the axis, on a wide and on a narrow screen. */
+const [TICK_SPACE_WIDE, TICK_SPACE_NARROW, PLOT_WIDTH_NARROW] = [90, 44, 400];
 const TICK_SPACE_Y = 34;
 const SECONDS_SHOWN = 300;
 const CURSORS = 'storm';
@@ -123,9 +124,10 @@ function optionsOf(
     axes: [
       {
         ...axis,
-        space: TICK_SPACE_X,
+        space: (_, __, ___, ____, width) =>
+          width < PLOT_WIDTH_NARROW ? TICK_SPACE_NARROW : TICK_SPACE_WIDE,
         size: 26,
-        values: (_, moments) => moments.map((moment) => clockText(moment * 1_000)),
+        values: (_, moments) => moments.map((moment) => momentText(moment)),
       },
       {
         ...axis,
@@ -142,6 +144,12 @@ function optionsOf(
       })),
     ],
   };
+}
+
+/** Full minutes without seconds. */
+function momentText(moment: number): string {
+  const text = clockText(moment * 1_000);
+  return moment % 60 === 0 ? text.slice(0, 5) : text;
 }
 
 function dataOf({ at, series }: ChartProps): uPlot.AlignedData {

@@ -60,7 +60,11 @@ function Order({ order }: { order: Prefetch }): JSX.Element {
         {countText(progress.done)} of {countOf(nodes.length, 'node')} done
         {progress.fetching > 0 && `, ${countText(progress.fetching)} fetching`}
         {progress.waiting > 0 && `, ${countText(progress.waiting)} waiting`}
-        {progress.failed > 0 && <span class="bad">, {countText(progress.failed)} failed</span>}
+        {progress.failed > 0 && (
+          <>
+            , <span class="bad">{countText(progress.failed)} failed</span>
+          </>
+        )}
         {' · '}
         {timesText(order)}
       </p>
@@ -157,12 +161,15 @@ function usePrefetchList(isLive: boolean): { orders?: readonly Prefetch[]; troub
     let timer: number | undefined;
     let isOver = false;
     const ask = async () => {
-      const answer = await listPrefetches().then(
-        (orders) => ({ orders }),
-        (error: Error) => ({ trouble: error.message }),
-      );
-      if (isOver) return;
-      setState((before) => ({ ...before, trouble: undefined, ...answer }));
+      // Nobody looks at a page in the background.
+      if (!document.hidden) {
+        const answer = await listPrefetches().then(
+          (orders) => ({ orders }),
+          (error: Error) => ({ trouble: error.message }),
+        );
+        if (isOver) return;
+        setState((before) => ({ ...before, trouble: undefined, ...answer }));
+      }
       timer = window.setTimeout(() => void ask(), POLL_MS);
     };
     void ask();

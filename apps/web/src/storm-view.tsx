@@ -73,10 +73,13 @@ function Figures(props: { storm: Storm | null; vmsBooting: number; nodes: number
   const amount = (bytes: number | undefined) =>
     bytes === undefined ? '–' : <Bytes bytes={bytes} />;
   const best =
-    nodes > 0 ? `at best ${percentText(1 / nodes)}, with ${countOf(nodes, 'node')}` : '–';
+    nodes > 0 ? `at best ${percentText(1 / nodes)}, with ${countOf(nodes, 'node')}` : 'no node';
   return (
     <dl class="tiles">
-      <Tile label="VMs booting" note={`at most ${countText(storm?.vmsBootingMax ?? 0)} at a time`}>
+      <Tile
+        label="VMs booting"
+        note={storm === null ? 'none yet' : `at most ${countText(storm.vmsBootingMax)} at a time`}
+      >
         {countText(vmsBooting)}
       </Tile>
       <Tile label="From cache" source="cache" note="read by guests">
