@@ -29,7 +29,7 @@ const LOCKFILE = JSON.stringify({
 });
 
 const SOURCE = 'apps/web/src/main.tsx';
-const PAGE = 'apps/tracker/dist/page';
+const PAGE = 'apps/tracker/dist/web';
 
 /** Makes a page, as vite does, and removes what was in its place. */
 const VITE = `

@@ -5,7 +5,7 @@ export default defineConfig({
   root: import.meta.dirname,
   base: '/ui/',
   build: {
-    outDir: '../tracker/dist/page',
+    outDir: '../tracker/dist/web',
     emptyOutDir: true,
     // The tracker serves one directory without any below it.
     assetsDir: '',

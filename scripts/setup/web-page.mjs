@@ -14,7 +14,7 @@ const LOCKFILE = 'package-lock.json';
 const SOURCES = 'apps/web';
 const NOT_SOURCES = new Set(['dist', 'node_modules', 'test']);
 /** Where the tracker looks for it; git and tidy leave every `dist` alone. */
-const PAGE = 'apps/tracker/dist/page';
+const PAGE = 'apps/tracker/dist/web';
 /** Beside the page, so that whatever empties the one loses the other. */
 const STAMP = 'built-from';
 

@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** Where the build puts it, as seen from the sources and from what tsc made of them. */
 const PAGE_DIR = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../../dist/page/' : '../page/', import.meta.url),
+  new URL(import.meta.url.endsWith('.ts') ? '../../dist/web/' : '../web/', import.meta.url),
 );
 
 /** As the build gives them: such a name stays in the directory. */
