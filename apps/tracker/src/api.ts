@@ -37,6 +37,29 @@ export interface ImageSummary {
   readonly prejoin: PrejoinPolicy;
   /** 'damaged': the original no longer holds what was published; peers may still have it. */
   readonly state: 'ready' | 'damaged';
+  /** Of an image that was published from Glance; its `name` is then `glance.id`, which the metainfo's signature covers. */
+  readonly glance?: GlanceSource;
+}
+
+/** The image in Glance that an image was published from, in Glance's words. */
+export interface GlanceSource {
+  /** A UUID in lower case. */
+  readonly id: string;
+  /** What people call it; not unique, and possibly empty. */
+  readonly name: string;
+  /** Who may have it: `private` and `shared` images are shown to those only whom Glance shows them. */
+  readonly visibility: 'public' | 'community' | 'shared' | 'private';
+  /** The project's id; '' where Glance tells none. */
+  readonly owner: string;
+  /** What Glance stores: `raw` is byte for byte our image, anything else was flattened. */
+  readonly diskFormat: string;
+  /** Bytes that Glance stores, and their hash: of the qcow2 file if it is one. */
+  readonly size: number;
+  readonly osHashAlgo: string;
+  /** Lower-case hex. */
+  readonly osHashValue: string;
+  /** Published because the tracker follows Glance, not because somebody asked for it. */
+  readonly isFollowed: boolean;
 }
 
 /**
