@@ -44,8 +44,9 @@ export class HttpClient {
     return this.#daemon.endpoint;
   }
 
-  get<T>(path: string): Promise<T> {
-    return this.#json<T>('GET', path);
+  /** `token`: as for delete(). */
+  get<T>(path: string, token?: string): Promise<T> {
+    return this.#json<T>('GET', path, { token });
   }
 
   /** `silenceMsMax`: 0 for what may take as long as it takes. */

@@ -67,8 +67,9 @@ export interface GlanceSource {
  * one `published` or `failed`.
  */
 export interface PublishRequest {
-  /** Absolute path on the tracker's host, or an http(s) URL. */
+  /** Absolute path on the tracker's host, or a URI of a scheme of image-source: http(s), glance, rbd, iscsi, nbd, nbd+unix. */
   readonly source: string;
+  /** Not for an image of Glance, which is called by its Glance id. */
   readonly name?: string;
   /** What the publisher says it is; checked against the content. Default: by inspection, qcow2 or raw. */
   readonly format?: 'raw' | 'qcow2';
@@ -161,4 +162,30 @@ export interface Problem {
   readonly detail: string;
   /** What to do next. */
   readonly hint: string;
+}
+
+/** GET /v1/glance, `Authorization: Bearer <admin token>`: how following Glance goes. 404 when the tracker follows none. */
+export interface GlanceFollowStatus {
+  readonly selection: 'marked' | 'active' | 'none' | 'listed';
+  /** 'failing': Glance or Keystone did not answer the last time; nothing changes until they do. */
+  readonly state: 'starting' | 'following' | 'failing';
+  /** Looks in a row that failed. */
+  readonly failures: number;
+  /** RFC 3339: the last look that did not fail. */
+  readonly lookedAt?: string;
+  readonly error?: { readonly code: string; readonly message: string; readonly hint: string };
+  /** Those that were imported by this process or are still to be. */
+  readonly images: readonly GlanceImageStatus[];
+}
+
+export interface GlanceImageStatus {
+  /** In Glance. */
+  readonly id: string;
+  readonly name: string;
+  /** 'unusable': no image that VMs can boot from as it is; `error` says why. */
+  readonly state: 'waiting' | 'importing' | 'published' | 'failed' | 'unusable';
+  readonly failures: number;
+  /** Of the catalogue. */
+  readonly image?: string;
+  readonly error?: string;
 }

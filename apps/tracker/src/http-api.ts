@@ -1,16 +1,18 @@
 /**
  * The tracker's HTTP API (api.ts): one table says every route, its method and who may use it; what is not in the table is
- * refused. Routes that change anything want the admin token; reading is open to whoever reaches the port, as the images
- * are public to the cloud's nodes and metainfo is signed.
+ * refused. Routes that change anything want the admin token; reading is open to whoever reaches the port, but for images that
+ * Glance keeps from him.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
-import type { TrackerHealth } from './api.ts';
+import type { ImageSummary, TrackerHealth } from './api.ts';
 import { bootOrderSummary } from './boot-order-summary.ts';
-import type { Catalogue } from './catalogue.ts';
+import { type Catalogue, notFound } from './catalogue.ts';
+import type { GlanceFollower } from './glance/glance-follower.ts';
+import { isRestricted, type Visibility } from './glance/visibility.ts';
 import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
 import { problemOf, sendProblem } from './problem.ts';
@@ -27,7 +29,11 @@ export interface HttpApiOptions {
   readonly publisherKey: string;
   readonly catalogue: Catalogue;
   readonly publisher: Publisher;
+  readonly visibility: Visibility;
   readonly log: Logger;
+  withdraw(image: string): Promise<void>;
+  /** undefined: no Glance is followed. */
+  glance(): GlanceFollower | undefined;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
   origin(): OriginProcess | undefined;
@@ -100,7 +106,6 @@ export class HttpApi {
   }
 
   #table(): Route[] {
-    const { catalogue } = this.#options;
     const open = (path: string, handle: Route['handle']): Route => ({
       method: 'GET',
       path,
@@ -109,16 +114,24 @@ export class HttpApi {
     });
     return [
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
-      open('/v1/images', ({ response }) => sendJson(response, { images: catalogue.list() })),
-      open('/v1/images/*', ({ response, key }) => sendJson(response, catalogue.find(key).image)),
-      open('/v1/images/*/boot-order', ({ response, key }) => this.#bootOrder(response, key)),
+      open('/v1/images', async ({ request, response }) => {
+        sendJson(response, { images: await this.#shownTo(request) });
+      }),
+      open('/v1/images/*', async (call) => {
+        sendJson(call.response, (await this.#find(call)).image);
+      }),
+      open('/v1/images/*/boot-order', (call) => this.#bootOrder(call)),
       open('/v1/images/*/metainfo', (call) => this.#download(call, 'metainfo')),
       open('/v1/images/*/torrent', (call) => this.#download(call, 'torrent')),
       open('/v1/images/*/piece-layer', (call) => this.#download(call, 'piece-layer')),
-      open('/v1/swarms', ({ response }) => this.#swarms(response)),
-      open('/v1/nodes', ({ response }) =>
-        sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
-      ),
+      open('/v1/swarms', (call) => this.#swarms(call)),
+      open('/v1/nodes', (call) => this.#nodes(call)),
+      {
+        method: 'GET',
+        path: '/v1/glance',
+        access: 'admin',
+        handle: ({ response }) => this.#glance(response),
+      },
       {
         method: 'POST',
         path: '/v1/images',
@@ -187,16 +200,46 @@ export class HttpApi {
     return { route, key: wildcard === -1 ? '' : decodeSegment(segments[wildcard]) };
   }
 
+  /** Throws OperatorError `token-missing` or `token-wrong`. */
   #authorize(request: IncomingMessage): void {
-    const [, token] =
-      /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    const token = bearerOf(request);
     const hint = `Send "Authorization: Bearer TOKEN" with the token in admin.token of the data directory.`;
     if (token === undefined)
       throw new OperatorError('token-missing', 'This needs the admin token', hint);
-    // Digests, because timingSafeEqual() wants equal lengths and must not tell ours.
-    if (!timingSafeEqual(digestOf(token), this.#tokenDigest)) {
+    if (!this.#isAdmin(token)) {
       throw new OperatorError('token-wrong', 'This is not the admin token', hint);
     }
+  }
+
+  #isAdmin(token: string | undefined): boolean {
+    // Digests, because timingSafeEqual() wants equal lengths and must not tell ours.
+    return token !== undefined && timingSafeEqual(digestOf(token), this.#tokenDigest);
+  }
+
+  /** The images that the caller may know of. */
+  #shownTo(request: IncomingMessage): Promise<ImageSummary[]> | ImageSummary[] {
+    const { catalogue, visibility } = this.#options;
+    if (this.#isAdmin(bearerOf(request))) return catalogue.list();
+    return visibility.shownTo(keystoneTokenOf(request), catalogue.list());
+  }
+
+  /**
+   * Finds what catalogue.find() finds. Of an image that is not for everybody the whole id is as good as a right: it is all that
+   * the swarm asks for. By its name or a part of its id it is there for those only whom Glance shows it.
+   */
+  async #find({ request, key }: Call): Promise<ReturnType<Catalogue['find']>> {
+    const { catalogue, visibility } = this.#options;
+    const found = catalogue.find(key);
+    if (found.image.id === key || this.#isAdmin(bearerOf(request))) return found;
+    if (await visibility.isShownTo(keystoneTokenOf(request), found.image)) return found;
+    throw notFound(key);
+  }
+
+  /** Whether lists that go to everybody, or to an administrator, may have the image. */
+  #isListedTo(request: IncomingMessage): (image: string) => boolean {
+    const { catalogue } = this.#options;
+    if (this.#isAdmin(bearerOf(request))) return () => true;
+    return (image) => catalogue.has(image) && !isRestricted(catalogue.find(image).image.glance);
   }
 
   #health(): TrackerHealth {
@@ -214,31 +257,46 @@ export class HttpApi {
     };
   }
 
-  #bootOrder(response: ServerResponse, key: string): void {
-    const { image } = this.#options.catalogue.find(key);
+  async #bootOrder(call: Call): Promise<void> {
+    const { image } = await this.#find(call);
     const stats = this.#options.signals().bootOrderStats(image.id);
-    sendJson(response, bootOrderSummary(image, stats));
+    sendJson(call.response, bootOrderSummary(image, stats));
   }
 
-  async #swarms(response: ServerResponse): Promise<void> {
+  async #swarms({ request, response }: Call): Promise<void> {
     const { catalogue, signals, origin } = this.#options;
+    const isListed = this.#isListedTo(request);
     const stats = await origin()?.stats();
-    sendJson(response, { swarms: swarmSummaries(signals().swarms(), catalogue, stats) });
+    const swarms = signals()
+      .swarms()
+      .filter(({ image }) => isListed(image));
+    sendJson(response, { swarms: swarmSummaries(swarms, catalogue, stats) });
   }
 
-  #download(
-    { request, response, key }: Call,
-    what: 'metainfo' | 'torrent' | 'piece-layer',
-  ): Promise<void> {
-    return sendImageFile(request, response, this.#options.catalogue.find(key).directory, what);
+  #nodes({ request, response }: Call): void {
+    const isListed = this.#isListedTo(request);
+    const nodes = nodeSummaries(this.#options.signals().nodes());
+    const shown = nodes.map((node) => ({ ...node, images: node.images.filter(isListed) }));
+    sendJson(response, { nodes: shown });
+  }
+
+  #glance(response: ServerResponse): void {
+    const follower = this.#options.glance();
+    if (follower !== undefined) return sendJson(response, follower.status());
+    throw new OperatorError(
+      'glance-unknown',
+      'The tracker follows no Glance',
+      'Start it with --glance-url URL or with credentials for OpenStack.',
+    );
+  }
+
+  async #download(call: Call, what: 'metainfo' | 'torrent' | 'piece-layer'): Promise<void> {
+    const { directory } = await this.#find(call);
+    await sendImageFile(call.request, call.response, directory, what);
   }
 
   async #withdraw(response: ServerResponse, key: string): Promise<void> {
-    const { catalogue, signals, origin } = this.#options;
-    const { id } = catalogue.find(key).image;
-    await catalogue.withdraw(id);
-    signals().imageWithdrawn(id);
-    await origin()?.withdraw(id);
+    await this.#options.withdraw(this.#options.catalogue.find(key).image.id);
     response.writeHead(204).end();
   }
 }
@@ -262,6 +320,16 @@ function decodeSegment(segment: string): string {
       'Percent-encode it as UTF-8.',
     );
   }
+}
+
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(headers.authorization ?? '')?.[1];
+}
+
+/** Of the caller's project: what he would send to Glance himself. */
+function keystoneTokenOf({ headers }: IncomingMessage): string | undefined {
+  const token = headers['x-auth-token'];
+  return typeof token === 'string' && /^[\x21-\x7e]+$/.test(token) ? token : undefined;
 }
 
 function digestOf(token: string): Buffer {

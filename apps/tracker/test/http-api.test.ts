@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
+import { Visibility } from '../src/glance/visibility.ts';
 import { HttpApi } from '../src/http-api.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
@@ -78,6 +79,9 @@ describe('the route table', () => {
     publisherKey: 'a'.repeat(64),
     catalogue: {} as Catalogue,
     publisher: {} as Publisher,
+    visibility: new Visibility(undefined),
+    withdraw: async () => {},
+    glance: () => undefined,
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
     origin: () => undefined,
@@ -95,6 +99,7 @@ describe('the route table', () => {
       'GET /v1/images/*/piece-layer open',
       'GET /v1/swarms open',
       'GET /v1/nodes open',
+      'GET /v1/glance admin',
       'POST /v1/images admin',
       'DELETE /v1/images/* admin',
     ]);

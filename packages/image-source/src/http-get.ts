@@ -15,6 +15,8 @@ export interface GetOptions {
   /** Longest silence of the server, before and between the bytes of its answer. */
   readonly silenceMsMax: number;
   readonly signal: AbortSignal;
+  /** Sent to the server of the URL, and to none that it redirects to. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Answer {
@@ -50,7 +52,8 @@ const TRANSIENT_ERRNOS = new Set([
 export async function get(url: URL, options: GetOptions): Promise<Answer> {
   let at = url;
   for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
-    const response = await requestOnce(at, options);
+    const isMeant = at.origin === url.origin;
+    const response = await requestOnce(at, isMeant ? options : { ...options, headers: {} });
     const status = response.statusCode ?? 0;
     if (!REDIRECTS.has(status)) {
       if (status === 200 || (options.range !== undefined && isAnswerToRange(status))) {
@@ -94,6 +97,7 @@ async function requestOnce(url: URL, options: GetOptions): Promise<IncomingMessa
       // A compressed answer has other offsets and another length than the image.
       'accept-encoding': 'identity',
       'user-agent': 'bootswarm',
+      ...options.headers,
       ...(options.range !== undefined && { range: options.range }),
     },
     timeout: options.silenceMsMax,

@@ -33,6 +33,8 @@ export function imagesCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
+Images that Glance keeps private are listed to who has the admin token in BOOTSWARM_TOKEN.
+
 Examples:
   bootswarm images
   bootswarm images --json | jq -r '.images[].id'
@@ -85,27 +87,29 @@ Examples:
 
 async function listImages(options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
-  const answer = await tracker.get<{ images: ImageSummary[] }>('/v1/images');
+  const path = '/v1/images';
+  const answer = await tracker.get<{ images: ImageSummary[] }>(path, tokenOf(terminal));
   if (options.json) return printJson(terminal.stdout, answer);
   const rows = answer.images.map((image) => [
     ...[image.name, shortId(image.id), formatBytes(image.length), formatBytes(dataBytes(image))],
-    ...[image.state, image.createdAt, image.source],
+    ...[image.state, image.createdAt, sourceText(image)],
   ]);
   print(terminal.stdout, renderTable(COLUMNS, rows, terminal.stdout.columns));
 }
 
 async function showImage(name: string, options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
-  const image = await tracker.get<ImageSummary>(imagePath(name));
+  const token = tokenOf(terminal);
+  const image = await tracker.get<ImageSummary>(imagePath(name), token);
   const { kinds } = await tracker.get<BootOrderSummary>(`${imagePath(image.id)}/boot-order`);
-  const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms');
+  const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms', token);
   const swarm = swarms.find((candidate) => candidate.image === image.id);
   if (options.json) return printJson(terminal.stdout, { image, bootOrders: kinds, swarm });
   const lines = [
     `name       ${printable(image.name)}`,
     `id         ${image.id}`,
     `size       ${describeLength(image)}`,
-    `source     ${printable(image.source)} (${image.sourceFormat})`,
+    `source     ${printable(sourceText(image))} (${image.sourceFormat})`,
     `published  ${image.createdAt}`,
     `state      ${image.state}`,
     `prejoin    ${image.prejoin === 'all' ? 'all agents' : 'no agent'}`,
@@ -119,6 +123,16 @@ async function showImage(name: string, options: Options, terminal: Terminal): Pr
   }
   if (swarm === undefined || swarm.members.length === 0) return;
   print(terminal.stdout, `\n${memberTable(swarm, image, terminal.stdout.columns)}`);
+}
+
+/** Images that Glance keeps private are shown to an administrator. */
+function tokenOf({ env }: Terminal): string | undefined {
+  return env.BOOTSWARM_TOKEN?.trim() || undefined;
+}
+
+function sourceText({ source, glance }: ImageSummary): string {
+  if (glance === undefined) return source;
+  return `${glance.name === '' ? source : `${glance.name} of Glance`}, ${glance.visibility}`;
 }
 
 function kindsText(count: number): string {
