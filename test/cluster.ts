@@ -215,6 +215,10 @@ export class Cluster {
     this.url = (await this.tracker.start())[1];
   }
 
+  get adminToken(): string {
+    return readFileSync(join(this.dataDir, 'admin.token'), 'utf8').trim();
+  }
+
   /** Where it was, so that the agents find it again. */
   async restartTracker(): Promise<void> {
     this.#tracker = this.#trackerAt(new URL(this.url).host);

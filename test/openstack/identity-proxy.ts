@@ -55,13 +55,18 @@ export class IdentityProxy {
 
   /** An openrc file's text, for an application credential of an administrator. */
   get openrc(): string {
+    return this.openrcOf('service');
+  }
+
+  /** And for one of a member of a project. */
+  openrcOf(project: string): string {
     return [
       '#!/usr/bin/env bash',
       'export OS_AUTH_TYPE=v3applicationcredential',
       `export OS_AUTH_URL=${this.url}`,
       'export OS_REGION_NAME="here"',
-      `export OS_APPLICATION_CREDENTIAL_ID=${CREDENTIAL.id}`,
-      `export OS_APPLICATION_CREDENTIAL_SECRET=${CREDENTIAL.secret}`,
+      `export OS_APPLICATION_CREDENTIAL_ID=${project}`,
+      `export OS_APPLICATION_CREDENTIAL_SECRET=${SECRET}`,
       '',
     ].join('\n');
   }
@@ -91,7 +96,7 @@ export class IdentityProxy {
     let text = '';
     for await (const chunk of asked) text += chunk;
     const { id, secret } = JSON.parse(text).auth.identity.application_credential;
-    if (id !== CREDENTIAL.id || secret !== CREDENTIAL.secret) {
+    if (secret !== SECRET) {
       answer.writeHead(401).end();
       return;
     }
@@ -103,7 +108,7 @@ export class IdentityProxy {
       expires_at: new Date(now + this.tokenSeconds * 1_000).toISOString(),
       catalog: [{ type: 'image', name: 'glance', endpoints: [endpoint] }],
     };
-    const value = this.token('service', 'admin,member,reader');
+    const value = this.token(id, id === 'service' ? 'admin,member,reader' : 'member,reader');
     answer.writeHead(201, { 'x-subject-token': value, 'content-type': 'application/json' });
     answer.end(JSON.stringify({ token }));
   }
@@ -142,4 +147,4 @@ export class IdentityProxy {
   }
 }
 
-const CREDENTIAL = { id: 'c0ffee', secret: 'the-secret-of-the-tracker' };
+const SECRET = 'the-secret-of-the-tracker';

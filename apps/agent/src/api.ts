@@ -17,6 +17,17 @@ export interface AgentStatus {
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
+  /** Where there is one. */
+  readonly glanceProxy?: GlanceProxyStatus;
+}
+
+export interface GlanceProxyStatus {
+  /** HOST:PORT, for `api_servers` or `endpoint_override` of nova.conf. */
+  readonly address: string;
+  /** Requests for the bytes of an image that the swarm answered, and those that Glance did. */
+  readonly filesServed: number;
+  readonly filesPassed: number;
+  readonly bytesServed: number;
 }
 
 export interface CacheStatus {

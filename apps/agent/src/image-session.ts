@@ -14,6 +14,7 @@ import {
 } from '@bootswarm/piece-store';
 import {
   type BootTouches,
+  type GuestReader,
   ImageReader,
   noReadBytes,
   type ReadBytes,
@@ -52,6 +53,16 @@ export interface ImageSessionOptions {
   readonly touchBudget: TouchBudget;
 }
 
+/** Reads the image from its beginning to its end, or any part; to be closed. */
+export interface ImageCopy {
+  readonly length: number;
+  /** Fills `target`; resolves to false, with `target` undefined, when `signal` is aborted before it is filled. */
+  read(offset: number, target: Uint8Array, signal: AbortSignal): Promise<boolean>;
+  /** Has it fetched, behind what guests wait for. */
+  prefetch(offset: number, length: number): void;
+  close(): void;
+}
+
 type LostPiece = Extract<StoreEvent, { type: 'piece-lost' }>;
 
 /** Damage of what the cache held. After a failed flush the disk is in trouble, and takes nothing. */
@@ -73,6 +84,9 @@ export class ImageSession {
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
+  /** What was read by copies, and how many are open. */
+  readonly #copied = noReadBytes();
+  #copies = 0;
   readonly #fill: FillPolicy;
   readonly #layer: SessionLayer;
   readonly #directory: string;
@@ -129,9 +143,9 @@ export class ImageSession {
     this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
-  /** It is attached, or a guest reads it. Which VMs may come back to it is for their registry to say. */
+  /** It is attached, or a guest or a copy reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
-    if (this.isAttached) return true;
+    if (this.isAttached || this.#copies > 0) return true;
     for (const { connections } of this.#exports.values()) if (connections > 0) return true;
     return false;
   }
@@ -159,6 +173,23 @@ export class ImageSession {
       this.#exports.set(vm, found);
     }
     return found;
+  }
+
+  /** For whom wants the bytes themselves, and is no VM. */
+  openCopy(): ImageCopy {
+    this.#copies += 1;
+    this.#isWanted = true;
+    const reader = this.reader.copier(this.#copied);
+    let isOpen = true;
+    return {
+      length: this.metainfo.length,
+      read: (offset, target, signal) => readWith(reader, offset, target, signal),
+      prefetch: (offset, length) => reader.prefetch(offset, length),
+      close: () => {
+        if (isOpen) this.#copies -= 1;
+        isOpen = false;
+      },
+    };
   }
 
   /** A VM is gone: its counts go with it. */
@@ -204,7 +235,7 @@ export class ImageSession {
   status(): Omit<ImageStatus, keyof CacheUse> {
     const { driver, touched, bytesTouched } = this.reader;
     const { stats, peers, bytesPerSecondIn, bytesPerSecondOut } = driver.snapshot();
-    const read = noReadBytes();
+    const read = { ...this.#copied };
     for (const each of this.#exports.values()) addReadBytes(read, each.read);
     const oldest = driver.pending.oldestStartedAt;
     const { from, fallback, swarm } = this.#layer;
@@ -268,6 +299,28 @@ export class ImageSession {
     await this.localCopy.close();
     await this.#store.close();
   }
+}
+
+function readWith(
+  reader: GuestReader,
+  offset: number,
+  target: Uint8Array,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (reader.readNow(offset, target)) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const stop = () => {
+      read.cancel();
+      resolve(false);
+    };
+    const read = reader.read(offset, target, () => {
+      signal.removeEventListener('abort', stop);
+      resolve(true);
+    });
+    // It may be filled by now, or not be needed any more.
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
 }
 
 function addReadBytes(sum: ReadBytes, more: ReadBytes): void {

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Credentials } from '@bootswarm/openstack';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
 import { messageOf } from '@bootswarm/stdx';
@@ -11,9 +12,10 @@ import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
 import { Attachments } from './attachments.ts';
 import { CacheKeeper } from './cache-keeper.ts';
-import { CatalogueClient } from './catalogue-client.ts';
+import { CatalogueClient, catalogueIdentity } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import type { FillMode } from './fill-policy.ts';
+import { type GlanceProxyAddress, serveGlance } from './glance-proxy/serve-glance.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
 import type { ImageSession } from './image-session.ts';
@@ -65,6 +67,10 @@ export interface AgentOptions {
   readonly nbdReplyBytes: number;
   /** Where NBD clients of other hosts may connect; default: nowhere. */
   readonly nbdTcp?: NbdTcpOptions;
+  /** Where callers on this host may ask for images as they ask Glance; default: nowhere. */
+  readonly glanceProxy?: GlanceProxyAddress;
+  /** This node's own, by which the tracker shows it images that are not for everybody; default: none. */
+  readonly openstackCredentials?: Credentials;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */
   readonly foreignPeers: boolean;
   /** Whether VMs are moved to the local file by themselves when their image is complete. */
@@ -140,7 +146,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 
 /** Guests first: what is in the cache is exported before the tracker has answered, or is even there. */
 async function start(parts: Start): Promise<Agent> {
-  const { options, opened } = parts;
+  const { options, opened, log } = parts;
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const guests = await openVms(parts, swarms);
@@ -155,6 +161,7 @@ async function start(parts: Start): Promise<Agent> {
   const timer = setInterval(() => tick(swarms, guests.autoPivot, signal), TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
+  if (options.glanceProxy) await serveGlance(options.glanceProxy, agent, log, opened);
   // The first to be undone: guests are served while what takes longest is done.
   opened.push(() => commitCaches(swarms.library, parts.log));
   return agent;
@@ -185,7 +192,10 @@ async function openSwarms(
   let keeper: CacheKeeper | undefined;
   const library = new ImageLibrary({
     cache,
-    catalogue: new CatalogueClient(options.trackerUrl),
+    catalogue: new CatalogueClient(
+      options.trackerUrl,
+      catalogueIdentity(options.openstackCredentials),
+    ),
     pin: new PublisherPin(cache.path, options.publisherKey),
     host,
     hotBytesMax: options.hotBytes,

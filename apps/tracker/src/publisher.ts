@@ -19,6 +19,7 @@ import {
   makeSignature,
   signMetainfo,
 } from '@bootswarm/metainfo';
+import { isGlanceImageId } from '@bootswarm/openstack';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 import { isName } from '@bootswarm/tracker-proto';
 import type { ImageSummary, PrejoinPolicy, PublishEvent, PublishRequest } from './api.ts';
@@ -116,7 +117,11 @@ export class Publisher {
   async #look(request: PublishRequest, isFollowed: boolean): Promise<Original> {
     const { source, name, prejoin = 'none' } = request;
     const location = parseSource(source);
-    if (location.type !== 'glance') return { request, prejoin, name: name ?? nameOf(source) };
+    if (location.type !== 'glance') {
+      const called = name ?? nameOf(source);
+      if (isGlanceImageId(called)) throw nameOfGlance(called);
+      return { request, prejoin, name: called };
+    }
     if (this.#glance === undefined) throw glanceUnknown();
     if (name !== undefined || request.format !== undefined || request.inPlace)
       throw glanceDecides();
@@ -238,6 +243,15 @@ function glanceUnknown(): OperatorError {
     'glance-unknown',
     'The tracker has not been told where Glance is',
     'Start it with --glance-url URL or with credentials for OpenStack.',
+  );
+}
+
+/** Nodes take it for Glance's promise of what the image is. */
+function nameOfGlance(name: string): OperatorError {
+  return new OperatorError(
+    'image-name',
+    `${name} is a name that images of Glance have`,
+    'Give another --name, or publish glance:IMAGE_ID.',
   );
 }
 

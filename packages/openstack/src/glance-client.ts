@@ -44,14 +44,19 @@ export class GlanceClient {
     return this.#imageOf(id, url, answer);
   }
 
-  /** Whether Glance shows the image to the holder of `token`. Throws as image() does. */
-  async isShownTo(token: string, id: string): Promise<boolean> {
+  /** What Glance shows of the image to whoever sends these headers; undefined: nothing. Throws as image() does. */
+  async imageFor(
+    headers: Readonly<Record<string, string>>,
+    id: string,
+  ): Promise<GlanceImage | undefined> {
     const url = urlOf(await this.#session.endpoint(), `/v2/images/${id}`);
-    const headers = { 'x-auth-token': token };
-    const request = { service: 'Glance', headers, bytesMax: IMAGE_BYTES_MAX };
-    const answer = await requestJson(url, request);
-    if (answer.status === 401 || answer.status === 403) return false;
-    return this.#imageOf(id, url, answer)?.status === 'active';
+    const answer = await requestJson(url, {
+      service: 'Glance',
+      headers,
+      bytesMax: IMAGE_BYTES_MAX,
+    });
+    if (answer.status === 401 || answer.status === 403) return undefined;
+    return this.#imageOf(id, url, answer);
   }
 
   /** All that pass the filter and that we may see, community images of others included. Throws as image() does. */

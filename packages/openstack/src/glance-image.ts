@@ -21,6 +21,8 @@ export interface GlanceImage {
    */
   readonly osHashAlgo: string;
   readonly osHashValue: string;
+  /** MD5 of the bytes stored, in hex: what Content-MD5 of a download says. */
+  readonly checksum: string | undefined;
   /** The property `bootswarm`, by which owners mark what they want published. */
   readonly mark: string | undefined;
 }
@@ -47,10 +49,10 @@ export function parseGlanceImage(value: unknown): GlanceImage | undefined {
   if (!VISIBILITIES.has(visibility)) return undefined;
   const isSized = Number.isSafeInteger(size) && (size as number) >= 0;
   if (!isSized && size !== null && size !== undefined) return undefined;
+  const checksum = matches(MD5, fields.checksum) ? fields.checksum : undefined;
   const isHashed = matches(HASH_ALGO, algo) && matches(HASH_VALUE, hash);
-  const isSummed = !isHashed && matches(MD5, fields.checksum);
-  const digest = isHashed ? { algo, hash } : { algo: 'md5', hash: fields.checksum };
-  const hasDigest = isHashed || isSummed;
+  const summed = checksum === undefined ? { algo: '', hash: '' } : { algo: 'md5', hash: checksum };
+  const digest = isHashed ? { algo: algo as string, hash: hash as string } : summed;
   return {
     id,
     name: textOf(fields.name),
@@ -60,8 +62,9 @@ export function parseGlanceImage(value: unknown): GlanceImage | undefined {
     diskFormat: matches(FORMAT, fields.disk_format) ? fields.disk_format : '',
     containerFormat: matches(FORMAT, fields.container_format) ? fields.container_format : '',
     size: isSized ? (size as number) : undefined,
-    osHashAlgo: hasDigest ? (digest.algo as string) : '',
-    osHashValue: hasDigest ? (digest.hash as string) : '',
+    osHashAlgo: digest.algo,
+    osHashValue: digest.hash,
+    checksum,
     mark: typeof fields.bootswarm === 'string' ? fields.bootswarm : undefined,
   };
 }

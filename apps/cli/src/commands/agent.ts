@@ -8,13 +8,15 @@ import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
-import { type ListenAddress, listenOption } from '../listen-address.ts';
+import { type GlanceOptions, openstackCredentials, withGlanceOptions } from '../glance-options.ts';
+import { type ListenAddress, listenOption, parseListenAddress } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
 import { agentUpgradeCommand } from './agent-upgrade.ts';
 
-interface Options extends NbdOptions {
+interface Options extends NbdOptions, GlanceOptions {
+  readonly glanceProxy?: ListenAddress;
   readonly tracker?: string;
   readonly run?: string;
   readonly cache: string;
@@ -91,6 +93,12 @@ export function agentCommand(context: CliContext): Command {
         .argParser(parseWatchdogSeconds)
         .default(WATCHDOG_SECONDS),
     )
+    .addOption(
+      new Option(
+        '--glance-proxy <host:port>',
+        'serve the API of Glance there, images from the swarm; needs --glance-url',
+      ).argParser(parseListenAddress),
+    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -103,6 +111,9 @@ Over --cache-max, images that no guest uses leave the cache, the one last used l
 Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
 a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
 who has a supervisor that keeps sockets, or wants none.
+--glance-proxy is for nova.conf on this node, [glance] endpoint_override=http://HOST:PORT: raw images come from
+the swarm once Glance has said yes to the caller's token, all else is passed on. With --openstack-credentials
+the node may have images that its project may see in Glance and not everybody.
 --nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
@@ -112,12 +123,13 @@ Examples:
   bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
   bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
   bootswarm agent --hot 2G --fill always
+  bootswarm agent --glance-proxy 127.0.0.1:9292 --glance-url http://10.0.0.5:9292
   bootswarm agent upgrade`,
     )
     .action((options: Options) => live(options, context))
     .enablePositionalOptions()
     .addCommand(agentUpgradeCommand(context));
-  return withTrackerOption(withNbdOptions(command));
+  return withTrackerOption(withGlanceOptions(withNbdOptions(command)));
 }
 
 async function live(options: Options, context: CliContext): Promise<void> {
@@ -126,10 +138,14 @@ async function live(options: Options, context: CliContext): Promise<void> {
   const { node, zone, rack, listen, advertise, fill } = options;
   const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
   if (options.evictRunning && options.cacheMax === undefined) throw limitNeeded();
+  const { glanceProxy, glanceUrl } = options;
+  if ((glanceProxy === undefined) !== (glanceUrl === undefined)) throw glanceNeeded();
   context.exitCode = await liveAsAgent({
     options: {
       ...nbdSettings(options),
       ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
+      ...(glanceProxy && glanceUrl && { glanceProxy: { ...glanceProxy, url: glanceUrl } }),
+      openstackCredentials: await openstackCredentials(options, env),
       runDir,
       accelerators: ACCELERATORS[accel],
       trackerUrl: trackerUrl(options, env).origin,
@@ -154,6 +170,14 @@ function limitNeeded(): OptionsError {
     'cache-limit-needed',
     '--evict-running is for a cache with a limit: without one nothing is ever evicted',
     'say what it may take with --cache-max SIZE, or leave --evict-running out',
+  );
+}
+
+function glanceNeeded(): OptionsError {
+  return new OptionsError(
+    'glance-needed',
+    '--glance-proxy and --glance-url go together: where to serve, and which Glance',
+    'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither',
   );
 }
 

@@ -39,7 +39,8 @@ export class Visibility {
     const key = createHash('sha256').update(`${glance.id} ${token}`).digest('base64');
     if ((this.#believed.get(key) ?? 0) > performance.now()) return true;
     this.#believed.delete(key);
-    if (!(await this.#client.isShownTo(token, glance.id))) return false;
+    const shown = await this.#client.imageFor({ 'x-auth-token': token }, glance.id);
+    if (shown?.status !== 'active') return false;
     this.#believed.set(key, performance.now() + BELIEVED_MS);
     if (this.#believed.size > BELIEVED_MAX) {
       const [oldest] = this.#believed.keys();
