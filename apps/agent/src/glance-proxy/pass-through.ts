@@ -30,14 +30,14 @@ export class PassThrough {
   serve(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url ?? '';
     if (!path.startsWith('/')) return refuse(response, 400, 'This is a proxy of Glance only.');
-    const { protocol, hostname, port, pathname } = this.#url;
+    const { protocol, host, hostname, port, pathname } = this.#url;
     const onward = (protocol === 'https:' ? requestHttps : requestHttp)({
       // Without the brackets that a URL puts around IPv6.
       host: hostname.replace(/^\[(.*)\]$/, '$1'),
       port: port === '' ? undefined : port,
       path: pathname.replace(/\/$/, '') + path,
       method: request.method,
-      headers: endToEnd(request),
+      headers: ['host', host, ...endToEnd(request)],
       agent: this.#agent,
       timeout: this.#idleMs,
     });
