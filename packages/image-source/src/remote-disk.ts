@@ -49,7 +49,7 @@ export async function copyRemoteDisk(
   const file = { driver: 'file', filename: target.partialPath };
   const copy = `json:${JSON.stringify({ driver: 'raw', file })}`;
   const compared = await runTool({
-    command: ['qemu-img', 'compare', '-s', image, copy],
+    command: ['qemu-img', 'compare', image, copy],
     limits: { ...limits, fileLengthMax: 0 },
     signal,
   });
