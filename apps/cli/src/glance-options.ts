@@ -1,4 +1,6 @@
-/** What a daemon is told about Glance and about itself before Keystone. Secrets come from a file or the environment, never from options. */
+/** What a daemon is told about Glance. Secrets come from a file or from the environment, never from options. */
+
+import type { AgentOptions } from '@bootswarm/agent';
 import {
   type Credentials,
   credentialsFromEnvironment,
@@ -8,11 +10,16 @@ import {
 import type { GlanceSelection, TrackerOptions } from '@bootswarm/tracker';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OptionsError } from './failure.ts';
+import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface GlanceOptions {
   readonly glanceUrl?: URL;
   readonly openstackCredentials?: string;
+}
+
+export interface ProxyOptions extends GlanceOptions {
+  readonly glanceProxy?: ListenAddress;
 }
 
 export interface FollowOptions extends GlanceOptions {
@@ -24,7 +31,7 @@ export interface FollowOptions extends GlanceOptions {
 const POLL_SECONDS = 15;
 const LISTED_MAX = 1_000;
 
-export function withGlanceOptions(command: Command): Command {
+function withGlanceOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--glance-url <url>', 'Glance, if not where the catalog says').argParser(parseUrl),
@@ -51,6 +58,34 @@ export function withFollowOptions(command: Command): Command {
     );
 }
 
+export function withProxyOptions(command: Command): Command {
+  return withGlanceOptions(command).addOption(
+    new Option(
+      '--glance-proxy <host:port>',
+      'serve the API of Glance there, images from the swarm; needs --glance-url',
+    ).argParser(parseListenAddress),
+  );
+}
+
+/** Throws OptionsError `glance-needed`, OperatorError `credentials` or `credentials-file`. */
+export async function proxySettings(
+  options: ProxyOptions,
+  env: Terminal['env'],
+): Promise<Pick<AgentOptions, 'glanceProxy' | 'openstackCredentials'>> {
+  const { glanceProxy, glanceUrl: url } = options;
+  if ((glanceProxy === undefined) !== (url === undefined)) {
+    throw new OptionsError(
+      'glance-needed',
+      '--glance-proxy and --glance-url go together: where to serve, and which Glance',
+      'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither',
+    );
+  }
+  return {
+    openstackCredentials: await openstackCredentials(options, env),
+    ...(glanceProxy && url && { glanceProxy: { ...glanceProxy, url } }),
+  };
+}
+
 /** undefined: there is no Glance. Throws OptionsError `glance-needed`, OperatorError `credentials` or `credentials-file`. */
 export async function followSettings(
   options: FollowOptions,
@@ -75,14 +110,14 @@ export async function followSettings(
 }
 
 /** Throws OperatorError `credentials` or `credentials-file`. */
-export async function openstackCredentials(
+async function openstackCredentials(
   { openstackCredentials: path }: GlanceOptions,
   env: Terminal['env'],
 ): Promise<Credentials | undefined> {
   return path === undefined ? credentialsFromEnvironment(env) : readCredentials(path);
 }
 
-export function parseUrl(text: string): URL {
+function parseUrl(text: string): URL {
   const url = URL.parse(text.replace(/\/(v2\/?)?$/, ''));
   const isPlain = url?.username === '' && url.search === '' && url.hash === '';
   if (url !== null && isPlain && /^https?:$/.test(url.protocol)) return url;

@@ -11,8 +11,8 @@ import type { Logger } from 'pino';
 import type { ImageSummary, TrackerHealth } from './api.ts';
 import { bootOrderSummary } from './boot-order-summary.ts';
 import { type Catalogue, notFound } from './catalogue.ts';
-import type { GlanceFollower } from './glance/glance-follower.ts';
-import { isRestricted, type Visibility } from './glance/visibility.ts';
+import type { GlanceLink } from './glance/glance-link.ts';
+import { isRestricted } from './glance/visibility.ts';
 import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
 import { problemOf, sendProblem } from './problem.ts';
@@ -29,11 +29,10 @@ export interface HttpApiOptions {
   readonly publisherKey: string;
   readonly catalogue: Catalogue;
   readonly publisher: Publisher;
-  readonly visibility: Visibility;
+  readonly glance: Pick<GlanceLink, 'visibility' | 'status'>;
   readonly log: Logger;
+  openAtOrigin(image: string): Promise<void>;
   withdraw(image: string): Promise<void>;
-  /** undefined: no Glance is followed. */
-  glance(): GlanceFollower | undefined;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
   origin(): OriginProcess | undefined;
@@ -139,10 +138,7 @@ export class HttpApi {
         handle: ({ request, response }) =>
           publishStream(request, response, this.#options.publisher, {
             log: this.#options.log,
-            openAtOrigin: async (image) => {
-              await this.#options.origin()?.open(image);
-              this.#options.signals().imageSeeded(image);
-            },
+            openAtOrigin: (image) => this.#options.openAtOrigin(image),
           }),
       },
       {
@@ -218,9 +214,9 @@ export class HttpApi {
 
   /** The images that the caller may know of. */
   #shownTo(request: IncomingMessage): Promise<ImageSummary[]> | ImageSummary[] {
-    const { catalogue, visibility } = this.#options;
+    const { catalogue, glance } = this.#options;
     if (this.#isAdmin(bearerOf(request))) return catalogue.list();
-    return visibility.shownTo(keystoneTokenOf(request), catalogue.list());
+    return glance.visibility.shownTo(keystoneTokenOf(request), catalogue.list());
   }
 
   /**
@@ -228,10 +224,10 @@ export class HttpApi {
    * the swarm asks for. By its name or a part of its id it is there for those only whom Glance shows it.
    */
   async #find({ request, key }: Call): Promise<ReturnType<Catalogue['find']>> {
-    const { catalogue, visibility } = this.#options;
+    const { catalogue, glance } = this.#options;
     const found = catalogue.find(key);
     if (found.image.id === key || this.#isAdmin(bearerOf(request))) return found;
-    if (await visibility.isShownTo(keystoneTokenOf(request), found.image)) return found;
+    if (await glance.visibility.isShownTo(keystoneTokenOf(request), found.image)) return found;
     throw notFound(key);
   }
 
@@ -281,8 +277,8 @@ export class HttpApi {
   }
 
   #glance(response: ServerResponse): void {
-    const follower = this.#options.glance();
-    if (follower !== undefined) return sendJson(response, follower.status());
+    const status = this.#options.glance.status();
+    if (status !== undefined) return sendJson(response, status);
     throw new OperatorError(
       'glance-unknown',
       'The tracker follows no Glance',

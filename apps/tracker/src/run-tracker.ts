@@ -5,12 +5,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import {
-  type Credentials,
-  GlanceClient,
-  KeystoneSession,
-  NoAuthSession,
-} from '@bootswarm/openstack';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
@@ -18,10 +12,8 @@ import type { ImageSummary } from './api.ts';
 import { BootOrderStore } from './boot-order-store.ts';
 import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
-import { followGlance } from './glance/follow-glance.ts';
-import type { GlanceFollower, GlanceSelection } from './glance/glance-follower.ts';
-import { GlanceOriginals } from './glance/glance-originals.ts';
-import { asAnnounced, Visibility } from './glance/visibility.ts';
+import { GlanceLink, type GlanceOptions } from './glance/glance-link.ts';
+import { asAnnounced } from './glance/visibility.ts';
 import { HttpApi } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
 import { Publisher } from './publisher.ts';
@@ -43,16 +35,6 @@ export interface TrackerOptions {
   readonly glance?: GlanceOptions;
   /** The origin's program; default: the one beside this file. */
   readonly originMain?: string;
-}
-
-export interface GlanceOptions {
-  /** Default: what the catalog of Keystone says. */
-  readonly url?: URL;
-  /** Default: none, for a Glance that asks for none. */
-  readonly credentials?: Credentials;
-  /** Which of its images are published by themselves. */
-  readonly selection: GlanceSelection;
-  readonly pollMs: number;
 }
 
 export interface RunningTracker {
@@ -94,14 +76,13 @@ async function start(
   const bootOrders = new BootOrderStore(catalogue, log);
   undo.push(() => bootOrders.close());
   let origin: OriginProcess | undefined;
-  let follower: GlanceFollower | undefined;
-  const client = options.glance && glanceClient(options.glance);
-  const visibility = new Visibility(client);
-  const publisher = new Publisher({
-    ...{ catalogue, secrets },
-    onAdded: (image) => signals.imagePublished(image, []),
-    ...(client && { glance: new GlanceOriginals(client) }),
-  });
+  const glance = new GlanceLink(options.glance);
+  const onAdded = (image: ImageSummary) => signals.imagePublished(image, []);
+  const publisher = new Publisher({ catalogue, secrets, onAdded, glance: glance.originals });
+  const openAtOrigin = async (image: string): Promise<void> => {
+    await origin?.open(image);
+    signals.imageSeeded(image);
+  };
   const withdraw = async (image: string): Promise<void> => {
     await catalogue.withdraw(image);
     signals.imageWithdrawn(image);
@@ -111,9 +92,7 @@ async function start(
     dataDir: dataDir.path,
     adminToken: secrets.adminToken,
     publisherKey: secrets.publicKeyHex,
-    ...{ catalogue, publisher, visibility, withdraw },
-    log,
-    glance: () => follower,
+    ...{ catalogue, publisher, glance, log, openAtOrigin, withdraw },
     signals: () => signals,
     origin: () => origin,
   });
@@ -144,31 +123,11 @@ async function start(
     signals.close();
     await api.close();
   });
-  if (client !== undefined && options.glance !== undefined) {
-    const { selection, pollMs } = options.glance;
-    follower = followGlance({
-      ...{ client, selection, pollMs, catalogue, publisher, visibility, log, withdraw },
-      openAtOrigin: async (image) => {
-        await origin?.open(image);
-        signals.imageSeeded(image);
-      },
-      announce: (image) => signals.imagePublished(asAnnounced(image), []),
-    });
-    undo.push(() => follower?.close());
-  }
+  glance.follow({ catalogue, publisher, signals, log, openAtOrigin, withdraw });
+  undo.push(() => glance.close());
   log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
   const address = origin.address ?? options.originListen;
   return { url, origin: address, adminToken: secrets.adminToken, close };
-}
-
-function glanceClient({ url, credentials }: GlanceOptions): GlanceClient {
-  if (credentials !== undefined) return new GlanceClient(new KeystoneSession(credentials, url));
-  if (url !== undefined) return new GlanceClient(new NoAuthSession(url));
-  throw new OperatorError(
-    'glance-unknown',
-    'It is not told where Glance is',
-    'Give --glance-url URL, or credentials of a Keystone whose catalog has it.',
-  );
 }
 
 /** The oldest first: agents are told of the newest if they cannot be told of all. */

@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
-import { Visibility } from '../src/glance/visibility.ts';
+import { GlanceLink } from '../src/glance/glance-link.ts';
 import { HttpApi } from '../src/http-api.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
@@ -79,9 +79,9 @@ describe('the route table', () => {
     publisherKey: 'a'.repeat(64),
     catalogue: {} as Catalogue,
     publisher: {} as Publisher,
-    visibility: new Visibility(undefined),
+    glance: new GlanceLink(undefined),
+    openAtOrigin: async () => {},
     withdraw: async () => {},
-    glance: () => undefined,
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
     origin: () => undefined,

@@ -8,15 +8,14 @@ import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
-import { type GlanceOptions, openstackCredentials, withGlanceOptions } from '../glance-options.ts';
-import { type ListenAddress, listenOption, parseListenAddress } from '../listen-address.ts';
+import { type ProxyOptions, proxySettings, withProxyOptions } from '../glance-options.ts';
+import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
 import { agentUpgradeCommand } from './agent-upgrade.ts';
 
-interface Options extends NbdOptions, GlanceOptions {
-  readonly glanceProxy?: ListenAddress;
+interface Options extends NbdOptions, ProxyOptions {
   readonly tracker?: string;
   readonly run?: string;
   readonly cache: string;
@@ -93,12 +92,6 @@ export function agentCommand(context: CliContext): Command {
         .argParser(parseWatchdogSeconds)
         .default(WATCHDOG_SECONDS),
     )
-    .addOption(
-      new Option(
-        '--glance-proxy <host:port>',
-        'serve the API of Glance there, images from the swarm; needs --glance-url',
-      ).argParser(parseListenAddress),
-    )
     .addOption(logLevelOption())
     .addHelpText(
       'after',
@@ -129,7 +122,7 @@ Examples:
     .action((options: Options) => live(options, context))
     .enablePositionalOptions()
     .addCommand(agentUpgradeCommand(context));
-  return withTrackerOption(withGlanceOptions(withNbdOptions(command)));
+  return withTrackerOption(withProxyOptions(withNbdOptions(command)));
 }
 
 async function live(options: Options, context: CliContext): Promise<void> {
@@ -138,14 +131,11 @@ async function live(options: Options, context: CliContext): Promise<void> {
   const { node, zone, rack, listen, advertise, fill } = options;
   const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
   if (options.evictRunning && options.cacheMax === undefined) throw limitNeeded();
-  const { glanceProxy, glanceUrl } = options;
-  if ((glanceProxy === undefined) !== (glanceUrl === undefined)) throw glanceNeeded();
   context.exitCode = await liveAsAgent({
     options: {
       ...nbdSettings(options),
       ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
-      ...(glanceProxy && glanceUrl && { glanceProxy: { ...glanceProxy, url: glanceUrl } }),
-      openstackCredentials: await openstackCredentials(options, env),
+      ...(await proxySettings(options, env)),
       runDir,
       accelerators: ACCELERATORS[accel],
       trackerUrl: trackerUrl(options, env).origin,
@@ -170,14 +160,6 @@ function limitNeeded(): OptionsError {
     'cache-limit-needed',
     '--evict-running is for a cache with a limit: without one nothing is ever evicted',
     'say what it may take with --cache-max SIZE, or leave --evict-running out',
-  );
-}
-
-function glanceNeeded(): OptionsError {
-  return new OptionsError(
-    'glance-needed',
-    '--glance-proxy and --glance-url go together: where to serve, and which Glance',
-    'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither',
   );
 }
 
