@@ -111,6 +111,23 @@ test('what is published already is not downloaded again', async () => {
   expect(glance.identity.filesAsked).toBe(before);
 });
 
+test('nothing else may go by the name of an image of Glance, and that goes by no other', async () => {
+  const file = join(directory, 'disk.raw');
+  const name = '6f0b2e5e-8d8c-4c0c-9c5e-0b6a3e1f7a42';
+  const posing = await bootswarm('publish', file, '--name', name, '--tracker', cluster.url);
+  expect(posing.stderr).toContain('a name that images of Glance have');
+  const renamed = await bootswarm(
+    'publish',
+    `glance:${name}`,
+    '--name',
+    'x',
+    '--tracker',
+    cluster.url,
+  );
+  expect(renamed.stderr).toContain('goes by its Glance id');
+  expect((await publish(name)).stderr).toContain('Glance has no image');
+});
+
 test('the credential is in no log', () => {
   expect(cluster.tracker.log).toContain('glance:');
   expect(cluster.tracker.log).not.toContain('the-secret-of-the-tracker');
