@@ -2,12 +2,15 @@
  * The agent of one compute node: joins what the packages do into one daemon, and answers the control API. Images, swarms, exports
  * and VMs each have an owner; this file decides what follows for one from an event of another.
  */
+import type { ImageFill } from '@bootswarm/copy';
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
+import type { Alarm } from '@bootswarm/tracker-proto';
 import type {
   AgentStatus,
   ExportInfo,
   NbdStatus,
+  Supervision,
   TouchedPieces,
   UpgradeInfo,
   VmInfo,
@@ -15,11 +18,13 @@ import type {
 } from './api.ts';
 import type { Attachments } from './attachments.ts';
 import type { CacheKeeper } from './cache-keeper.ts';
+import { CopyDesk } from './copy-desk.ts';
 import type { GlanceProxy } from './glance-proxy/glance-proxy.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
 import type { ImageCopy, ImageSession } from './image-session.ts';
 import type { ExportDirectory } from './nbd/export-source.ts';
+import { sessionImages } from './session-images.ts';
 import type { AutoPivot } from './vm/auto-pivot.ts';
 import type { VmMover } from './vm/vm-mover.ts';
 import type { VmRecord } from './vm/vm-record.ts';
@@ -49,19 +54,34 @@ export interface AgentParts {
   readonly nbd: () => NbdStatus;
   /** Cuts the NBD connections of an export. */
   readonly cutExport: (exportName: string) => void;
+  /** Where copies are made for others; undefined: nowhere. */
+  readonly copiesDirectory?: string;
   /** See AgentOptions. */
   readonly prepareSuccessor?: () => Promise<void>;
+  readonly supervision?: () => Supervision;
 }
+
+/** Whoever copies asks several times a second; one that died is forgotten soon. */
+const ORDERED_MS = 10_000;
 
 export class Agent implements ExportDirectory {
   /** Once it listens. */
   glanceProxy: GlanceProxy | undefined;
+  /** Set when somebody looks for them. */
+  alarms: () => readonly Alarm[] = () => [];
   readonly #parts: AgentParts;
+  readonly #copies: CopyDesk;
   readonly #startedAt = performance.now();
   readonly #replaced = Promise.withResolvers<void>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    const images = sessionImages((image) => this.#ordered(image));
+    this.#copies = new CopyDesk(parts.copiesDirectory, images);
+  }
+
+  get version(): string {
+    return this.#parts.facts.version;
   }
 
   /** ExportDirectory: IMAGEID is there while attached, IMAGEID@VM while the VM exists. */
@@ -190,7 +210,25 @@ export class Agent implements ExportDirectory {
       images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
       ...(this.glanceProxy && { glanceProxy: this.glanceProxy.status() }),
+      supervision: this.#parts.supervision?.() ?? { by: 'nobody' },
+      alarms: this.alarms(),
     };
+  }
+
+  /** Has the image filled at full speed for as long as somebody asks again, and says what there is. */
+  async fill(image: string): Promise<ImageFill> {
+    const session = await this.#ordered(image);
+    const info = Buffer.from(session.metainfo.infoBytes).toString('base64');
+    const held = Buffer.from(session.held.toBytes()).toString('base64');
+    return { image: session.id, info, path: session.localCopy.path, held };
+  }
+
+  get copies(): CopyDesk {
+    return this.#copies;
+  }
+
+  pieceLayer(image: string): Uint8Array {
+    return this.#parts.library.find(image).pieceLayer.bytes;
   }
 
   touched(image: string): TouchedPieces {
@@ -221,8 +259,8 @@ export class Agent implements ExportDirectory {
     if (!keeper.isInUse(session.id)) return library.evict(session.id);
     throw new OperatorError(
       'image-in-use',
-      `Image ${session.metainfo.name} is attached on this node, or a VM needs it`,
-      'Detach it and remove its VMs first: see bootswarm status, and the log for any not loaded.',
+      `Image ${session.metainfo.name} is attached on this node, or a VM, a copy or a pin needs it`,
+      'Detach it, remove its VMs and cancel its prefetch orders first: see bootswarm status, and prefetch list.',
     );
   }
 
@@ -257,6 +295,20 @@ export class Agent implements ExportDirectory {
   async withdrawn(imageId: string): Promise<void> {
     const { library, keeper } = this.#parts;
     if (library.get(imageId) && !keeper.isInUse(imageId)) await library.release(imageId);
+  }
+
+  /** Opens it for somebody who wants all of it, and will ask again. */
+  async #ordered(image: string): Promise<ImageSession> {
+    const session = await this.#wanted(image);
+    if (!session.canKeep && !session.held.isFull) {
+      throw new OperatorError(
+        'cache-full',
+        `The cache of this node has no room for the rest of image ${session.metainfo.name}`,
+        'Free space there, or raise --cache-max; then run the same copy again: it goes on where it stopped.',
+      );
+    }
+    session.order(ORDERED_MS);
+    return session;
   }
 
   /** Opens it for a guest that is about to come: it is not evicted for a while. */

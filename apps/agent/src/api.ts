@@ -1,5 +1,7 @@
 /** The agent's HTTP API on RUN/agent.sock as types: what /v1 routes answer. JSON; errors are the tracker's Problem. */
 
+import type { Alarm } from '@bootswarm/tracker-proto';
+
 /** GET /v1/status */
 export interface AgentStatus {
   readonly version: string;
@@ -17,6 +19,9 @@ export interface AgentStatus {
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
+  readonly supervision: Supervision;
+  /** GET /v1/alarms answers { alarms } alone. */
+  readonly alarms: readonly Alarm[];
   /** Where there is one. */
   readonly glanceProxy?: GlanceProxyStatus;
 }
@@ -29,6 +34,17 @@ export interface GlanceProxyStatus {
   readonly filesPassed: number;
   readonly bytesServed: number;
 }
+
+/** Who starts the next agent when this one ends, and whether that one is ready. */
+export type Supervision =
+  | { readonly by: 'nobody' }
+  | { readonly by: 'systemd' }
+  | {
+      readonly by: 'socket-holder';
+      readonly holderPid: number;
+      /** Of the successor that has loaded its code and waits; null while there is none. */
+      readonly successorPid: number | null;
+    };
 
 export interface CacheStatus {
   /** Of the disk, by all images; overlays of VMs are not counted. As of the last look, some seconds ago. */
@@ -44,6 +60,8 @@ export interface CacheStatus {
 export interface NbdStatus {
   /** HOST:PORT, where NBD clients of other hosts connect, if anywhere. */
   readonly address?: string;
+  /** Why they cannot just now; it is tried again. */
+  readonly tcpError?: string;
   readonly connections: number;
   /** Held for replies that wait, for the swarm or for clients that do not take them; more than the maximum when many do. */
   readonly replyBytes: number;
@@ -140,6 +158,33 @@ export interface VmStatus {
   /** Open NBD connections of this VM. */
   readonly connections: number;
   readonly read: ReadBytes;
+}
+
+/** POST /v1/copies → 200 CopyStatus. Files only in the directory that the agent was started with (--copies). */
+export interface CopyRequest {
+  /** URIs: see packages/copy. */
+  readonly from: string;
+  readonly to: string;
+  /** 64 hex digits. */
+  readonly sha256?: string;
+  /** Replace a file that is there. */
+  readonly force?: boolean;
+}
+
+/** GET /v1/copies → { copies: CopyStatus[] }; GET /v1/copies/ID answers one; DELETE cancels it, or forgets it once it is over. */
+export interface CopyStatus {
+  readonly id: string;
+  /** Without secrets. */
+  readonly from: string;
+  readonly to: string;
+  readonly phase: 'open' | 'prove' | 'copy' | 'verify' | 'finish' | 'done' | 'failed' | 'cancelled';
+  /** In this phase. */
+  readonly bytesDone: number;
+  /** 0 while it is not known. */
+  readonly bytesTotal: number;
+  readonly bytesPerSecond: number;
+  /** Of a copy that failed or was cancelled. */
+  readonly error?: { readonly code: string; readonly message: string; readonly hint: string };
 }
 
 /** POST /v1/exports { image } → 200; DELETE /v1/exports/IMAGE → 204. IMAGE: id, unique prefix or name. */

@@ -35,6 +35,7 @@ export class CacheKeeper {
   isPromised: (imageId: string) => boolean = () => false;
   /** Whether a VM reads the image's file without us, or may: no piece of it may go. To be set before the first tick. */
   isPinned: (imageId: string) => boolean = () => false;
+  #isKept: (imageId: string) => boolean = () => false;
   readonly #options: CacheKeeperOptions;
   readonly #scrubber: Scrubber;
   #images: readonly CachedImage[] = [];
@@ -54,6 +55,11 @@ export class CacheKeeper {
       bytesPerSecond: scrubBytesPerSecond,
       sessions: () => library.sessions,
     });
+  }
+
+  /** What `isKept` says stays too, for other reasons than a guest: not even its pieces go. */
+  keepToo(isKept: (imageId: string) => boolean): void {
+    this.#isKept = isKept;
   }
 
   /** About once a second. */
@@ -76,6 +82,7 @@ export class CacheKeeper {
     const { library } = this.#options;
     const isNeeded =
       library.isOpening(imageId) || this.isPromised(imageId) || this.isPinned(imageId);
+    if (this.#isKept(imageId)) return true;
     return isNeeded || library.get(imageId)?.isInUse === true;
   }
 
@@ -118,6 +125,7 @@ export class CacheKeeper {
     const { cache, cacheBytesMax } = this.#options;
     await this.#noteUse();
     this.#images = await cache.list();
+    this.#forgetRemoved();
     if (cacheBytesMax === undefined) return;
     if (await this.#evictUnused(cacheBytesMax)) this.#images = await cache.list();
     const isOver = this.#bytesUsed() > cacheBytesMax * HIGH_WATERMARK;
@@ -137,6 +145,16 @@ export class CacheKeeper {
       await cache.markUsed(id).catch((error: unknown) => {
         log.warn({ image: id, error: messageOf(error) }, 'use of an image not noted');
       });
+    }
+  }
+
+  /** What was known of images that are no more. */
+  #forgetRemoved(): void {
+    const { library } = this.#options;
+    const present = new Set(this.#images.map(({ imageId }) => imageId));
+    for (const { id } of library.sessions) present.add(id);
+    for (const known of [this.#usedAt, this.#markedAt]) {
+      for (const imageId of known.keys()) if (!present.has(imageId)) known.delete(imageId);
     }
   }
 
@@ -166,7 +184,7 @@ export class CacheKeeper {
     if (!evictRunning || now < this.#evictRunningAt) return false;
     for (const { imageId } of this.#images.toSorted((a, b) => b.diskBytes - a.diskBytes)) {
       const session = library.get(imageId);
-      const isPinned = (): boolean => this.isPinned(imageId);
+      const isPinned = (): boolean => this.isPinned(imageId) || this.#isKept(imageId);
       try {
         if (session === undefined || !(await session.evictPieces(isPinned))) continue;
       } catch (error) {

@@ -1,76 +1,33 @@
 /**
- * The agent's HTTP API on RUN/agent.sock, which only its own user and group may open. Maps routes to the agent's methods and
- * errors to problem+json; what the answers mean is in api.ts.
+ * The agent's HTTP API on its control socket: finds the route of a request (routes.ts), checks what it brings, and sends what the
+ * agent answers. Who may use it is decided by the socket's permissions.
  */
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { openApiDocument, problemOf, ROUTE_STATUS, RouteTable, sendProblem } from '@bootswarm/rest';
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
+import type { Logger } from 'pino';
+import { z } from 'zod';
 import type { Agent } from './agent.ts';
+import { ANSWERED, ROUTES, type Route } from './routes.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
 
-type Handler = (agent: Agent, argument: string, request: ApiRequest) => unknown;
-
-interface ApiRequest {
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly query: URLSearchParams;
-}
-
-type Route = readonly [
-  method: string,
-  path: RegExp,
-  handler: Handler,
-  /** When the answer has been given. */
-  after?: (agent: Agent) => void,
-];
-
-/** Method and path, with at most one `*` for the argument. What is not here is not there. */
-const ROUTES: readonly Route[] = [
-  ['GET', /^\/v1\/status$/, (agent) => agent.status()],
-  ['GET', /^\/v1\/images\/([^/]+)\/touched$/, (agent, image) => agent.touched(image)],
-  ['DELETE', /^\/v1\/images\/([^/]+)$/, (agent, image) => agent.evict(image)],
-  ['POST', /^\/v1\/exports$/, (agent, _, { body }) => agent.attach(text(body, 'image'))],
-  ['DELETE', /^\/v1\/exports\/([^/]+)$/, (agent, image) => agent.detach(image)],
-  ['GET', /^\/v1\/vms$/, (agent) => ({ vms: agent.vmStatuses() })],
-  [
-    'POST',
-    /^\/v1\/vms$/,
-    (agent, _, { body }) =>
-      agent.createVm(text(body, 'image'), text(body, 'name'), {
-        sizeBytes: optionalNumber(body, 'sizeBytes'),
-        qmp: body.qmp === undefined ? undefined : text(body, 'qmp'),
-      }),
-  ],
-  ['GET', /^\/v1\/vms\/([^/]+)$/, (agent, name) => agent.vm(name)],
-  ['POST', /^\/v1\/vms\/([^/]+)\/pivot$/, (agent, name) => agent.pivotVm(name)],
-  ['POST', /^\/v1\/vms\/([^/]+)\/flatten$/, (agent, name) => agent.flattenVm(name)],
-  [
-    'POST',
-    /^\/v1\/vms\/([^/]+)\/rebase$/,
-    (agent, name, { body }) => agent.rebaseVm(name, localOrSwarm(body)),
-  ],
-  [
-    'DELETE',
-    /^\/v1\/vms\/([^/]+)$/,
-    (agent, name, { query }) => agent.removeVm(name, query.get('force') === '1'),
-  ],
-  [
-    'POST',
-    /^\/v1\/upgrade$/,
-    (agent) => agent.prepareUpgrade(),
-    // Whether or not who asked has heard it: the successor waits.
-    (agent) => agent.leave(),
-  ],
-];
-
 /** An error that is not here is not the caller's fault. */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  ...ROUTE_STATUS,
   'bad-request': 400,
   'vm-name-invalid': 400,
   'vm-size-invalid': 400,
   'vm-qmp-invalid': 400,
-  'no-such-route': 404,
+  'uri-invalid': 400,
+  'scheme-unknown': 400,
+  'digest-invalid': 400,
+  'copies-off': 403,
+  'copy-outside': 403,
+  'copy-not-found': 404,
   'image-not-found': 404,
   'vm-not-found': 404,
   'not-attached': 404,
@@ -92,18 +49,63 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'qmp-garbage': 502,
   'qmp-timeout': 504,
   'no-successor': 409,
+  'too-many-copies': 409,
   'tracker-answer': 502,
   'agent-stopping': 503,
   'tracker-unreachable': 503,
+  'cache-full': 507,
   'disk-full': 507,
 };
 
+const OPEN_API: Route = {
+  method: 'GET',
+  path: '/v1/openapi.json',
+  summary: 'This document.',
+  answer: z.looseObject({}),
+  body: z.strictObject({}),
+  query: z.strictObject({}),
+  handle: ({ agent }) => controlApiDocument(agent.version),
+};
+
+const TABLE = new RouteTable([...ROUTES, OPEN_API]);
+
+/** Every route, for the test that goes through them all. */
+export const CONTROL_ROUTES = TABLE.routes;
+
+/** The OpenAPI document of the control API. */
+export function controlApiDocument(version: string): object {
+  const described = TABLE.routes.map((route) => [
+    `${route.method} ${route.path}`,
+    { ...route, body: fieldsOf(route.body), query: route.query, problems: problemsOf(route) },
+  ]);
+  return openApiDocument(TABLE.routes, {
+    title: 'bootswarm agent',
+    version,
+    description:
+      'On the unix socket agent.sock of the run directory; whoever may open it may use it.',
+    routes: Object.fromEntries(described),
+    statusOf: STATUS_BY_CODE,
+  });
+}
+
+function fieldsOf(body: z.ZodObject): z.ZodObject | undefined {
+  return Object.keys(body.shape).length === 0 ? undefined : body;
+}
+
+function problemsOf({ problems = [], key }: Route): string[] {
+  return ['bad-request', ...(key === undefined ? [] : ['path-malformed']), ...problems];
+}
+
 export class ControlApi {
   readonly #agent: Agent;
+  readonly #telemetry: Telemetry;
+  readonly #log: Logger;
   readonly #server: Server;
 
-  constructor(agent: Agent) {
+  constructor(agent: Agent, telemetry: Telemetry, { log }: { readonly log: Logger }) {
     this.#agent = agent;
+    this.#telemetry = telemetry;
+    this.#log = log;
     this.#server = createServer({ requestTimeout: 30_000 }, (request, response) => {
       void this.#answer(request, response);
     });
@@ -124,35 +126,51 @@ export class ControlApi {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const agent = this.#agent;
     try {
-      const url = URL.parse(request.url ?? '/', 'http://agent');
-      if (url === null) throw badRequest('its path is not valid');
-      const { pathname, searchParams } = url;
-      const body = await readBody(request);
-      for (const [method, path, handler, after] of ROUTES) {
-        const match = request.method === method ? path.exec(pathname) : null;
-        if (match === null) continue;
-        const argument = match[1] === undefined ? '' : decode(match[1]);
-        const result = await handler(this.#agent, argument, { body, query: searchParams });
-        // It is closed already when who asked did not wait for the answer.
-        if (response.closed) return after?.(this.#agent);
-        if (after !== undefined) response.once('close', () => after(this.#agent));
-        return send(response, result === undefined ? 204 : 200, result);
-      }
-      throw new OperatorError(
-        'no-such-route',
-        `${request.method} ${pathname} is not a route of this agent`,
-        'The CLI and the agent may be of different versions: compare bootswarm --version with status.',
-      );
+      const [path, queryText] = (request.url ?? '').split('?', 2);
+      const sent = await readBody(request);
+      const { route, key } = TABLE.find(request.method, path);
+      const body = checked(route.body, sent, 'body');
+      const query = checked(route.query, queryOf(queryText), 'query');
+      const metrics = () => this.#telemetry.metrics;
+      const result = await route.handle({ agent, key, body, query, response, metrics });
+      if (result === ANSWERED) return;
+      const { after } = route;
+      // It is closed already when who asked did not wait for the answer.
+      if (response.closed) return after?.(agent);
+      if (after !== undefined) response.once('close', () => after(agent));
+      send(response, result === undefined ? 204 : 200, result);
     } catch (error) {
-      sendProblem(response, toldIfDiskFull(error));
+      const problem = problemOf(toldIfDiskFull(error), STATUS_BY_CODE, 'agent');
+      this.#telemetry.errors.add('api', problem.code);
+      if (problem.status >= 500) this.#log.error({ err: error, url: request.url }, 'failed');
+      if (response.headersSent) response.destroy();
+      else sendProblem(response, problem);
     }
   }
+}
+
+/** Throws OperatorError `bad-request` naming what is wrong with which field. */
+function checked(schema: z.ZodObject, value: unknown, where: string): unknown {
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  const [{ path, message }] = error.issues;
+  const at = path.length === 0 ? `the ${where}` : `"${path.join('.')}" of the ${where}`;
+  throw badRequest(`${at}: ${message}`);
+}
+
+function queryOf(text: string | undefined): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(text ?? ''));
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.statusCode = status;
   if (body === undefined) return void response.end();
+  if (body instanceof Uint8Array) {
+    response.setHeader('content-type', 'application/octet-stream');
+    return void response.end(body);
+  }
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify(body));
 }
@@ -165,24 +183,6 @@ function toldIfDiskFull(error: unknown): unknown {
     `No space left on the disk of the agent: ${messageOf(error)}`,
     'Free space there, then try again.',
     { cause: error },
-  );
-}
-
-function sendProblem(response: ServerResponse, error: unknown): void {
-  const isTold = error instanceof OperatorError;
-  const code = isTold ? error.code : 'agent-failed';
-  const status = isTold ? (STATUS_BY_CODE[code] ?? 500) : 500;
-  response.statusCode = status;
-  response.setHeader('content-type', 'application/problem+json');
-  const hint = isTold ? error.hint : "Look for the cause in the agent's log.";
-  response.end(
-    JSON.stringify({
-      title: code.replaceAll('-', ' '),
-      status,
-      code,
-      detail: messageOf(error),
-      hint,
-    }),
   );
 }
 
@@ -207,36 +207,10 @@ async function readBody(request: IncomingMessage): Promise<Record<string, unknow
   throw badRequest('the body is not a JSON object');
 }
 
-function decode(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    throw badRequest(`the path segment ${segment} is not valid`);
-  }
-}
-
-function text(body: Readonly<Record<string, unknown>>, key: string): string {
-  const value = body[key];
-  if (typeof value === 'string' && value !== '') return value;
-  throw badRequest(`"${key}" is missing or not a string`);
-}
-
-function optionalNumber(body: Readonly<Record<string, unknown>>, key: string): number | undefined {
-  const value = body[key];
-  if (value === undefined) return undefined;
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
-  throw badRequest(`"${key}" is not a positive whole number`);
-}
-
-function localOrSwarm({ to }: Readonly<Record<string, unknown>>): 'local' | 'swarm' {
-  if (to === 'local' || to === 'swarm') return to;
-  throw badRequest('"to" is neither local nor swarm');
-}
-
 function badRequest(what: string): OperatorError {
   return new OperatorError(
     'bad-request',
     `The request cannot be used: ${what}`,
-    'Compare it with apps/agent/src/api.ts.',
+    'Compare it with GET /v1/openapi.json.',
   );
 }

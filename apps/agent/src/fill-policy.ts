@@ -29,13 +29,16 @@ export class FillPolicy {
     readsWaiting: number,
     isWanted: boolean,
     now: number,
+    /** Somebody waits for all of it: guests that boot are served first anyway. */
+    isOrdered = false,
   ): boolean | undefined {
     if (!isWanted || readsMissed !== this.#readsMissed || readsWaiting > 0) this.#quietSince = now;
     this.#readsMissed = readsMissed;
     const isFilling =
-      isWanted &&
-      (this.#mode === 'always' ||
-        (this.#mode === 'idle' && now - this.#quietSince >= FILL_IDLE_MS));
+      isOrdered ||
+      (isWanted &&
+        (this.#mode === 'always' ||
+          (this.#mode === 'idle' && now - this.#quietSince >= FILL_IDLE_MS)));
     if (isFilling === this.#isFilling) return undefined;
     this.#isFilling = isFilling;
     return isFilling;

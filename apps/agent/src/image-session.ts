@@ -12,6 +12,7 @@ import {
   punchAll,
   type StoreEvent,
 } from '@bootswarm/piece-store';
+import type { Bitfield } from '@bootswarm/stdx';
 import {
   type BootTouches,
   type GuestReader,
@@ -20,7 +21,7 @@ import {
   type ReadBytes,
   type SwarmHost,
 } from '@bootswarm/swarm-driver';
-import type { SwarmMember, TouchBudget } from '@bootswarm/swarm-proto';
+import type { ReceivedBytes, SwarmMember, TouchBudget } from '@bootswarm/swarm-proto';
 import type { CacheUse, ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
 import { ImageExport } from './image-export.ts';
@@ -63,6 +64,22 @@ export interface ImageCopy {
   close(): void;
 }
 
+/** Of one session, by what they count. */
+export interface SessionCounters {
+  readonly read: ReadBytes;
+  readonly received: ReceivedBytes;
+  readonly bytesSent: number;
+  readonly bytesWasted: number;
+  readonly piecesRefuted: number;
+  readonly hedges: number;
+  readonly originRequests: Readonly<Record<string, number>>;
+  readonly misses: number;
+  /** Reads by bucket of WAIT_BOUNDS_SECONDS, and the seconds that all of them waited. */
+  readonly waits: Readonly<Record<string, number>>;
+  /** Received in the swarm of the piece layer. */
+  readonly layer: { readonly peers: number; readonly origin: number };
+}
+
 type LostPiece = Extract<StoreEvent, { type: 'piece-lost' }>;
 
 /** Damage of what the cache held. After a failed flush the disk is in trouble, and takes nothing. */
@@ -81,12 +98,15 @@ export class ImageSession {
   scrubDueAt = 0;
   /** When a guest was about to come, in milliseconds since 1970. */
   wantedAt = 0;
+  #orderedUntil = 0;
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
   /** What was read by copies, and how many are open. */
   readonly #copied = noReadBytes();
   #copies = 0;
+  /** Through exports that are gone. */
+  readonly #readBefore = noReadBytes();
   readonly #fill: FillPolicy;
   readonly #layer: SessionLayer;
   readonly #directory: string;
@@ -145,7 +165,7 @@ export class ImageSession {
 
   /** It is attached, or a guest or a copy reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
-    if (this.isAttached || this.#copies > 0) return true;
+    if (this.isAttached || this.#isOrdered || this.#copies > 0) return true;
     for (const { connections } of this.#exports.values()) if (connections > 0) return true;
     return false;
   }
@@ -159,6 +179,26 @@ export class ImageSession {
 
   get id(): string {
     return this.metainfo.imageId;
+  }
+
+  /** All of it is wanted within this time, whatever the fill mode: nothing evicts it until then. */
+  order(forMs: number): void {
+    this.#orderedUntil = Math.max(this.#orderedUntil, performance.now() + forMs);
+    this.#updateFill();
+  }
+
+  /** Of pieces that are held, zero pieces included. */
+  get held(): Bitfield {
+    return this.#store.have;
+  }
+
+  /** False while the disk or the operator's limit keeps the cache from growing. */
+  get canKeep(): boolean {
+    return this.#store.canKeep;
+  }
+
+  get pieceLayer(): PieceLayer {
+    return this.#layer.pieceLayer;
   }
 
   get piecesHad(): number {
@@ -194,6 +234,7 @@ export class ImageSession {
 
   /** A VM is gone: its counts go with it. */
   dropExport(vm: string): void {
+    addReadBytes(this.#readBefore, this.#exports.get(vm)?.read ?? noReadBytes());
     this.#exports.delete(vm);
   }
 
@@ -271,12 +312,34 @@ export class ImageSession {
     };
   }
 
+  /** What is counted and never goes back while the session lives. */
+  counters(): SessionCounters {
+    const { driver } = this.reader;
+    const { received, bytesSent, bytesWasted, piecesRefuted, hedges, originRequests } =
+      driver.snapshot().stats;
+    const read = { ...this.#readBefore };
+    for (const each of this.#exports.values()) addReadBytes(read, each.read);
+    const { waits, openedCount: misses } = driver.pending;
+    const { bytesFromPeers, bytesFromOrigin } = this.#layer.swarm?.moved ?? NOTHING_MOVED;
+    return {
+      ...{ read, received, bytesSent, bytesWasted, piecesRefuted, hedges, originRequests, misses },
+      waits: { ...Object.fromEntries(waits.counts.entries()), sum: waits.sumSeconds },
+      layer: { peers: bytesFromPeers, origin: bytesFromOrigin },
+    };
+  }
+
+  get #isOrdered(): boolean {
+    return performance.now() < this.#orderedUntil;
+  }
+
   #updateFill(): void {
     const { driver } = this.reader;
     const { openedCount, size } = driver.pending;
     // What cannot be kept would be fetched over and over.
     const isWorthIt = this.#isWanted && this.#store.canKeep;
-    const isFilling = this.#fill.update(openedCount, size, isWorthIt, performance.now());
+    const now = performance.now();
+    const isOrdered = this.#isOrdered && this.#store.canKeep;
+    const isFilling = this.#fill.update(openedCount, size, isWorthIt, now, isOrdered);
     if (isFilling !== undefined) driver.handle({ type: 'fill', enabled: isFilling });
   }
 

@@ -5,11 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Credentials } from '@bootswarm/openstack';
 import { CacheDirectory } from '@bootswarm/piece-store';
 import type { Accelerator } from '@bootswarm/qemu';
-import { messageOf } from '@bootswarm/stdx';
-import { type SwarmEvent, SwarmHost } from '@bootswarm/swarm-driver';
+import { LOG_HOOKS, messageOf } from '@bootswarm/stdx';
+import { SwarmHost } from '@bootswarm/swarm-driver';
 import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
 import { Agent } from './agent.ts';
+import type { Supervision } from './api.ts';
 import { Attachments } from './attachments.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 import { CatalogueClient, catalogueIdentity } from './catalogue-client.ts';
@@ -18,14 +19,18 @@ import type { FillMode } from './fill-policy.ts';
 import { type GlanceProxyAddress, serveGlance } from './glance-proxy/serve-glance.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import { ImageLibrary } from './image-library.ts';
-import type { ImageSession } from './image-session.ts';
 import type { KnownImages } from './known-images.ts';
 import { GuestListeners, type NbdTcpOptions } from './nbd/guest-listeners.ts';
 import { listenerLog } from './nbd/listener-log.ts';
+import { type PrefetchRunner, prefetchRunnerOf } from './prefetch-runner.ts';
 import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
+import { logSwarmEvent } from './swarm-log.ts';
+import { ErrorCounts } from './telemetry/error-counts.ts';
+import { type MetricsAddress, MetricsListener } from './telemetry/metrics-listener.ts';
+import { Telemetry } from './telemetry/telemetry.ts';
 import { AutoPivot } from './vm/auto-pivot.ts';
 import { VmMover } from './vm/vm-mover.ts';
 import { VmRegistry } from './vm/vm-registry.ts';
@@ -46,6 +51,8 @@ export interface AgentOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Listening sockets that a socket holder or systemd keeps: used in place of RUN/nbd.sock and `listen`. */
   readonly sockets?: InheritedSockets;
+  /** Guests may be waiting: what is wrong with `nbdTcp` keeps nobody else from being served, and is tried again. */
+  readonly isRestart?: boolean;
   /** Images of the cache that were checked ahead. */
   readonly known?: KnownImages;
   /** Has somebody ready to start an agent when this one ends; none: nobody would. */
@@ -79,6 +86,12 @@ export interface AgentOptions {
   readonly publisherKey?: string;
   /** Of the QEMU commands that are handed out, in order of preference; default: KVM, or TCG where there is none. */
   readonly accelerators?: readonly Accelerator[];
+  /** Where /metrics is served on TCP; default: on the control socket only. */
+  readonly metrics?: MetricsAddress;
+  /** How this agent is kept running; default: by nobody. */
+  readonly supervision?: () => Supervision;
+  /** The only directory in which copies are made for others; default: none are. */
+  readonly copiesDirectory?: string;
   readonly logLevel: string;
 }
 
@@ -103,6 +116,7 @@ const GUESTS_FIRST_MS = 10;
 interface Start {
   readonly options: AgentOptions;
   readonly log: Logger;
+  readonly errors: ErrorCounts;
   /** What undoes the steps taken so far; undone from the last to the first. */
   readonly opened: (() => unknown)[];
 }
@@ -126,7 +140,7 @@ interface Guests {
 
 export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
   const log = pino(
-    { name: 'agent', level: options.logLevel },
+    { name: 'agent', level: options.logLevel, hooks: LOG_HOOKS },
     pino.destination({ fd: 2, sync: false }),
   );
   const opened: (() => unknown)[] = [];
@@ -135,7 +149,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
     log.flush();
   };
   try {
-    const agent = await start({ options, log, opened });
+    const agent = await start({ options, log, errors: new ErrorCounts(), opened });
     log.info({ node: options.node, version: VERSION }, 'agent is up');
     return { agent, replaced: agent.replaced, close };
   } catch (error) {
@@ -150,15 +164,28 @@ async function start(parts: Start): Promise<Agent> {
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const guests = await openVms(parts, swarms);
+  const { library, cache, keeper } = swarms;
+  const prefetches = prefetchRunnerOf(library, cache.path, parts.log, (said) => signal?.tell(said));
+  keeper.keepToo((image) => prefetches.isPinned(image));
   const agent = await serveGuests(parts, swarms, guests, () => signal?.state === 'connected');
   // Those that an agent before us has left waiting; what follows would keep the event loop from them.
   if (options.sockets?.nbd !== undefined) await delay(GUESTS_FIRST_MS);
-  signal = startSignalling(parts, swarms, agent);
+  const telemetry = openTelemetry(parts, swarms, agent);
+  signal = startSignalling(parts, swarms, agent, { telemetry, prefetches });
   opened.push(() => signal.close());
-  const control = new ControlApi(agent);
+  const control = new ControlApi(agent, telemetry, parts);
   await control.listen(join(options.runDir, 'agent.sock'));
   opened.push(() => control.close());
-  const timer = setInterval(() => tick(swarms, guests.autoPivot, signal), TICK_MS);
+  if (options.metrics !== undefined) {
+    const listener = await MetricsListener.listen(options.metrics, () => telemetry.metrics);
+    opened.push(() => listener.close());
+  }
+  opened.push(() => agent.copies.close());
+  const timer = setInterval(() => {
+    tick(swarms, guests.autoPivot);
+    prefetches.tick();
+    telemetry.tick(signal);
+  }, TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
   if (options.glanceProxy) await serveGlance(options.glanceProxy, agent, log, opened);
@@ -168,10 +195,8 @@ async function start(parts: Start): Promise<Agent> {
 }
 
 /** Whatever image is joined or given up, now or later, `signal` is told once it is there. */
-async function openSwarms(
-  { options, log, opened }: Start,
-  signal: () => SignalClient | undefined,
-): Promise<Swarms> {
+async function openSwarms(parts: Start, signal: () => SignalClient | undefined): Promise<Swarms> {
+  const { options, log, opened } = parts;
   const { node, zone, rack } = options;
   const cache = await CacheDirectory.open(options.cacheDir);
   opened.push(() => cache.close());
@@ -181,7 +206,7 @@ async function openSwarms(
     self: { kind: 'ours', node, zone, rack, isOrigin: false },
     foreignPeersAllowed: options.foreignPeers,
     onEvent: (image, event) => {
-      logSwarmEvent(log, image, event);
+      logSwarmEvent(log, parts.errors, image, event);
       if (event.type === 'members-suspected') signal()?.suspect(image, event.nodes);
     },
   });
@@ -254,7 +279,7 @@ async function openVms(
 }
 
 async function serveGuests(
-  { options, log, opened }: Start,
+  { options, log, errors, opened }: Start,
   { cache, library, attachments, keeper, self }: Swarms,
   guests: Guests,
   isTrackerConnected: () => boolean,
@@ -280,23 +305,27 @@ async function serveGuests(
     nbd: () => listeners.status,
     cutExport: (name) => listeners.cut(name),
     prepareSuccessor: options.prepareSuccessor,
+    supervision: options.supervision,
+    copiesDirectory: options.copiesDirectory,
   });
   const listeners = await GuestListeners.listen({
     path: nbdSocket,
     fd: options.sockets?.nbd,
     tcp: options.nbdTcp,
+    tcpMayWait: options.isRestart ?? false,
     replyBytesMax: options.nbdReplyBytes,
     directory: agent,
-    onEvent: listenerLog(log),
+    onEvent: listenerLog(log, undefined, errors),
   });
   opened.push(() => listeners.close());
   return agent;
 }
 
 function startSignalling(
-  { options, log, opened }: Start,
+  { options, log, errors, opened }: Start,
   { library, self }: Swarms,
   agent: Agent,
+  { telemetry, prefetches }: { telemetry: Telemetry; prefetches: PrefetchRunner },
 ): SignalClient {
   let isWarned = false;
   const prejoiner = prejoinerOf(library, log);
@@ -314,22 +343,39 @@ function startSignalling(
     onBootOrder: (image, order) => library.applyOrder(image, order),
     onStateChange: (state, reason) => {
       log.info({ state, reason }, 'tracker');
-      if (state === 'connected') void openPromised(agent, log);
+      if (state !== 'connected') return;
+      telemetry.welcomed();
+      void openPromised(agent, log);
+      prefetches.connected();
     },
     onPublisherKey: (publisherKey) => log.debug({ publisherKey }, 'tracker'),
     onPublished: (image) => {
       if (options.prejoin) prejoiner.published(image);
     },
+    onPrefetch: (tasks) => prefetches.replace(tasks),
     onWithdrawn: (image) => {
       agent.withdrawn(image).catch((error: unknown) => {
         log.error({ image, error: messageOf(error) }, 'withdrawn image not let go');
       });
     },
-    onRefused: (image, code, message) => log.warn({ image, code, message }, 'join refused'),
+    onRefused: (image, code, message) => {
+      errors.add('tracker', code);
+      log.warn({ image, code, message }, 'join refused');
+    },
   });
   opened.push(() => prejoiner.close());
   for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
   return signal;
+}
+
+function openTelemetry({ options, log, errors, opened }: Start, swarms: Swarms, agent: Agent) {
+  const { node } = options;
+  const { cache, library } = swarms;
+  const status = () => agent.status();
+  const telemetry = new Telemetry({ node, cacheDir: cache.path, log, library, errors, status });
+  agent.alarms = () => telemetry.alarms;
+  opened.push(() => telemetry.close());
+  return telemetry;
 }
 
 /** What a disk refuses now is told again, and dealt with, when the caches are closed. */
@@ -355,18 +401,10 @@ function openPromised(agent: Agent, log: Logger): Promise<void> {
   });
 }
 
-function tick({ library, keeper }: Swarms, autoPivot: AutoPivot, signal: SignalClient): void {
+function tick({ library, keeper }: Swarms, autoPivot: AutoPivot): void {
   library.tick();
   keeper.tick(performance.now());
   autoPivot.tick(performance.now());
-  for (const session of library.sessions) reportProgress(session, signal);
-}
-
-function reportProgress(session: ImageSession, signal: SignalClient): void {
-  const { stats } = session.reader.driver.snapshot();
-  const { bytesFromPeers, bytesFromOrigin, bytesSent } = stats;
-  const { piecesHad } = session;
-  signal.progress(session.id, { piecesHad, bytesFromPeers, bytesFromOrigin, bytesSent });
 }
 
 /** HOST:PORT, an IPv6 address in brackets. */
@@ -381,9 +419,4 @@ function writeRunFile(options: AgentOptions, agent: Agent, opened: (() => unknow
   const { trackerUrl } = options;
   writeFileSync(path, `${JSON.stringify({ pid, node, trackerUrl, peerAddress, nbdSocket })}\n`);
   opened.push(() => rmSync(path, { force: true }));
-}
-
-function logSwarmEvent(log: Logger, image: string, event: SwarmEvent): void {
-  if (event.type === 'piece-refuted') log.error({ image, ...event }, 'swarm');
-  else log.debug({ image, ...event }, 'swarm');
 }

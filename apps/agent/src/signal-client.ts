@@ -11,7 +11,9 @@ import {
   type Member,
   MemberOrder,
   type NodeIdentity,
+  type NodeReport,
   type PeerAddress,
+  type PrefetchTask,
   SIGNALLING_VERSION,
   SUSPECTS_MAX,
   TRACKER_MESSAGE_BYTES_MAX,
@@ -52,6 +54,8 @@ export interface SignalClientOptions {
   onPublished(image: string): void;
   /** The swarm has been left; pieces may be kept. */
   onWithdrawn(image: string): void;
+  /** All that this node is to prefetch. */
+  onPrefetch(tasks: readonly PrefetchTask[]): void;
   /** The tracker did not let us into this swarm; we try again whenever we reconnect. */
   onRefused(image: string, code: string, message: string): void;
   /** Default: real ones. */
@@ -167,10 +171,20 @@ export class SignalClient {
     this.#scheduleProgress(swarm);
   }
 
+  /** What happened on this node; lost while the tracker is away. */
+  report(report: NodeReport): void {
+    if (this.#state === 'connected') this.#send({ type: 'stats', report });
+  }
+
   /** What a VM touched while it booted; a tracker that is away is told all of it after the next join. */
   touched(image: string, touches: Omit<AgentMessage & { type: 'touched' }, 'image'>): void {
     if (this.#state !== 'connected' || !this.#swarms.has(image)) return;
     this.#send({ ...touches, image });
+  }
+
+  /** How far a prefetch order is, or what there is of a boot order: a tracker that is away is told again later. */
+  tell(message: Extract<AgentMessage, { type: 'prefetch-state' | 'boot-held' }>): void {
+    if (this.#state === 'connected') this.#send(message);
   }
 
   /** These members of a swarm do not answer us: the tracker moves out of the way whom several suspect. */
@@ -256,6 +270,10 @@ export class SignalClient {
     }
     if (message.type === 'welcome') return this.#onWelcome(message);
     if (this.#state !== 'connected') return 'welcome-expected';
+    if (message.type === 'prefetch') {
+      this.#options.onPrefetch(message.tasks);
+      return undefined;
+    }
     if (message.type === 'published') {
       this.#options.onPublished(message.image);
       return undefined;

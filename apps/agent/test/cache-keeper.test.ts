@@ -147,3 +147,18 @@ test('does not try every second what did not succeed', async () => {
   expect(readFileSync(join(directory, 'calls'), 'utf8')).toBe('once\nonce\n');
   await keeper.close();
 });
+
+test('forgets an image that is no more', async () => {
+  await use(IMAGE);
+  const keeper = new CacheKeeper({ ...options, cacheBytesMax: undefined });
+  const look = async (now: number): Promise<void> => {
+    keeper.tick(now);
+    await keeper.idle();
+  };
+  await look(0);
+  expect(keeper.useOf(IMAGE.id).lastUsedAt).not.toBeNull();
+  await library.evict(IMAGE.id);
+  await look(60_000);
+  expect(keeper.useOf(IMAGE.id)).toEqual({ diskBytes: 0, lastUsedAt: null });
+  await keeper.close();
+});

@@ -48,8 +48,10 @@ describe('the socket', () => {
     '/v1/vms/a/b',
     '/v2/status',
     '/v1/exports//',
+    '//',
+    '//[',
   ])('has nothing at %s', async (path) => {
-    expect(await ask('GET', path)).toEqual(problem(404, 'no-such-route'));
+    expect(await ask('GET', path)).toEqual(problem(404, 'route-not-found'));
   });
 
   test.each([
@@ -57,16 +59,16 @@ describe('the socket', () => {
     ['GET', '/v1/exports'],
     ['POST', '/v1/vms/web-1'],
   ])('has no %s %s', async (method, path) => {
-    expect(await ask(method, path)).toEqual(problem(404, 'no-such-route'));
+    expect(await ask(method, path)).toEqual(problem(405, 'method-not-allowed'));
   });
 
-  test.each(['//', '//[', '/v1/vms/%ff', '/v1/images/%/touched'])(
-    'refuses the path %s',
-    async (path) => {
-      const method = path.includes('vms') ? 'DELETE' : 'GET';
-      expect(await ask(method, path)).toEqual(problem(400, 'bad-request'));
-    },
-  );
+  test.each(['/v1/vms/%ff', '/v1/images/%/touched'])('refuses the path %s', async (path) => {
+    expect(await ask('GET', path)).toEqual(problem(400, 'path-malformed'));
+  });
+
+  test.each(['?x=1', '?force=2', '?force=1&x=1'])('refuses the query %s', async (query) => {
+    expect(await ask('DELETE', `/v1/vms/web-1${query}`)).toEqual(problem(400, 'bad-request'));
+  });
 
   test.each(['{', 'null', '[]', '7', '"debian-12"', '{"image":"debian-12"'])(
     'refuses a body like %s',
@@ -109,7 +111,7 @@ test('tells its status', async () => {
       cache: { bytesUsed: 0, bytesMax: null, isFull: false, scrubBytesPerSecond: 0 },
       nbdSocket: join(agent.runDir, 'nbd.sock'),
       nbd: { connections: 0, replyBytes: 0, replyBytesMax: 2 ** 26 },
-      ...{ images: [], vms: [] },
+      ...{ images: [], vms: [], supervision: { by: 'nobody' }, alarms: [] },
     },
   });
 });
@@ -258,7 +260,7 @@ describe('VMs', () => {
     ['web-1/rebase', {}, 400, 'bad-request'],
     ['web-1/rebase', { to: 'tape' }, 400, 'bad-request'],
     ['web-2/flatten', {}, 404, 'vm-not-found'],
-    ['web-1/melt', {}, 404, 'no-such-route'],
+    ['web-1/melt', {}, 404, 'route-not-found'],
   ])('are not moved by %s %j when it cannot be', async (path, body, code, reason) => {
     await createVm('web-1');
     expect(await ask('POST', `/v1/vms/${path}`, body)).toEqual(problem(code, reason));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FILL_IDLE_MS, FillPolicy } from '../src/fill-policy.ts';
+import { FILL_IDLE_MS, FILL_MODES, FillPolicy } from '../src/fill-policy.ts';
 
 test('fills from the start and for ever when told always, and never when told never', () => {
   const always = new FillPolicy('always', 0);
@@ -44,4 +44,12 @@ test('fetches nothing of an image that no guest wants, and waits anew once one d
   expect(always.update(0, 0, true, wantedAt)).toBe(true);
   expect(idle.update(0, 0, true, wantedAt + FILL_IDLE_MS - 1)).toBeUndefined();
   expect(idle.update(0, 0, true, wantedAt + FILL_IDLE_MS)).toBe(true);
+});
+
+test('fetches everything in every mode while somebody has ordered it', () => {
+  for (const mode of FILL_MODES) {
+    const policy = new FillPolicy(mode, 0);
+    expect(policy.update(0, 1, false, 1_000, true)).toBe(true);
+    expect(policy.update(0, 1, false, 2_000, false)).toBe(false);
+  }
 });

@@ -9,6 +9,7 @@ import {
   type Member,
   type NodeIdentity,
   type PeerAddress,
+  type PrefetchTask,
   SIGNALLING_VERSION,
   type TrackerMessage,
 } from '@bootswarm/tracker-proto';
@@ -130,6 +131,7 @@ export class Conversation {
 export class SignalRig {
   readonly conversations = new Queue<Conversation>();
   readonly events = new Queue<SignalEvent>();
+  readonly prefetches: (readonly PrefetchTask[])[] = [];
   /** Images, at each join. */
   readonly joinings: string[] = [];
   readonly timers = new ManualTimers();
@@ -160,6 +162,7 @@ export class SignalRig {
       onStateChange: (state, reason) => this.events.push({ type: 'state', state, reason }),
       onPublisherKey: (key) => this.events.push({ type: 'key', key }),
       onPublished: (image) => this.events.push({ type: 'published', image }),
+      onPrefetch: (tasks) => this.prefetches.push(tasks),
       onWithdrawn: (image) => this.events.push({ type: 'withdrawn', image }),
       onRefused: (image) => this.events.push({ type: 'refused', image }),
     });

@@ -2,7 +2,7 @@
  * How an agent of this host is kept running. Started by a person, this process becomes its socket holder and the agent its child;
  * as that child, with sockets of systemd, or without a holder by choice, it is the agent itself.
  */
-import type { AgentOptions, KnownImages } from '@bootswarm/agent';
+import type { AgentOptions, KnownImages, Supervision } from '@bootswarm/agent';
 import type { HolderLink, InheritedSockets } from '@bootswarm/agent/holder';
 import { END_SIGNALS, runUntilSignal } from './daemon-life.ts';
 
@@ -48,9 +48,15 @@ async function serve(
   const { runAgent, startWatchdog } = await import('@bootswarm/agent');
   const watchdog = watchdogSeconds > 0 ? startWatchdog(watchdogSeconds) : undefined;
   try {
-    const known = link && (await untilOurTurn(link, options));
+    const turn = link && (await untilOurTurn(link, options));
     const prepareSuccessor = link ? () => link.prepareSuccessor() : systemdRestart(sockets);
-    const agent = await runAgent({ ...options, sockets, known, prepareSuccessor });
+    const supervision = () => supervisionOf(link, sockets);
+    const isRestart = sockets !== undefined && turn?.isFirst !== true;
+    const known = turn?.known;
+    const agent = await runAgent({
+      ...{ ...options, sockets, isRestart, known },
+      ...{ prepareSuccessor, supervision },
+    });
     link?.serving();
     onReady();
     await runUntilSignal(agent, agent.replaced);
@@ -61,18 +67,28 @@ async function serve(
   }
 }
 
+function supervisionOf(
+  link: HolderLink | undefined,
+  sockets: InheritedSockets | undefined,
+): Supervision {
+  if (link !== undefined) {
+    return { by: 'socket-holder', holderPid: process.ppid, successorPid: link.successorPid };
+  }
+  return { by: systemdRestart(sockets) ? 'systemd' : 'nobody' };
+}
+
 /** Meanwhile the images that will be ours are checked, those that come later too. */
 async function untilOurTurn(
   link: HolderLink,
   { cacheDir, publisherKey }: AgentOptions,
-): Promise<KnownImages> {
+): Promise<{ readonly known: KnownImages; readonly isFirst: boolean }> {
   const { KnownImages } = await import('@bootswarm/agent');
   const known = new KnownImages();
   known.look(cacheDir, publisherKey);
   const timer = setInterval(() => known.look(cacheDir, publisherKey), LOOK_EVERY_MS);
-  await link.turn();
+  const { isFirst } = await link.turn();
   clearInterval(timer);
-  return known;
+  return { known, isFirst };
 }
 
 /** The units we ship say Restart=always: to end is to be started again, with the same sockets. */

@@ -4,13 +4,16 @@ import { Command } from 'commander';
 import type { CliContext } from './cli-context.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommand, detachCommand } from './commands/attach.ts';
+import { copyCommand } from './commands/copy.ts';
 import { demoCommand } from './commands/demo.ts';
 import { imagesCommand } from './commands/images.ts';
 import { nodesCommand } from './commands/nodes.ts';
+import { prefetchCommand } from './commands/prefetch.ts';
 import { publishCommand } from './commands/publish.ts';
 import { statusCommand } from './commands/status.ts';
 import { trackerCommand } from './commands/tracker.ts';
 import { vmCommand } from './commands/vm.ts';
+import { watchCommand } from './commands/watch.ts';
 import { withdrawCommand } from './commands/withdraw.ts';
 import { exitCodeOf, renderFailure } from './failure.ts';
 import { print, type Terminal } from './terminal.ts';
@@ -48,7 +51,8 @@ IMAGE in a command is an image's id, an unambiguous beginning of it, or its name
     );
   const commands = [
     ...[trackerCommand, agentCommand, publishCommand, withdrawCommand, imagesCommand],
-    ...[nodesCommand, attachCommand, detachCommand, vmCommand, statusCommand, demoCommand],
+    ...[nodesCommand, attachCommand, detachCommand, vmCommand, statusCommand, watchCommand],
+    ...[copyCommand, prefetchCommand, demoCommand],
   ];
   for (const command of commands) program.addCommand(command(context));
   for (const command of withSubcommands(program)) {

@@ -4,7 +4,10 @@ import type { AgentOptions } from '@bootswarm/agent';
 import {
   type Credentials,
   credentialsFromEnvironment,
+  GlanceClient,
   isGlanceImageId,
+  KeystoneSession,
+  NoAuthSession,
   readCredentials,
 } from '@bootswarm/openstack';
 import type { GlanceSelection, TrackerOptions } from '@bootswarm/tracker';
@@ -31,7 +34,7 @@ export interface FollowOptions extends GlanceOptions {
 const POLL_SECONDS = 15;
 const LISTED_MAX = 1_000;
 
-function withGlanceOptions(command: Command): Command {
+export function withGlanceOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--glance-url <url>', 'Glance, if not where the catalog says').argParser(parseUrl),
@@ -107,6 +110,17 @@ export async function followSettings(
     ...(url && { url }),
     ...(credentials && { credentials }),
   };
+}
+
+/** undefined: it is not told where there is a Glance. Throws OperatorError `credentials` or `credentials-file`. */
+export async function glanceClient(
+  options: GlanceOptions,
+  env: Terminal['env'],
+): Promise<GlanceClient | undefined> {
+  const { glanceUrl: url } = options;
+  const credentials = await openstackCredentials(options, env);
+  if (credentials !== undefined) return new GlanceClient(new KeystoneSession(credentials, url));
+  return url && new GlanceClient(new NoAuthSession(url));
 }
 
 /** Throws OperatorError `credentials` or `credentials-file`. */

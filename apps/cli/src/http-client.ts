@@ -28,6 +28,8 @@ interface RequestOptions {
 
 /** A daemon answers from memory; the slowest answer waits for a metainfo from the tracker. */
 const SILENCE_MS_MAX = 60_000;
+/** They come once a second. */
+const EVENT_SILENCE_MS_MAX = 15_000;
 /** All swarms of a large cloud: 10,000 members of 300 bytes each, in a few dozen swarms. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 /** One event of a stream: an image's record and a few sentences. */
@@ -50,8 +52,8 @@ export class HttpClient {
   }
 
   /** `silenceMsMax`: 0 for what may take as long as it takes. */
-  post<T>(path: string, body: unknown, silenceMsMax?: number): Promise<T> {
-    return this.#json<T>('POST', path, { body, silenceMsMax });
+  post<T>(path: string, body: unknown, silenceMsMax?: number, token?: string): Promise<T> {
+    return this.#json<T>('POST', path, { body, silenceMsMax, token });
   }
 
   /** `token`: what goes into the Authorization header. */
@@ -71,6 +73,22 @@ export class HttpClient {
       for (const line of lines) if (line !== '') yield this.#parse<T>(line);
     }
     if (rest !== '') yield this.#parse<T>(rest);
+  }
+
+  /** The data of the Server-Sent Events of a route, as they arrive; ends when the daemon ends. */
+  async *getEvents<T>(path: string, token?: string): AsyncGenerator<T> {
+    const silenceMsMax = EVENT_SILENCE_MS_MAX;
+    const response = await this.#request('GET', path, { silenceMsMax, token });
+    let rest = '';
+    for await (const text of this.#chunks(response)) {
+      const events = (rest + text).split('\n\n');
+      rest = events.pop() ?? '';
+      if (rest.length > ANSWER_BYTES_MAX) throw this.#unexpected('an event without end');
+      for (const event of events) {
+        const data = event.split('\n').find((line) => line.startsWith('data: '));
+        if (data !== undefined) yield this.#parse<T>(data.slice('data: '.length));
+      }
+    }
   }
 
   async #json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
@@ -93,7 +111,9 @@ export class HttpClient {
 
   #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
     const body = options.body === undefined ? undefined : JSON.stringify(options.body);
-    const headers: http.OutgoingHttpHeaders = { accept: 'application/json, application/x-ndjson' };
+    const headers: http.OutgoingHttpHeaders = {
+      accept: 'application/json, application/x-ndjson, text/event-stream',
+    };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (body !== undefined) headers['content-length'] = Buffer.byteLength(body);
     if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;

@@ -4,7 +4,8 @@ import { formatBytes } from './byte-size.ts';
 import { type Output, print } from './terminal.ts';
 
 export interface ProgressReport {
-  update(stage: string, bytesDone: number, bytesTotal: number): void;
+  /** `more`: what to say behind it, how fast it goes for example. */
+  update(stage: string, bytesDone: number, bytesTotal: number, more?: string): void;
   /** Ends what is being shown; a line after this starts at the left. */
   stop(): void;
 }
@@ -22,13 +23,13 @@ class BarReport implements ProgressReport {
   #stage: string | undefined;
 
   constructor(stream: Output) {
-    const format = '{stage} {bar} {percentage} %  {done} of {all}';
+    const format = '{stage} {bar} {percentage} %  {done} of {all}{more}';
     const options = { stream, format, hideCursor: true, clearOnComplete: true, gracefulExit: true };
     this.#bar = new SingleBar(options, Presets.shades_classic);
   }
 
-  update(stage: string, bytesDone: number, bytesTotal: number): void {
-    const words = { stage, done: formatBytes(bytesDone), all: formatBytes(bytesTotal) };
+  update(stage: string, bytesDone: number, bytesTotal: number, more = ''): void {
+    const words = { stage, done: formatBytes(bytesDone), all: formatBytes(bytesTotal), more };
     if (stage !== this.#stage) {
       this.stop();
       this.#bar.start(bytesTotal, bytesDone, words);
@@ -56,7 +57,7 @@ export class LineReport implements ProgressReport {
     this.#now = now;
   }
 
-  update(stage: string, bytesDone: number, bytesTotal: number): void {
+  update(stage: string, bytesDone: number, bytesTotal: number, more = ''): void {
     const part = bytesTotal === 0 ? LINE_PARTS : Math.floor((bytesDone / bytesTotal) * LINE_PARTS);
     const isNewStage = stage !== this.#stage;
     const isDue = this.#now() - this.#shownAt >= LINE_INTERVAL_MS && part > this.#shownPart;
@@ -64,7 +65,7 @@ export class LineReport implements ProgressReport {
     this.#stage = stage;
     this.#shownAt = this.#now();
     this.#shownPart = part;
-    print(this.#output, `${stage}: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`);
+    print(this.#output, `${stage}: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}${more}`);
   }
 
   stop(): void {

@@ -37,7 +37,9 @@ test('has the commands that operators need', () => {
       'vm migrate-args',
       'vm rm',
       'status',
+      'watch',
       'demo',
+      ...['copy', 'prefetch', 'prefetch list', 'prefetch show', 'prefetch cancel'],
     ],
   ]);
 });

@@ -228,6 +228,13 @@ test('removes a running VM only when forced', async () => {
 
 const READ = { cache: 1024, peers: 2048, origin: 4096, zero: 0 };
 const STATUS: AgentStatus = {
+  supervision: { by: 'socket-holder', holderPid: 5, successorPid: 9 },
+  alarms: [
+    {
+      ...{ code: 'read-waiting', node: 'n1', subject: 'debian-12' },
+      ...{ reason: '2 reads wait', hint: 'Look.', since: '2026-01-02T03:04:05.000Z' },
+    },
+  ],
   ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
   tracker: { url: 'http://t:7420', isConnected: false },
   ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
@@ -278,6 +285,10 @@ test('shows where bytes came from, per image and per VM', async () => {
   );
   expect(terminal.out).toContain(
     '\nscrub    1 passes and 17 pieces (4 MiB/s at most); 2 pieces were damaged, and fetched again\n',
+  );
+  expect(terminal.out).toContain('\nkept by  socket holder 5; successor 9 waits\n');
+  expect(terminal.out).toContain(
+    'ALARM    read-waiting of debian-12: 2 reads wait (since 2026-01-02T03:04:05.000Z)\n         → Look.\n',
   );
   expect(terminal.out).toMatch(/\nweb-1 +debian-12 +1 +1 KiB +2 KiB +4 KiB +0 B\n$/);
 });

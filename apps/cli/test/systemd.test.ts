@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../src/cli.ts';
+import { readConfig } from '../src/config/config-file.ts';
+import { configFields } from '../src/config/config-schema.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 
 const DIRECTORY = fileURLToPath(new URL('../systemd', import.meta.url));
@@ -42,6 +45,23 @@ test.each(SERVICES)('%s runs a command that there is', (unit) => {
   const flags = args.filter((arg) => arg.startsWith('--'));
   for (const flag of flags) expect(command.options.map(({ long }) => long)).toContain(flag);
 });
+
+test.each(['agent', 'tracker'])(
+  'the %s reads settings that are right, also uncommented',
+  (name) => {
+    const args = commandOf(`bootswarm-${name}.service`);
+    expect(args[args.indexOf('--config') + 1]).toBe(`/etc/bootswarm/${name}.yaml`);
+    const program = buildProgram({ terminal: capturedTerminal(), args: [], exitCode: 0 });
+    const command = program.commands.find((each) => each.name() === name) as Command;
+    const path = join(DIRECTORY, `${name}.yaml`);
+    expect(readConfig(path, configFields(command))).toEqual({});
+    const directory = mkdtempSync(join(tmpdir(), 'settings-'));
+    const uncommented = join(directory, `${name}.yaml`);
+    writeFileSync(uncommented, readFileSync(path, 'utf8').replaceAll(/^#(?=[a-z])/gm, ''));
+    expect(Object.keys(readConfig(uncommented, configFields(command)))).not.toEqual([]);
+    rmSync(directory, { recursive: true });
+  },
+);
 
 test('the socket of the agent is where overlays look for it', () => {
   const args = commandOf('bootswarm-agent.service');

@@ -116,6 +116,77 @@ export interface BootKindSummary {
   readonly lastLearnedAt: string;
 }
 
+/**
+ * POST /v1/prefetches, `Authorization: Bearer <admin token>` → 201 PrefetchSummary. Which nodes: `nodes`, or any of `zone`,
+ * `percent` and `minCopies`.
+ */
+export interface PrefetchRequest {
+  /** Id, unique prefix or name. */
+  readonly image: string;
+  /** These nodes, whether they are connected or not. */
+  readonly nodes?: readonly string[];
+  readonly zone?: string;
+  /** Of the nodes of each zone, 1 to 100; default: 100, or none if only minCopies is given. */
+  readonly percent?: number;
+  /** On so many nodes at least, spread over zones; made up when one fails or leaves. */
+  readonly minCopies?: number;
+  /** Only what the image's boot orders name, and what they will. */
+  readonly bootOrderOnly?: boolean;
+  /** 0 to 9, default 5: of a node's orders the highest goes first. */
+  readonly priority?: number;
+  /** Keep it in the caches while the order lasts. */
+  readonly pin?: boolean;
+  /** Who is not done by then is late, which is told and logged. */
+  readonly deadlineSeconds?: number;
+  /** Then the order is over, and its pins are released; default: when it is cancelled. */
+  readonly ttlSeconds?: number;
+}
+
+/** GET /v1/prefetches → { prefetches: PrefetchSummary[] }; GET /v1/prefetches/ID answers one; DELETE cancels it. */
+export interface PrefetchSummary {
+  readonly id: string;
+  readonly image: string;
+  /** Empty when the image is withdrawn. */
+  readonly imageName: string;
+  /** An order that is done goes on: nodes that lose pieces fetch them again, and pins hold. */
+  readonly state: 'active' | 'done' | 'expired' | 'cancelled' | 'withdrawn';
+  readonly isLate: boolean;
+  readonly nodesGiven?: readonly string[];
+  readonly zone?: string;
+  readonly percent?: number;
+  readonly minCopies?: number;
+  readonly bootOrderOnly: boolean;
+  readonly priority: number;
+  readonly pin: boolean;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  readonly deadlineAt?: string;
+  readonly expiresAt?: string;
+  readonly nodes: readonly PrefetchNodeSummary[];
+}
+
+export interface PrefetchNodeSummary {
+  readonly node: string;
+  readonly state: 'waiting' | 'fetching' | 'done' | 'failed';
+  readonly piecesHad: number;
+  /** 0 until the node knows. */
+  readonly piecesWanted: number;
+  /** Why it failed. */
+  readonly code: string;
+}
+
+/** GET /v1/nodes/NODE/images → { node, images: NodeImageSummary[] }: of the swarms that the node is in. */
+export interface NodeImageSummary {
+  readonly image: string;
+  readonly name: string;
+  readonly pieceCount: number;
+  readonly piecesHad: number;
+  /** 0 to 1, zero pieces included: they need not be fetched. */
+  readonly cachedFraction: number;
+  /** Of the pieces that boot orders name; null while there are none. */
+  readonly bootOrderFraction: number | null;
+}
+
 /** GET /v1/swarms → { swarms: SwarmSummary[] } */
 export interface SwarmSummary {
   readonly image: string;
@@ -154,16 +225,6 @@ export interface NodeSummary {
   readonly images: readonly string[];
 }
 
-/** Body of every answer with a 4xx or 5xx status (application/problem+json). */
-export interface Problem {
-  readonly title: string;
-  readonly status: number;
-  readonly code: string;
-  readonly detail: string;
-  /** What to do next. */
-  readonly hint: string;
-}
-
 /** GET /v1/glance, `Authorization: Bearer <admin token>`: how following Glance goes. 404 when the tracker follows none. */
 export interface GlanceFollowStatus {
   readonly selection: 'marked' | 'active' | 'none' | 'listed';
@@ -189,3 +250,5 @@ export interface GlanceImageStatus {
   readonly image?: string;
   readonly error?: string;
 }
+
+export type { Problem } from '@bootswarm/rest';

@@ -1,23 +1,36 @@
 /**
  * The tracker's HTTP API (api.ts): one table says every route, its method and who may use it; what is not in the table is
- * refused. Routes that change anything want the admin token; reading is open to whoever reaches the port, but for images that
- * Glance keeps from him.
+ * refused, and api-description.ts says of each what the OpenAPI document has. Routes that change anything want the admin token;
+ * reading is open to whoever reaches the port, but for images that Glance keeps from him (access.ts).
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  EVENT_STREAM_TYPE,
+  type Found,
+  type MetricFamily,
+  openApiDocument,
+  ProcessMetrics,
+  type RouteName,
+  RouteTable,
+  sendProblem,
+} from '@bootswarm/rest';
 import { OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
-import type { ImageSummary, TrackerHealth } from './api.ts';
-import { bootOrderSummary } from './boot-order-summary.ts';
-import { type Catalogue, notFound } from './catalogue.ts';
+import { Access } from './access.ts';
+import type { TrackerHealth } from './api.ts';
+import { API } from './api-description.ts';
+import type { Catalogue } from './catalogue.ts';
 import type { GlanceLink } from './glance/glance-link.ts';
-import { isRestricted } from './glance/visibility.ts';
-import { sendImageFile } from './image-download.ts';
+import { imageRoutes } from './image-routes.ts';
 import type { OriginProcess } from './origin-process.ts';
-import { problemOf, sendProblem } from './problem.ts';
-import { publishStream } from './publish-stream.ts';
+import type { CloudWatch } from './overview/cloud-watch.ts';
+import { TrackerMetrics } from './overview/tracker-metrics.ts';
+import type { PrefetchDesk } from './prefetch-desk.ts';
+import { nodeImages, prefetchRoutes } from './prefetch-routes.ts';
+import { problemOf } from './problem.ts';
 import type { Publisher } from './publisher.ts';
+import { sendJson } from './send-json.ts';
 import type { SignalServer } from './signal-server.ts';
 import { nodeSummaries, swarmSummaries } from './swarm-summary.ts';
 import { VERSION } from './version.ts';
@@ -35,19 +48,19 @@ export interface HttpApiOptions {
   withdraw(image: string): Promise<void>;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
+  prefetches(): PrefetchDesk;
   origin(): OriginProcess | undefined;
+  watch(): CloudWatch;
 }
 
-interface Call {
+export interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The part of the path that the route's `*` stands for. */
+  /** What stands where the route's path has braces. */
   readonly key: string;
 }
 
-interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly path: string;
+export interface Route extends RouteName {
   readonly access: 'open' | 'admin';
   handle(call: Call): void | Promise<void>;
 }
@@ -65,14 +78,27 @@ export class HttpApi {
   readonly server: Server;
   readonly #options: HttpApiOptions;
   readonly #startedAt = performance.now();
-  readonly #tokenDigest: Buffer;
-  readonly #routes: readonly Route[];
+  readonly #access: Access;
+  readonly #table: RouteTable<Route>;
   readonly #calls = new Set<Promise<void>>();
+  /** Told to callers, by code. */
+  readonly #problems = new Map<string, number>();
+  readonly #process = new ProcessMetrics();
+  readonly #metrics: TrackerMetrics;
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
-    this.#tokenDigest = digestOf(options.adminToken);
-    this.#routes = this.#table();
+    const { adminToken, catalogue, glance } = options;
+    this.#access = new Access(adminToken, catalogue, glance.visibility);
+    this.#metrics = new TrackerMetrics({
+      catalogue,
+      process: this.#process,
+      problems: this.#problems,
+      signals: () => options.signals(),
+      watch: () => options.watch(),
+      originStats: async () => options.origin()?.stats(),
+    });
+    this.#table = new RouteTable(this.#routes());
     this.server = createServer(
       {
         maxHeaderSize: HEADER_BYTES_MAX,
@@ -90,13 +116,19 @@ export class HttpApi {
     this.server.setTimeout(IDLE_TIMEOUT_MS);
   }
 
+  /** What /metrics tells, for the test that compares it with what is documented. */
+  get metricFamilies(): readonly MetricFamily[] {
+    return this.#metrics.families;
+  }
+
   /** Every route, for the test that goes through them all. */
   get routes(): readonly Pick<Route, 'method' | 'path' | 'access'>[] {
-    return this.#routes;
+    return this.#table.routes;
   }
 
   /** Cuts everybody off and waits until what they asked for has been given up. WebSockets are closed by their owner. */
   async close(): Promise<void> {
+    this.#process.close();
     const closed = once(this.server, 'close');
     this.server.close();
     this.server.closeAllConnections();
@@ -104,7 +136,8 @@ export class HttpApi {
     await Promise.all(this.#calls);
   }
 
-  #table(): Route[] {
+  #routes(): Route[] {
+    const images = imageRoutes(this.#options, this.#access);
     const open = (path: string, handle: Route['handle']): Route => ({
       method: 'GET',
       path,
@@ -113,50 +146,46 @@ export class HttpApi {
     });
     return [
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
-      open('/v1/images', async ({ request, response }) => {
-        sendJson(response, { images: await this.#shownTo(request) });
-      }),
-      open('/v1/images/*', async (call) => {
-        sendJson(call.response, (await this.#find(call)).image);
-      }),
-      open('/v1/images/*/boot-order', (call) => this.#bootOrder(call)),
-      open('/v1/images/*/metainfo', (call) => this.#download(call, 'metainfo')),
-      open('/v1/images/*/torrent', (call) => this.#download(call, 'torrent')),
-      open('/v1/images/*/piece-layer', (call) => this.#download(call, 'piece-layer')),
+      open('/metrics', ({ request, response }) =>
+        this.#metrics.send(response, this.#access.listed(request)),
+      ),
+      open('/v1/openapi.json', ({ response }) =>
+        sendJson(response, openApiDocument(this.routes, API)),
+      ),
+      ...images.reading,
       open('/v1/swarms', (call) => this.#swarms(call)),
+      open('/v1/overview', ({ request, response }) =>
+        sendJson(response, this.#options.watch().overview(this.#access.listed(request))),
+      ),
+      open('/v1/overview/stream', (call) => this.#stream(call)),
+      open('/v1/alarms', ({ request, response }) => {
+        const listed = this.#access.listed(request);
+        const alarms = this.#options.watch().alarms();
+        sendJson(response, { alarms: alarms.map((alarm) => listed.alarm(alarm)) });
+      }),
       open('/v1/nodes', (call) => this.#nodes(call)),
+      open('/v1/nodes/{node}/images', async ({ request, response, key }) =>
+        sendJson(response, await nodeImages(request, key, this.#options, this.#access)),
+      ),
       {
         method: 'GET',
         path: '/v1/glance',
         access: 'admin',
         handle: ({ response }) => this.#glance(response),
       },
-      {
-        method: 'POST',
-        path: '/v1/images',
-        access: 'admin',
-        handle: ({ request, response }) =>
-          publishStream(request, response, this.#options.publisher, {
-            log: this.#options.log,
-            openAtOrigin: (image) => this.#options.openAtOrigin(image),
-          }),
-      },
-      {
-        method: 'DELETE',
-        path: '/v1/images/*',
-        access: 'admin',
-        handle: ({ response, key }) => this.#withdraw(response, key),
-      },
+      ...prefetchRoutes(this.#options, this.#access),
+      ...images.changing,
     ];
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const { route, key } = this.#routeOf(request);
-      if (route.access === 'admin') this.#authorize(request);
+      const { route, key } = this.#find(request);
+      if (route.access === 'admin') this.#access.authorize(request);
       await route.handle({ request, response, key });
     } catch (error) {
       const problem = problemOf(error);
+      this.#problems.set(problem.code, (this.#problems.get(problem.code) ?? 0) + 1);
       if (problem.status >= 500)
         this.#options.log.error({ err: error, url: request.url }, 'failed');
       if (response.headersSent) response.destroy();
@@ -164,78 +193,15 @@ export class HttpApi {
     }
   }
 
-  #routeOf(request: IncomingMessage): { route: Route; key: string } {
+  #find(request: IncomingMessage): Found<Route> {
     const [path, query] = (request.url ?? '').split('?', 2);
-    const segments = path.split('/');
-    const matching = this.#routes.filter((route) => matches(route.path.split('/'), segments));
-    if (matching.length === 0) {
-      throw new OperatorError(
-        'route-not-found',
-        'There is nothing at this path',
-        'The routes are /healthz, /v1/images, /v1/swarms, /v1/nodes.',
-      );
-    }
-    const method = request.method === 'HEAD' ? 'GET' : request.method;
-    const route = matching.find((each) => each.method === method);
-    if (route === undefined) {
-      const allowed = matching.map((each) => each.method).join(', ');
-      throw new OperatorError(
-        'method-not-allowed',
-        `This path has no ${request.method}`,
-        `It has ${allowed}.`,
-      );
-    }
-    if (query !== undefined) {
-      throw new OperatorError(
-        'query-unexpected',
-        'No route takes a query',
-        'Leave out what follows "?".',
-      );
-    }
-    const wildcard = route.path.split('/').indexOf('*');
-    return { route, key: wildcard === -1 ? '' : decodeSegment(segments[wildcard]) };
-  }
-
-  /** Throws OperatorError `token-missing` or `token-wrong`. */
-  #authorize(request: IncomingMessage): void {
-    const token = bearerOf(request);
-    const hint = `Send "Authorization: Bearer TOKEN" with the token in admin.token of the data directory.`;
-    if (token === undefined)
-      throw new OperatorError('token-missing', 'This needs the admin token', hint);
-    if (!this.#isAdmin(token)) {
-      throw new OperatorError('token-wrong', 'This is not the admin token', hint);
-    }
-  }
-
-  #isAdmin(token: string | undefined): boolean {
-    // Digests, because timingSafeEqual() wants equal lengths and must not tell ours.
-    return token !== undefined && timingSafeEqual(digestOf(token), this.#tokenDigest);
-  }
-
-  /** The images that the caller may know of. */
-  #shownTo(request: IncomingMessage): Promise<ImageSummary[]> | ImageSummary[] {
-    const { catalogue, glance } = this.#options;
-    if (this.#isAdmin(bearerOf(request))) return catalogue.list();
-    return glance.visibility.shownTo(keystoneTokenOf(request), catalogue.list());
-  }
-
-  /**
-   * Finds what catalogue.find() finds. Of an image that is not for everybody the whole id is as good as a right: it is all that
-   * the swarm asks for. By its name or a part of its id it is there for those only whom Glance shows it.
-   */
-  async #find({ request, key }: Call): Promise<ReturnType<Catalogue['find']>> {
-    const { catalogue, glance } = this.#options;
-    const found = catalogue.find(key);
-    if (found.image.id === key || this.#isAdmin(bearerOf(request))) return found;
-    if (await glance.visibility.isShownTo(keystoneTokenOf(request), found.image)) return found;
-    throw notFound(key);
-  }
-
-  /** Whether lists that go to everybody, or to an administrator, may have the image. */
-  #isListedTo(request: IncomingMessage): (image: string) => boolean {
-    const { catalogue } = this.#options;
-    if (this.#isAdmin(bearerOf(request))) return () => true;
-    return (image) => catalogue.has(image) && !isRestricted(catalogue.find(image).image.glance);
+    const found = this.#table.find(request.method, path);
+    if (query === undefined) return found;
+    throw new OperatorError(
+      'query-unexpected',
+      'No route takes a query',
+      'Leave out what follows "?".',
+    );
   }
 
   #health(): TrackerHealth {
@@ -253,26 +219,34 @@ export class HttpApi {
     };
   }
 
-  async #bootOrder(call: Call): Promise<void> {
-    const { image } = await this.#find(call);
-    const stats = this.#options.signals().bootOrderStats(image.id);
-    sendJson(call.response, bootOrderSummary(image, stats));
+  #stream({ request, response }: Call): void {
+    const watch = this.#options.watch();
+    if (request.method === 'HEAD') {
+      response.writeHead(200, { 'content-type': EVENT_STREAM_TYPE }).end();
+      return;
+    }
+    // Events are what keeps it from being idle.
+    request.socket.setTimeout(0);
+    watch.listen(response, this.#access.isAdmin(request));
   }
 
   async #swarms({ request, response }: Call): Promise<void> {
     const { catalogue, signals, origin } = this.#options;
-    const isListed = this.#isListedTo(request);
+    const listed = this.#access.listed(request);
     const stats = await origin()?.stats();
     const swarms = signals()
       .swarms()
-      .filter(({ image }) => isListed(image));
+      .filter(({ image }) => listed.has(image));
     sendJson(response, { swarms: swarmSummaries(swarms, catalogue, stats) });
   }
 
   #nodes({ request, response }: Call): void {
-    const isListed = this.#isListedTo(request);
+    const listed = this.#access.listed(request);
     const nodes = nodeSummaries(this.#options.signals().nodes());
-    const shown = nodes.map((node) => ({ ...node, images: node.images.filter(isListed) }));
+    const shown = nodes.map((node) => ({
+      ...node,
+      images: node.images.filter((image) => listed.has(image)),
+    }));
     sendJson(response, { nodes: shown });
   }
 
@@ -285,59 +259,4 @@ export class HttpApi {
       'Start it with --glance-url URL or with credentials for OpenStack.',
     );
   }
-
-  async #download(call: Call, what: 'metainfo' | 'torrent' | 'piece-layer'): Promise<void> {
-    const { directory } = await this.#find(call);
-    await sendImageFile(call.request, call.response, directory, what);
-  }
-
-  async #withdraw(response: ServerResponse, key: string): Promise<void> {
-    await this.#options.withdraw(this.#options.catalogue.find(key).image.id);
-    response.writeHead(204).end();
-  }
-}
-
-function matches(pattern: readonly string[], segments: readonly string[]): boolean {
-  return (
-    pattern.length === segments.length &&
-    pattern.every(
-      (part, index) => part === segments[index] || (part === '*' && segments[index] !== ''),
-    )
-  );
-}
-
-function decodeSegment(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    throw new OperatorError(
-      'path-malformed',
-      'The path is not valid',
-      'Percent-encode it as UTF-8.',
-    );
-  }
-}
-
-function bearerOf({ headers }: IncomingMessage): string | undefined {
-  return /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(headers.authorization ?? '')?.[1];
-}
-
-/** Of the caller's project: what he would send to Glance himself. */
-function keystoneTokenOf({ headers }: IncomingMessage): string | undefined {
-  const token = headers['x-auth-token'];
-  return typeof token === 'string' && /^[\x21-\x7e]+$/.test(token) ? token : undefined;
-}
-
-function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
-}
-
-function sendJson(response: ServerResponse, value: object): void {
-  const body = `${JSON.stringify(value)}\n`;
-  response.writeHead(200, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  });
-  response.end(body);
 }

@@ -10,6 +10,17 @@ const SOURCE_LENGTH_MAX = 4_096;
 
 /** Throws OperatorError `content-type`, `body-…`, `field-unknown` or `field-invalid`. */
 export async function readPublishRequest(request: IncomingMessage): Promise<PublishRequest> {
+  return parsePublishRequest(
+    await readJsonObject(request, BODY_BYTES_MAX, '{"source": "/path/of/image"}'),
+  );
+}
+
+/** `example`: of what would be right. Throws OperatorError `content-type` or `body-…`. */
+export async function readJsonObject(
+  request: IncomingMessage,
+  bytesMax: number,
+  example: string,
+): Promise<Record<string, unknown>> {
   const type = request.headers['content-type'] ?? '';
   if (!/^application\/json(;|$)/i.test(type) || request.headers['content-encoding'] !== undefined) {
     throw new OperatorError(
@@ -18,18 +29,14 @@ export async function readPublishRequest(request: IncomingMessage): Promise<Publ
       'Send it with Content-Type: application/json and no Content-Encoding.',
     );
   }
-  const text = await readBody(request);
+  const text = await readBody(request, bytesMax);
   if (text === '') {
-    throw new OperatorError(
-      'body-missing',
-      'The body is empty',
-      'Send {"source": "/path/of/image"}.',
-    );
+    throw new OperatorError('body-missing', 'The body is empty', `Send ${example}.`);
   }
-  return parsePublishRequest(text);
+  return objectIn(text);
 }
 
-function parsePublishRequest(text: string): PublishRequest {
+function objectIn(text: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -39,7 +46,11 @@ function parsePublishRequest(text: string): PublishRequest {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new OperatorError('body-malformed', 'The body is not an object', 'Send one JSON object.');
   }
-  const { source, name, format, inPlace, prejoin, ...unknown } = value as Record<string, unknown>;
+  return value as Record<string, unknown>;
+}
+
+function parsePublishRequest(value: Record<string, unknown>): PublishRequest {
+  const { source, name, format, inPlace, prejoin, ...unknown } = value;
   const [extra] = Object.keys(unknown);
   if (extra !== undefined) {
     throw new OperatorError(
@@ -79,21 +90,21 @@ function isSource(source: string): boolean {
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = Number(request.headers['content-length'] ?? 0);
-  if (length <= BODY_BYTES_MAX) {
+  if (length <= bytesMax) {
     length = 0;
     for await (const chunk of request) {
       chunks.push(chunk);
       length += chunk.length;
-      if (length > BODY_BYTES_MAX) break;
+      if (length > bytesMax) break;
     }
   }
-  if (length > BODY_BYTES_MAX) {
+  if (length > bytesMax) {
     throw new OperatorError(
       'body-too-long',
-      `The body has more than ${BODY_BYTES_MAX} bytes`,
+      `The body has more than ${bytesMax} bytes`,
       'Send the location of an image, not the image.',
     );
   }

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { LOG_HOOKS, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
 import type { ImageSummary } from './api.ts';
@@ -16,6 +16,8 @@ import { GlanceLink, type GlanceOptions } from './glance/glance-link.ts';
 import { asAnnounced } from './glance/visibility.ts';
 import { HttpApi } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
+import { CloudWatch } from './overview/cloud-watch.ts';
+import { PrefetchDesk } from './prefetch-desk.ts';
 import { Publisher } from './publisher.ts';
 import { loadSecrets } from './publisher-key.ts';
 import { SignalServer } from './signal-server.ts';
@@ -69,7 +71,10 @@ async function start(
   close: () => Promise<void>,
 ): Promise<RunningTracker> {
   const destination = pino.destination({ fd: 2, sync: false });
-  const log = pino({ level: options.logLevel ?? 'info', name: 'tracker' }, destination);
+  const log = pino(
+    { level: options.logLevel ?? 'info', name: 'tracker', hooks: LOG_HOOKS },
+    destination,
+  );
   undo.push(() => flush(destination));
   const secrets = await loadSecrets(dataDir);
   const catalogue = await Catalogue.open(dataDir, log);
@@ -86,6 +91,7 @@ async function start(
   const withdraw = async (image: string): Promise<void> => {
     await catalogue.withdraw(image);
     signals.imageWithdrawn(image);
+    prefetches.imageWithdrawn(image);
     await origin?.withdraw(image);
   };
   const api = new HttpApi({
@@ -94,15 +100,31 @@ async function start(
     publisherKey: secrets.publicKeyHex,
     ...{ catalogue, publisher, glance, log, openAtOrigin, withdraw },
     signals: () => signals,
+    prefetches: () => prefetches,
     origin: () => origin,
+    watch: () => watch,
   });
+  const watch = new CloudWatch({
+    dataDir: dataDir.path,
+    catalogue,
+    log,
+    signals: () => signals,
+    hasOrigin: () => origin?.address !== undefined,
+  });
+  const prefetches = await PrefetchDesk.open(dataDir.path, log, (node, tasks) =>
+    signals.tellPrefetch(node, tasks),
+  );
+  undo.push(() => prefetches.close());
   const signals = new SignalServer({
+    prefetches,
     server: api.server,
     publisherKey: secrets.publicKeyHex,
     log,
     onLearned: (image, records) => bootOrders.changed(image, records),
+    onReport: (node, report) => watch.report(node, report),
   });
   undo.push(() => signals.close());
+  undo.push(() => watch.close());
   for (const image of byAge(catalogue.list())) {
     signals.imagePublished(asAnnounced(image), await bootOrders.read(image.id));
   }

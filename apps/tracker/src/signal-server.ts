@@ -8,14 +8,18 @@ import type { Duplex } from 'node:stream';
 import { ProtocolError } from '@bootswarm/stdx';
 import {
   AGENT_MESSAGE_BYTES_MAX,
+  type AgentMessage,
   type BootOrderStats,
   type Connection,
   decodeAgentMessage,
   encodeTrackerMessage,
   type KindRecord,
   LIMITS,
+  type NodeIdentity,
+  type NodeReport,
   type NodeStats,
   type PeerAddress,
+  type PrefetchTask,
   type RegistryEffect,
   type RegistryInput,
   type RegistryLimits,
@@ -37,7 +41,21 @@ export interface SignalServerOptions {
   readonly log: Logger;
   /** More is known of how VMs boot from this image; `records` gives what to keep of it. */
   readonly onLearned: (image: string, records: () => readonly KindRecord[]) => void;
+  /** What a node says of itself, every few seconds while there is anything to say. */
+  readonly onReport?: (node: NodeIdentity, report: NodeReport) => void;
+  /** What agents say of prefetch orders, and who is there to be told of them. */
+  readonly prefetches?: PrefetchListener;
   readonly limits?: Partial<SignalLimits>;
+}
+
+export interface PrefetchListener {
+  nodeConnected(identity: NodeIdentity): void;
+  nodeGone(node: string): void;
+  heard(
+    node: string,
+    message: Extract<AgentMessage, { type: 'prefetch-state' | 'boot-held' }>,
+    images: ReadonlySet<string>,
+  ): void;
 }
 
 export interface SignalLimits extends RegistryLimits {
@@ -64,6 +82,11 @@ const POLICY_VIOLATION = 1_008;
 /** An agent that does not answer a close frame is cut off. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
+/** Of a ping interval: in each, other connections are pinged. */
+const PING_SLICES = 16;
+/** Looked at beside the registry. */
+const ABOUT_PREFETCH: ReadonlySet<string> = new Set(['hello', 'prefetch-state', 'boot-held']);
+
 interface AgentSocket {
   readonly webSocket: WebSocket;
   lastHeardAt: number;
@@ -74,10 +97,17 @@ export class SignalServer {
   readonly #limits: SignalLimits;
   readonly #log: Logger;
   readonly #onLearned: SignalServerOptions['onLearned'];
+  readonly #onReport: NonNullable<SignalServerOptions['onReport']>;
+  readonly #errors = new Map<string, number>();
   readonly #server: WebSocketServer;
   readonly #sockets = new Map<Connection, AgentSocket>();
+  readonly #prefetches: PrefetchListener | undefined;
+  /** Nodes that are connected. */
+  readonly #connectionOf = new Map<string, Connection>();
+  readonly #nodeOf = new Map<Connection, string>();
   readonly #pinging: NodeJS.Timeout;
   #connections = 0;
+  #pingSlice = 0;
   #waking: NodeJS.Timeout | undefined;
   #wakesAt: number | undefined;
 
@@ -85,6 +115,8 @@ export class SignalServer {
     this.#limits = { ...SIGNAL_LIMITS, ...options.limits };
     this.#log = options.log;
     this.#onLearned = options.onLearned;
+    this.#onReport = options.onReport ?? (() => {});
+    this.#prefetches = options.prefetches;
     const { publisherKey } = options;
     this.#registry = new SwarmRegistry(publisherKey, this.#limits, performance.timeOrigin);
     // A variable, because the types do not know closeTimeout.
@@ -101,7 +133,7 @@ export class SignalServer {
     };
     this.#server = new WebSocketServer(webSocketOptions);
     options.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
-    this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs);
+    this.#pinging = setInterval(() => this.#ping(), this.#limits.pingIntervalMs / PING_SLICES);
   }
 
   /** Agents may join it from now on. `kinds`: what was learned of its boots before. */
@@ -128,12 +160,34 @@ export class SignalServer {
     return this.#registry.bootOrderStats(image);
   }
 
+  isConnected(node: string): boolean {
+    return this.#registry.isConnected(node);
+  }
+
+  /** Connections that were closed for what their agents did, by code. */
+  get errors(): ReadonlyMap<string, number> {
+    return this.#errors;
+  }
+
   get agentCount(): number {
     return this.#registry.agentCount;
   }
 
   swarms(): SwarmStats[] {
     return this.#registry.swarms();
+  }
+
+  /** What it has of each image whose swarm it is in; undefined when it is not connected. */
+  node(name: string): { readonly image: string; readonly piecesHad: number }[] | undefined {
+    const connection = this.#connectionOf.get(name);
+    const known = connection === undefined ? undefined : this.#registry.nodeOf(connection);
+    return (
+      known &&
+      Array.from(known.memberships, ([image, { swarm }]) => ({
+        image,
+        piecesHad: swarm.piecesHadBy(name),
+      }))
+    );
   }
 
   /** `connectedAtMs` is of performance.now(). */
@@ -197,11 +251,35 @@ export class SignalServer {
       const message = decodeAgentMessage(data);
       if (message.type === 'hello') this.#log.info({ connection, node: message.node }, 'agent');
       this.#handle({ type: 'message', connection, message });
+      this.#heard(connection, message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#log.warn({ connection, code: error.code, ...error.data }, 'bad message');
+      this.#count(error.code);
       this.#close(connection, POLICY_VIOLATION, error.code);
     }
+  }
+
+  /** What it does with prefetch orders, of an agent that the registry has let in. */
+  #heard(connection: Connection, message: AgentMessage): void {
+    if (!ABOUT_PREFETCH.has(message.type)) return;
+    const known = this.#registry.nodeOf(connection);
+    if (known === undefined) return;
+    const { identity, memberships } = known;
+    if (message.type === 'hello') {
+      this.#connectionOf.set(identity.node, connection);
+      this.#nodeOf.set(connection, identity.node);
+      this.#prefetches?.nodeConnected(identity);
+    } else if (message.type === 'prefetch-state' || message.type === 'boot-held') {
+      this.#prefetches?.heard(identity.node, message, new Set(memberships.keys()));
+    }
+  }
+
+  /** Nothing when the node is not connected: it is told when it is. */
+  tellPrefetch(node: string, tasks: readonly PrefetchTask[]): void {
+    const connection = this.#connectionOf.get(node);
+    if (connection === undefined) return;
+    this.#send(connection, encodeTrackerMessage({ type: 'prefetch', tasks }));
   }
 
   #handle(input: RegistryInput): void {
@@ -216,15 +294,21 @@ export class SignalServer {
     if (effect.type === 'close') {
       const { connection, code } = effect;
       this.#log.info({ connection, code }, 'closing agent connection');
+      this.#count(code);
       // The registry has forgotten it already.
       const agent = this.#sockets.get(connection);
       this.#sockets.delete(connection);
+      this.#gone(connection);
       agent?.webSocket.close(CLOSED_BY_REGISTRY, code);
       return;
     }
     if (effect.type === 'learned') {
       const { image } = effect;
       this.#onLearned(image, () => this.#registry.bootOrder(image));
+      return;
+    }
+    if (effect.type === 'reported') {
+      this.#onReport(effect.node, effect.report);
       return;
     }
     const bytes = encodeTrackerMessage(effect.message);
@@ -252,8 +336,23 @@ export class SignalServer {
     agent?.webSocket.close(code, reason);
   }
 
+  #count(code: string): void {
+    this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
+  }
+
   #forget(connection: Connection): void {
-    if (this.#sockets.delete(connection)) this.#handle({ type: 'agent-disconnected', connection });
+    if (!this.#sockets.delete(connection)) return;
+    this.#handle({ type: 'agent-disconnected', connection });
+    this.#gone(connection);
+  }
+
+  /** Unless its node has come back on another connection. */
+  #gone(connection: Connection): void {
+    const node = this.#nodeOf.get(connection);
+    this.#nodeOf.delete(connection);
+    if (node === undefined || this.#connectionOf.get(node) !== connection) return;
+    this.#connectionOf.delete(node);
+    this.#prefetches?.nodeGone(node);
   }
 
   #scheduleWake(): void {
@@ -271,9 +370,12 @@ export class SignalServer {
     );
   }
 
+  /** A part of the connections each time: all 10,000 at once would hold up what agents say. */
   #ping(): void {
+    this.#pingSlice = (this.#pingSlice + 1) % PING_SLICES;
     const now = performance.now();
-    for (const { webSocket, lastHeardAt } of this.#sockets.values()) {
+    for (const [connection, { webSocket, lastHeardAt }] of this.#sockets) {
+      if (connection % PING_SLICES !== this.#pingSlice) continue;
       if (now - lastHeardAt > this.#limits.silenceMaxMs) webSocket.terminate();
       else webSocket.ping();
     }

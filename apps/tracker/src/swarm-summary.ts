@@ -41,6 +41,6 @@ export function nodeSummaries(nodes: readonly NodeStats[]): NodeSummary[] {
   }));
 }
 
-function textOf({ host, port }: PeerAddress): string {
+export function textOf({ host, port }: PeerAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

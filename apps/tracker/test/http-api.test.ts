@@ -12,6 +12,8 @@ import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
 import { GlanceLink } from '../src/glance/glance-link.ts';
 import { HttpApi } from '../src/http-api.ts';
+import type { CloudWatch } from '../src/overview/cloud-watch.ts';
+import type { PrefetchDesk } from '../src/prefetch-desk.ts';
 import type { Publisher } from '../src/publisher.ts';
 import type { SignalServer } from '../src/signal-server.ts';
 import { VERSION } from '../src/version.ts';
@@ -72,6 +74,12 @@ async function problemOf(response: Response): Promise<Problem> {
   return problem;
 }
 
+/** Where what the route's braces stand for is no image. */
+const NOT_FOUND: Readonly<Record<string, string>> = {
+  '/v1/nodes/{node}/images': 'node-not-found',
+  '/v1/prefetches/{prefetch}': 'prefetch-not-found',
+};
+
 describe('the route table', () => {
   const api = new HttpApi({
     dataDir: '/',
@@ -84,29 +92,41 @@ describe('the route table', () => {
     withdraw: async () => {},
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
+    prefetches: () => ({}) as PrefetchDesk,
     origin: () => undefined,
+    watch: () => ({}) as CloudWatch,
   });
   const { routes } = api;
 
   test('lists what there is, and who may use it', () => {
     expect(routes.map(({ method, path, access }) => `${method} ${path} ${access}`)).toEqual([
       'GET /healthz open',
+      'GET /metrics open',
+      'GET /v1/openapi.json open',
       'GET /v1/images open',
-      'GET /v1/images/* open',
-      'GET /v1/images/*/boot-order open',
-      'GET /v1/images/*/metainfo open',
-      'GET /v1/images/*/torrent open',
-      'GET /v1/images/*/piece-layer open',
+      'GET /v1/images/{image} open',
+      'GET /v1/images/{image}/boot-order open',
+      'GET /v1/images/{image}/metainfo open',
+      'GET /v1/images/{image}/torrent open',
+      'GET /v1/images/{image}/piece-layer open',
       'GET /v1/swarms open',
+      'GET /v1/overview open',
+      'GET /v1/overview/stream open',
+      'GET /v1/alarms open',
       'GET /v1/nodes open',
       'GET /v1/glance admin',
+      'GET /v1/nodes/{node}/images open',
+      'GET /v1/prefetches open',
+      'GET /v1/prefetches/{prefetch} open',
+      'POST /v1/prefetches admin',
+      'DELETE /v1/prefetches/{prefetch} admin',
       'POST /v1/images admin',
-      'DELETE /v1/images/* admin',
+      'DELETE /v1/images/{image} admin',
     ]);
   });
 
   test.each(routes)('lets nobody use $method $path beyond its access', async (route) => {
-    const path = route.path.replace('*', small);
+    const path = route.path.replace(/\{\w+\}/, small);
     const good = fixture.tracker.adminToken;
     const bad = [
       undefined,
@@ -120,8 +140,8 @@ describe('the route table', () => {
       const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
       const response = await fixture.fetch(path, { method: route.method, headers });
       if (route.access === 'open') {
-        expect(response.status).toBe(200);
-        await response.arrayBuffer();
+        expect(response.status).toBe(route.path in NOT_FOUND ? 404 : 200);
+        await response.body?.cancel();
       } else {
         expect(response.headers.get('www-authenticate')).toBe('Bearer');
         expect((await problemOf(response)).code).toMatch(/^token-(missing|wrong)$/);
@@ -135,7 +155,7 @@ describe('the route table', () => {
   test.each(routes)(
     'answers $method $path for an unknown image, or ignores none',
     async (route) => {
-      if (!route.path.includes('*')) return;
+      if (!route.path.includes('{')) return;
       const authorization = `Bearer ${fixture.tracker.adminToken}`;
       const call = { method: route.method, headers: { authorization } };
       for (const image of [
@@ -147,10 +167,14 @@ describe('the route table', () => {
         '%00',
       ]) {
         // Not by fetch(), which resolves dots itself.
-        const { body } = await raw(route.path.replace('*', image), { authorization }, route.method);
-        expect([image, JSON.parse(body.toString()).code]).toEqual([image, 'image-not-found']);
+        const path = route.path.replace(/\{\w+\}/, image);
+        const { body } = await raw(path, { authorization }, route.method);
+        expect([image, JSON.parse(body.toString()).code]).toEqual([
+          image,
+          NOT_FOUND[route.path] ?? 'image-not-found',
+        ]);
       }
-      const response = await fixture.fetch(route.path.replace('*', '%ff'), call);
+      const response = await fixture.fetch(route.path.replace(/\{\w+\}/, '%ff'), call);
       expect((await problemOf(response)).code).toBe('path-malformed');
     },
   );

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PublishEvent } from '../src/api.ts';
-import { type RunningTracker, runTracker } from '../src/run-tracker.ts';
+import { type RunningTracker, runTracker, type TrackerOptions } from '../src/run-tracker.ts';
 
 export const FAKE_ORIGIN = fileURLToPath(new URL('./fake-origin.ts', import.meta.url));
 
@@ -14,13 +14,15 @@ export class TrackerFixture {
   readonly dataDir = join(this.path, 'data');
   tracker!: RunningTracker;
 
-  async start(): Promise<this> {
+  /** `glance`: where its images come from; default: there is none. */
+  async start(glance?: TrackerOptions['glance']): Promise<this> {
     this.tracker = await runTracker({
       dataDir: this.dataDir,
       listen: { host: '127.0.0.1', port: 0 },
       originListen: { host: '127.0.0.1', port: 0 },
       logLevel: 'silent',
       originMain: FAKE_ORIGIN,
+      ...(glance && { glance }),
     });
     return this;
   }

@@ -12,6 +12,8 @@ import { sourceNotFound } from './image-error.ts';
 export interface GetOptions {
   /** `bytes=0-1023`, or undefined for the whole. */
   readonly range?: string;
+  /** An ETag or a date: what has changed since comes whole, as 200 (RFC 9110 §13.1.5). */
+  readonly ifRange?: string;
   /** Longest silence of the server, before and between the bytes of its answer. */
   readonly silenceMsMax: number;
   readonly signal: AbortSignal;
@@ -99,6 +101,7 @@ async function requestOnce(url: URL, options: GetOptions): Promise<IncomingMessa
       'user-agent': 'bootswarm',
       ...options.headers,
       ...(options.range !== undefined && { range: options.range }),
+      ...(options.ifRange !== undefined && { 'if-range': options.ifRange }),
     },
     timeout: options.silenceMsMax,
     signal: options.signal,
@@ -154,7 +157,7 @@ function statusError(url: URL, status: number): Error {
   return new OperatorError(
     'source-unavailable',
     `${display(url)} answers HTTP ${status}`,
-    'Check the URL with curl -I, from the host of the tracker.',
+    'Check the URL with curl -I, from the host that reads it.',
   );
 }
 
@@ -166,7 +169,7 @@ function networkError(error: unknown, signal: AbortSignal, where: string): unkno
   return new OperatorError(
     'source-unavailable',
     `cannot read from ${where}: ${messageOf(error)}`,
-    'Check the URL, the name server and the certificate, from the host of the tracker.',
+    'Check the URL, the name server and the certificate, from the host that reads it.',
     { cause: error },
   );
 }

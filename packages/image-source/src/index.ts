@@ -7,6 +7,7 @@ export {
   IMAGE_LENGTH_MAX,
   type StoredImage,
 } from './fetch-image.ts';
+export { type Answer, bodyOf, display, type GetOptions, get, TransientError } from './http-get.ts';
 export type { SourceFormat } from './image-format.ts';
 export {
   isSourceUri,

@@ -27,6 +27,8 @@ export interface PieceLayer {
   readonly zeroCount: number;
   /** Whether `piece` (exactly the piece's length: the last one may be short) has the piece's hash. */
   verify(pieceIndex: number, piece: Uint8Array): boolean;
+  /** Whether `root`, 32 bytes, is the piece's hash: for who has hashed it elsewhere. */
+  isRoot(pieceIndex: number, root: Uint8Array): boolean;
   /**
    * The merkle node `index` of the level `level` above the pieces (0: the pieces' own hashes), 32 bytes not to be
    * changed; beyond the end of the image, padding. Cheap on every level: see piece-layer.ts.

@@ -69,7 +69,12 @@ class VerifiedLayer implements PieceLayer {
   verify(pieceIndex: number, piece: Uint8Array): boolean {
     assert(pieceIndex >= 0 && pieceIndex < this.pieceCount, `piece ${pieceIndex}`);
     if (piece.length !== pieceLengthAt(this.#shape, pieceIndex)) return false;
-    return isHashAt(this.#hashes, pieceIndex, this.#tree.hash(piece));
+    return this.isRoot(pieceIndex, this.#tree.hash(piece));
+  }
+
+  isRoot(pieceIndex: number, root: Uint8Array): boolean {
+    assert(pieceIndex >= 0 && pieceIndex < this.pieceCount, `piece ${pieceIndex}`);
+    return isHashAt(this.#hashes, pieceIndex, root);
   }
 
   node(level: number, index: number): Uint8Array {

@@ -1,6 +1,7 @@
 /** Opens a connection to a peer whose address is known. Whether and when to dial is the caller's. */
 import { connect } from 'node:net';
 import type { PeerWire, PeerWireHandlers } from './peer-wire.ts';
+import { readsInto } from './socket-reads.ts';
 import { WireConnection } from './wire-connection.ts';
 import { WIRE_LIMITS, type WireLimits } from './wire-limits.ts';
 import type { WireSwarm } from './wire-swarm.ts';
@@ -16,18 +17,13 @@ export interface DialOptions {
 }
 
 /**
- * One for all connections: what is read from a socket is handled before the next one is read. Four reads of the length that
- * Node would allocate for each: a piece of 64 KiB seldom needs a second one.
- */
-const receiveBuffer = Buffer.allocUnsafeSlow(256 * 1024);
-
-/**
  * Returns at once; handlers hear onReady() or onClose(), of which the codes `connect-timeout` and `socket-…` mean that
  * no connection came about.
  */
 export function dialPeer(options: DialOptions): PeerWire {
   const { host, port, swarm, handlers } = options;
-  const socket = connect({ host, port, onread: { buffer: receiveBuffer, callback: onRead } });
+  const onread = readsInto((chunk) => connection.receive(chunk));
+  const socket = connect({ host, port, onread });
   const connection = new WireConnection({
     socket,
     address: formatAddress(host, port),
@@ -43,11 +39,6 @@ export function dialPeer(options: DialOptions): PeerWire {
     connection.start();
   });
   return connection;
-
-  function onRead(length: number): boolean {
-    connection.receive(receiveBuffer.subarray(0, length));
-    return true;
-  }
 }
 
 /** host:port, an IPv6 host in brackets. */

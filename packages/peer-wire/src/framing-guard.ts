@@ -3,7 +3,7 @@
  * of everything before it takes memory for it; holds at most one message. What a message means, and whether it may
  * come now, is message-rules.ts. Knows no sockets and no clock.
  */
-import { assert } from '@bootswarm/stdx';
+import { assert, copyBytes } from '@bootswarm/stdx';
 import { FrameLengths } from './frame-lengths.ts';
 import {
   checkHandshakePrefix,
@@ -162,7 +162,7 @@ export class FramingGuard {
 
   #fillFrame(frame: Uint8Array, chunk: Uint8Array, at: number): number {
     const end = Math.min(chunk.length, at + frame.length - this.#frameHave);
-    frame.set(at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end), this.#frameHave);
+    copyBytes(chunk, at, end, frame, this.#frameHave);
     this.#frameHave += end - at;
     if (this.#frameHave === frame.length) this.#finishFrame(frame);
     return end;

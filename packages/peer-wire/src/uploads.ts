@@ -3,7 +3,7 @@
  * on the way. An answer waits in the egress in the class of its request, and until it leaves it can be taken back.
  */
 import { pieceLengthAt } from '@bootswarm/metainfo';
-import { ProtocolError } from '@bootswarm/stdx';
+import { copyBytes, ProtocolError } from '@bootswarm/stdx';
 import type { ChatterBudget } from './chatter-budget.ts';
 import type { Egress } from './egress.ts';
 import { encodeRedirect, type Priority, type Redirect } from './extension-messages.ts';
@@ -90,7 +90,7 @@ export class Uploads {
     const request = this.#answerable(pieceIndex, offset, payload.length);
     if (request === undefined) return;
     const frame = this.#makeFrame(request);
-    frame.set(payload, PIECE_HEAD_BYTES);
+    copyBytes(payload, 0, payload.length, frame, PIECE_HEAD_BYTES);
     this.#queue(request, frame);
   }
 

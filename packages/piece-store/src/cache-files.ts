@@ -7,7 +7,7 @@ import { HaveLog } from './have-log.ts';
 import type { PieceLedger } from './piece-ledger.ts';
 import type { PieceShape } from './piece-shape.ts';
 import type { DiscardReason, OnStoreEvent } from './store-event.ts';
-import type { StoreDisk, StoreFile } from './store-file.ts';
+import { type StoreDisk, type StoreFile, writeWhole } from './store-file.ts';
 import { TimedFile } from './timed-file.ts';
 
 export class CacheFiles {
@@ -57,6 +57,15 @@ export class CacheFiles {
     // Only ever longer: a virtual machine may by now read this file without us.
     if (size < shape.length) await this.data.truncate(shape.length);
     this.watch.settle();
+  }
+
+  /** Over whatever is where a zero piece lies. Throws what the disk throws. */
+  async writeZeros(shape: PieceShape, pieceIndex: number): Promise<void> {
+    const zeros = new Uint8Array(shape.bytesOf(pieceIndex));
+    this.watch.suspend();
+    await writeWhole(this.data, zeros, shape.offsetOf(pieceIndex)).finally(() => {
+      this.watch.settle();
+    });
   }
 
   /** Closes all of them even when one fails, and then throws that failure. */

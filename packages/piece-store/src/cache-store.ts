@@ -4,7 +4,7 @@
  * the formats are commit-slots.ts and have-log.ts. Whoever opens a store holds the lock of its CacheDirectory.
  */
 import { join } from 'node:path';
-import { assert, type Bitfield, type BufferPool, errnoOf } from '@bootswarm/stdx';
+import { assert, type Bitfield, type BufferPool, copyBytes, errnoOf } from '@bootswarm/stdx';
 import { CacheFiles, cacheUnusable } from './cache-files.ts';
 import {
   type CacheStoreOptions,
@@ -145,7 +145,7 @@ export class CachePieceStore implements PieceStore {
     }
     const piece = this.#writer.peek(pieceIndex) ?? this.#hot.get(pieceIndex);
     if (piece !== undefined) {
-      target.set(piece.subarray(offset, offset + target.length));
+      copyBytes(piece, offset, offset + target.length, target, 0);
       return true;
     }
     // Nobody else would be served until a disk that is late has answered.
@@ -166,7 +166,7 @@ export class CachePieceStore implements PieceStore {
       const piece = await this.#verify(pieceIndex);
       if (piece === undefined) continue; // Dropped, or written again meanwhile.
       this.#hot.insert(pieceIndex, piece, false);
-      target.set(piece.subarray(offset, offset + target.length));
+      copyBytes(piece, offset, offset + target.length, target, 0);
       return true;
     }
   }
@@ -200,6 +200,14 @@ export class CachePieceStore implements PieceStore {
    */
   async scrubNext(): Promise<number> {
     return this.#closing === undefined ? this.#scrub.next() : 0;
+  }
+
+  /** Its place in the file was seen to hold other bytes. Zeros are written there again; any other piece has to prove itself. */
+  async recheck(pieceIndex: number): Promise<void> {
+    this.#lookForForeignWrites();
+    if (this.#ledger.isZero(pieceIndex)) return this.#files.writeZeros(this.#shape, pieceIndex);
+    this.#ledger.doubt(pieceIndex);
+    if (this.#ledger.isClaimed(pieceIndex)) await this.#verify(pieceIndex);
   }
 
   /** To be called now and then: if somebody else has written to the cache file, every piece is verified again. */
@@ -376,24 +384,16 @@ export class CachePieceStore implements PieceStore {
 
   async #probe(): Promise<void> {
     const path = join(this.#options.directory, 'probe.tmp');
-    const canWrite = await probeSpace(this.#disk, path, this.#shape.pieceLength);
-    const hasSlots = canWrite && (await this.#reserveSlots());
+    const { slots } = this.#files;
+    const bytes = this.#shape.pieceLength;
+    const canWrite = await probeSpace(this.#disk, path, bytes, () => slots.reserve());
     this.#cancelProbeTimer = undefined;
-    if (!hasSlots) {
+    if (!canWrite) {
       this.#stopCaching();
       return;
     }
     this.#mode = 'normal';
     this.#onEvent({ type: 'caching-resumed' });
     this.#armCommitTimer();
-  }
-
-  async #reserveSlots(): Promise<boolean> {
-    try {
-      await this.#files.slots.reserve();
-      return true;
-    } catch {
-      return false; // Reported when the store was opened; the probe is repeated.
-    }
   }
 }

@@ -6,6 +6,7 @@ export { isLockedByAnyone, punchAll } from './hole-punch.ts';
 export { MemoryPieceStore, type MemoryStoreOptions } from './memory-store.ts';
 export { nodeDisk } from './node-disk.ts';
 export { OriginalPieceStore, type OriginalStoreOptions } from './original-store.ts';
+export { PieceChecks } from './piece-checks.ts';
 export type { PieceStore } from './piece-store.ts';
 export type { ScrubStats } from './scrub.ts';
 export type { DiscardReason, LostReason, OnStoreEvent, StoreEvent } from './store-event.ts';

@@ -3,7 +3,14 @@
  * verified the first time it is read. For the origin, which must not give bytes to a swarm that are not the published ones.
  */
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { assert, Bitfield, type BufferPool, messageOf, OperatorError } from '@bootswarm/stdx';
+import {
+  assert,
+  Bitfield,
+  type BufferPool,
+  copyBytes,
+  messageOf,
+  OperatorError,
+} from '@bootswarm/stdx';
 import { nodeDisk } from './node-disk.ts';
 import { makePieceBuffers } from './piece-buffers.ts';
 import { PieceShape } from './piece-shape.ts';
@@ -101,7 +108,7 @@ export class OriginalPieceStore implements PieceStore {
       // The next readNow() sees a change made during this read; one seen already makes the file suspect now.
       if (this.#identity === identity) this.#verified.set(pieceIndex);
       // At once: the bytes are only lent.
-      target.set(result.bytes.subarray(offset, offset + target.length));
+      copyBytes(result.bytes, offset, offset + target.length, target, 0);
       return true;
     }
     if (result.reason === 'read-failed') {

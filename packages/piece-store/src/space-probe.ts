@@ -1,11 +1,12 @@
 /** Finds out whether a disk that refused a write takes writes again, by writing a scratch file and flushing it. */
 import { type StoreDisk, writeWhole } from './store-file.ts';
 
-/** Resolves to whether `byteCount` bytes could be written and flushed; their space is given back. */
+/** Resolves to whether `byteCount` bytes could be written and flushed, which gives their space back, and then `andThen` done. */
 export async function probeSpace(
   disk: StoreDisk,
   path: string,
   byteCount: number,
+  andThen: () => Promise<void>,
 ): Promise<boolean> {
   try {
     const file = await disk.open(path, 'read-write');
@@ -16,9 +17,10 @@ export async function probeSpace(
     } finally {
       await file.truncate(0).finally(() => file.close());
     }
+    await andThen();
     return true;
   } catch {
-    // The reason was reported when the write failed.
+    // The reason was reported when the write failed, or when the store was opened.
     return false;
   }
 }

@@ -13,12 +13,26 @@ export interface FileIdentity {
   readonly dev: bigint;
 }
 
+export interface PlacedPiece {
+  readonly bytes: Uint8Array;
+  readonly position: number;
+}
+
+export interface WrittenPieces {
+  /** Written whole, from the first on. */
+  readonly writtenCount: number;
+  /** Why the next one was not. */
+  readonly error?: unknown;
+}
+
 export interface StoreFile {
   /** Resolves to the bytes read, from 0 (at the end of the file) to target.length. */
   read(target: Uint8Array, position: number): Promise<number>;
   readSync(target: Uint8Array, position: number): number;
   /** Resolves to the bytes written, which may be fewer than bytes.length. */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Writes whole pieces in their order, until one cannot be written. Never rejects. */
+  writePieces(pieces: readonly PlacedPiece[]): Promise<WrittenPieces>;
   /** fdatasync(2): data, and the metadata needed to read it back. After a failure nothing un-synced may be trusted. */
   datasync(): Promise<void>;
   truncate(length: number): Promise<void>;

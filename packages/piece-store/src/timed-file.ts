@@ -2,7 +2,7 @@
  * A file that notices when its disk keeps us waiting: then nobody may read it synchronously, as the whole process would wait.
  * Decides what is late; what to do instead is for the caller to say.
  */
-import type { FileIdentity, StoreFile } from './store-file.ts';
+import type { FileIdentity, PlacedPiece, StoreFile, WrittenPieces } from './store-file.ts';
 
 /** A disk in order answers within some 10 ms, one under load within some 100. */
 const LATE_MS = 500;
@@ -56,6 +56,10 @@ export class TimedFile implements StoreFile {
 
   write(bytes: Uint8Array, position: number): Promise<number> {
     return this.#timed(this.#file.write(bytes, position), LATE_MS);
+  }
+
+  writePieces(pieces: readonly PlacedPiece[]): Promise<WrittenPieces> {
+    return this.#timed(this.#file.writePieces(pieces), LATE_MS);
   }
 
   datasync(): Promise<void> {

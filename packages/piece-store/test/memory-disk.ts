@@ -3,7 +3,15 @@
  * operation, die at any operation, and lose pages after a failed flush as Linux file systems do.
  */
 import { Random } from '@bootswarm/stdx';
-import type { FileIdentity, OpenMode, StoreDisk, StoreFile } from '../src/store-file.ts';
+import {
+  type FileIdentity,
+  type OpenMode,
+  type PlacedPiece,
+  type StoreDisk,
+  type StoreFile,
+  type WrittenPieces,
+  writeWhole,
+} from '../src/store-file.ts';
 
 export type FaultKind = 'EIO' | 'ENOSPC' | 'short-write';
 
@@ -175,7 +183,7 @@ export class MemoryDisk implements StoreDisk {
       contents.unsynced.push(made);
       contents.changes += 1n;
     };
-    return {
+    const file: StoreFile = {
       read: async (target, position) => {
         const fault = await this.#begin();
         if (this.#isDead) return new Promise(() => {});
@@ -231,8 +239,21 @@ export class MemoryDisk implements StoreDisk {
         if (this.#isDead) await new Promise(() => {});
         if (fault === 'EIO') throw errnoError('EIO');
       },
+      writePieces: (pieces) => writeEach(file, pieces),
     };
+    return file;
   }
+}
+
+async function writeEach(file: StoreFile, pieces: readonly PlacedPiece[]): Promise<WrittenPieces> {
+  for (const [writtenCount, { bytes, position }] of pieces.entries()) {
+    try {
+      await writeWhole(file, bytes, position);
+    } catch (error) {
+      return { writtenCount, error };
+    }
+  }
+  return { writtenCount: pieces.length };
 }
 
 function emptyContents(): Contents {

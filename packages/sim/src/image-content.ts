@@ -31,6 +31,7 @@ export function imageContentOf(pieces: TracePieces): ImageContent {
     isZero: (index) => zero.has(index),
     zeroCount: zero.count,
     verify: () => false,
+    isRoot: () => false,
     node: () => piecesRoot,
   };
   const { carried } = carryLayer(metainfo, layer);

@@ -126,7 +126,7 @@ export class SimTracker {
         continue;
       }
       // Nothing is kept: a run is over before its tracker restarts.
-      if (effect.type === 'learned') continue;
+      if (effect.type === 'learned' || effect.type === 'reported') continue;
       const { connections, message } = effect;
       const bytes = encodeTrackerMessage(message).length + HEADER_BYTES;
       for (const connection of connections) {

@@ -9,15 +9,17 @@ export class BufferPool {
   /** Bytes of each buffer. */
   readonly length: number;
   readonly #sparesMax: number;
+  readonly #isShared: boolean;
   readonly #spares: Uint8Array[] = [];
   /** Taken and not given back. */
   readonly #out = new WeakSet<Uint8Array>();
 
-  /** Keeps at most `sparesMax` buffers that nobody uses. */
-  constructor(length: number, sparesMax: number) {
+  /** Keeps at most `sparesMax` buffers that nobody uses. Those that are `shared` other threads can be given, uncopied. */
+  constructor(length: number, sparesMax: number, use: 'own' | 'shared' = 'own') {
     assert(length > 0 && sparesMax >= 0, `${sparesMax} buffers of ${length}`);
     this.length = length;
     this.#sparesMax = sparesMax;
+    this.#isShared = use === 'shared';
   }
 
   /** Buffers kept that nobody uses. */
@@ -27,9 +29,14 @@ export class BufferPool {
 
   /** A buffer of `length` bytes of anything, alone on its memory. */
   take(): Uint8Array {
-    const buffer = this.#spares.pop() ?? Buffer.allocUnsafeSlow(this.length);
+    const buffer = this.#spares.pop() ?? this.#make();
     this.#out.add(buffer);
     return buffer;
+  }
+
+  #make(): Uint8Array {
+    if (this.#isShared) return Buffer.from(new SharedArrayBuffer(this.length));
+    return Buffer.allocUnsafeSlow(this.length);
   }
 
   /** Its owner uses it no more, nor any view on it. A buffer that was not taken here, or is back already, is left alone. */

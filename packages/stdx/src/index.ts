@@ -1,6 +1,7 @@
 export { AssertionError, assert, unreachable } from './assert.ts';
 export { Bitfield } from './bitfield.ts';
 export { BufferPool } from './buffer-pool.ts';
+export { copyBytes } from './copy-bytes.ts';
 export { errnoOf, messageOf, OperatorError, ProtocolError } from './errors.ts';
 export { EventHeap } from './event-heap.ts';
 export {
@@ -11,3 +12,4 @@ export {
   TOUCHES_MIN,
 } from './piece-order.ts';
 export { Random } from './random.ts';
+export { LOG_HOOKS, scrubSecrets } from './scrub-secrets.ts';

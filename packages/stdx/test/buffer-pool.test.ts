@@ -17,6 +17,11 @@ describe('BufferPool', () => {
     expect([buffer.byteLength, buffer.buffer.byteLength]).toEqual([8, 8]);
   });
 
+  it('gives out buffers that other threads can be given, if it is to', () => {
+    const { buffer } = new BufferPool(8, 1, 'shared').take();
+    expect([buffer.byteLength, buffer instanceof SharedArrayBuffer]).toEqual([8, true]);
+  });
+
   it('ignores a buffer that is back already', () => {
     const pool = new BufferPool(8, 4);
     const buffer = pool.take();

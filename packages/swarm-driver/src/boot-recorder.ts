@@ -36,6 +36,21 @@ export class BootRecorder {
     };
   }
 
+  /** Guests that boot now. */
+  get booting(): number {
+    return this.#watch.booting;
+  }
+
+  /** As BootWatch's. */
+  get revision(): number {
+    return this.#watch.revision;
+  }
+
+  /** As BootWatch's. */
+  orderedPieces(): number[] {
+    return this.#watch.orderedPieces();
+  }
+
   /** A guest connects. */
   open(): FirstTouches {
     return this.#watch.open();

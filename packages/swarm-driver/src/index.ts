@@ -7,3 +7,4 @@ export {
   type SwarmEvent,
 } from './swarm-driver.ts';
 export { SwarmHost, type SwarmHostOptions } from './swarm-host.ts';
+export { WAIT_BOUNDS_SECONDS, WaitHistogram } from './wait-histogram.ts';

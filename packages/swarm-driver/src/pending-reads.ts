@@ -2,7 +2,9 @@
  * Guest reads that wait for pieces: each piece's waiters, and when a read has all its parts. Knows where bytes go, not where
  * they come from.
  */
+import { copyBytes } from '@bootswarm/stdx';
 import type { ReadBytes } from './read-bytes.ts';
+import { WaitHistogram } from './wait-histogram.ts';
 
 /** One read of a guest that could not be answered at once. */
 export interface PendingRead {
@@ -31,6 +33,8 @@ export class PendingReads {
   /** In order of arrival. */
   readonly #open = new Set<PendingRead>();
   #openedCount = 0;
+  /** Of those that were answered. */
+  readonly waits = new WaitHistogram();
 
   /** Reads that ever had to wait. */
   get openedCount(): number {
@@ -86,11 +90,12 @@ export class PendingReads {
   fill(part: ReadPart, bytes: Uint8Array, source: keyof ReadBytes): void {
     const { read } = part;
     if (read.isCancelled) return;
-    read.target.set(bytes, part.targetOffset);
+    copyBytes(bytes, 0, bytes.length, read.target, part.targetOffset);
     read.counted[source] += part.length;
     read.partsMissing -= 1;
     if (read.partsMissing > 0) return;
     this.#open.delete(read);
+    this.waits.add(performance.now() - read.startedAt);
     read.done();
   }
 

@@ -9,7 +9,7 @@ import {
   type PeerWireHandlers,
   type WireSwarm,
 } from '@bootswarm/peer-wire';
-import type { PieceStore } from '@bootswarm/piece-store';
+import { PieceChecks, type PieceStore } from '@bootswarm/piece-store';
 import { Bitfield, Random } from '@bootswarm/stdx';
 import {
   type EngineSnapshot,
@@ -67,6 +67,7 @@ export class SwarmDriver {
   onStored: () => void = () => {};
   readonly #engine: SwarmEngine<Uint8Array>;
   readonly #options: SwarmDriverOptions;
+  readonly #checks: PieceChecks;
   readonly #wires = new Map<number, ReadyWire>();
   /** Of those, the ones that we dialled. */
   readonly #dialled = new Set<PeerWire>();
@@ -86,6 +87,7 @@ export class SwarmDriver {
     this.metainfo = options.metainfo;
     this.layer = options.layer;
     this.store = options.store;
+    this.#checks = new PieceChecks(options.layer, options.metainfo.pieceLength);
     this.#engine = new SwarmEngine({
       shape: {
         pieceCount: options.metainfo.pieceCount,
@@ -245,7 +247,15 @@ export class SwarmDriver {
   }
 
   #verify(pieceIndex: number, peer: number, payload: Uint8Array): void {
-    const isGood = this.layer.verify(pieceIndex, payload);
+    // A guest that waits is answered in this turn.
+    if (this.pending.isWaitedFor(pieceIndex)) {
+      this.#verified(pieceIndex, peer, this.layer.verify(pieceIndex, payload));
+    } else {
+      this.#checks.check(pieceIndex, payload, (isGood) => this.#verified(pieceIndex, peer, isGood));
+    }
+  }
+
+  #verified(pieceIndex: number, peer: number, isGood: boolean): void {
     if (!isGood) {
       const address = this.#wires.get(peer)?.wire.address ?? 'a closed wire';
       this.#options.onEvent({ type: 'piece-refuted', pieceIndex, address });

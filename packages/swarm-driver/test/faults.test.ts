@@ -60,6 +60,7 @@ class ForgetfulStore extends LyingStore {
 /** Writes fail from fill() on, as on a full disk. */
 function fullDisk(): { disk: StoreDisk; fill: () => void } {
   let isFull = false;
+  const noSpace = Object.assign(new Error('no space'), { code: 'ENOSPC' });
   const disk: StoreDisk = {
     ...nodeDisk,
     open: async (path, mode) => {
@@ -68,9 +69,11 @@ function fullDisk(): { disk: StoreDisk; fill: () => void } {
         read: (target, position) => file.read(target, position),
         readSync: (target, position) => file.readSync(target, position),
         write: async (bytes, position) => {
-          if (isFull) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+          if (isFull) throw noSpace;
           return file.write(bytes, position);
         },
+        writePieces: async (pieces) =>
+          isFull ? { writtenCount: 0, error: noSpace } : file.writePieces(pieces),
         datasync: () => file.datasync(),
         truncate: (length) => file.truncate(length),
         identity: () => file.identity(),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
 import { type PendingRead, PendingReads } from '../src/pending-reads.ts';
 import { noReadBytes } from '../src/read-bytes.ts';
+import { WAIT_BOUNDS_SECONDS } from '../src/wait-histogram.ts';
 
 const PIECE_LENGTH = 8;
 
@@ -120,4 +121,18 @@ test('every read gets its bytes once, or is cancelled, in any order of events', 
       expect(pending.size).toBe(0);
     }),
   );
+});
+
+test('counts how long reads waited that were answered, and no others', () => {
+  const now = performance.now();
+  openRead(0, 1, now - 7_000);
+  const cancelled = openRead(1, 1, now - 7_000);
+  openRead(2, 1, now - 3_600_000);
+  pending.cancel(cancelled);
+  for (const piece of [0, 1, 2]) pending.deliver(piece, new Uint8Array(PIECE_LENGTH), 'peers');
+  const at = WAIT_BOUNDS_SECONDS.indexOf(10);
+  expect(pending.waits.counts[at]).toBe(1);
+  expect(pending.waits.counts.at(-1)).toBe(1);
+  expect(pending.waits.counts.reduce((sum, count) => sum + count, 0)).toBe(2);
+  expect(pending.waits.sumSeconds).toBeGreaterThanOrEqual(3_607);
 });

@@ -24,6 +24,7 @@ class StallingDisk implements StoreDisk {
       read: (...how) => this.#answer(() => file.read(...how)),
       readSync: (...how) => file.readSync(...how),
       write: (...how) => this.#answer(() => file.write(...how)),
+      writePieces: (pieces) => this.#answer(() => file.writePieces(pieces)),
       datasync: () => this.#answer(() => file.datasync()),
       truncate: (length) => this.#answer(() => file.truncate(length)),
       identity: () => file.identity(),

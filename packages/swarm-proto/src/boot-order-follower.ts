@@ -53,6 +53,15 @@ export class BootOrderFollower {
     return this.#isHeldBack;
   }
 
+  /** All that any order has, each piece once. */
+  pieces(): number[] {
+    const pieces = new Set<number>();
+    for (const order of this.#orders.values()) {
+      for (let rank = 0; rank < order.length; rank += 1) pieces.add(order.at(rank));
+    }
+    return [...pieces];
+  }
+
   /** Whether any order has this piece. */
   isKnown(pieceIndex: number): boolean {
     for (const order of this.#orders.values()) if (order.has(pieceIndex)) return true;

@@ -45,6 +45,25 @@ export class BootWatch {
     return this.#follower.kinds;
   }
 
+  /** Guests that have begun to boot and not calmed down. */
+  get booting(): number {
+    let count = 0;
+    for (const { sequence, isOver } of this.#boots.values()) {
+      if (sequence.length > 0 && !isOver) count += 1;
+    }
+    return count;
+  }
+
+  /** Changes with the orders; 0 while there are none. */
+  get revision(): number {
+    return this.#follower.revision;
+  }
+
+  /** All pieces that the boot orders name, each once. */
+  orderedPieces(): number[] {
+    return this.#follower.pieces();
+  }
+
   /** A guest connects: what it touches first is its boot. Call poll() after touch(), and ended() and poll() after its end(). */
   open(): FirstTouches {
     const touches = new FirstTouches(this.#pieceCount, (index) => this.#follower.isKnown(index));

@@ -14,6 +14,7 @@ import { Patrol } from './patrol.ts';
 import type { Peer, Request } from './peer.ts';
 import type { PeerMessage, PieceClass } from './peer-message.ts';
 import { PrefetchQueue } from './prefetch-queue.ts';
+import { sourceOf } from './received-bytes.ts';
 import { RelayTree } from './relay-tree.ts';
 import { type Choice, SourceChooser } from './source-chooser.ts';
 import type { SwarmState } from './swarm-state.ts';
@@ -91,6 +92,7 @@ export class Downloader<Payload> {
 
   demand(pieceIndex: number): void {
     if (this.#state.have.has(pieceIndex)) return;
+    this.#state.demandedAt = this.#state.now;
     const flight = this.#want(pieceIndex, 'demand');
     flight.isOwn = true;
     this.flights.setDemanded(flight, true);
@@ -174,8 +176,10 @@ export class Downloader<Payload> {
     const isHeldFor = flight.holders > 0;
     this.#payloads.delete(pieceIndex);
     const length = this.#state.lengthOf(pieceIndex);
-    if (isFromOrigin) this.#state.stats.bytesFromOrigin += length;
-    else this.#state.stats.bytesFromPeers += length;
+    const { stats } = this.#state;
+    if (isFromOrigin) stats.bytesFromOrigin += length;
+    else stats.bytesFromPeers += length;
+    stats.received[sourceOf(sender, this.#neighbours.isNear(sender))][flight.pieceClass] += length;
     const isOrphan = this.#orphans.delete(pieceIndex);
     if (flight.pieceClass === 'fill' && !isOrphan) this.#fillProgressAt = this.#state.now;
     this.flights.store(flight);

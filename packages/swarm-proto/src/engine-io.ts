@@ -5,6 +5,7 @@
 import type { Bitfield } from '@bootswarm/stdx';
 import type { MemberDirectory } from './member-directory.ts';
 import type { PeerIdentity, PeerMessage, PieceClass } from './peer-message.ts';
+import type { ReceivedBytes } from './received-bytes.ts';
 
 /** A wire, numbered by the driver; never reused. */
 export type PeerId = number;
@@ -132,6 +133,8 @@ export type OriginReason =
 export interface SwarmStats {
   bytesFromPeers: number;
   bytesFromOrigin: number;
+  /** The same bytes, told apart. */
+  received: ReceivedBytes;
   bytesSent: number;
   piecesSent: number;
   /** Received and thrown away: duplicates, unasked, and wrong. */

@@ -36,11 +36,13 @@ export class FillPicker<Payload> {
 
   /** The rarest piece that a peer with room has. */
   fromPeers(): FillPick | undefined {
+    const { limits, now, demandedAt, shape } = this.#state;
+    const isBesideGuests = now - demandedAt < limits.guestsReadMs;
     const roomy: Peer[] = [];
     let seeders = 0;
     for (const peer of this.#state.peers.values()) {
-      if (peer.isOrigin || !peer.isServing(this.#state.now)) continue;
-      if (!peer.hasRoom(this.#state.shape.pieceLength, this.#state.limits)) continue;
+      if (peer.isOrigin || !peer.isServing(now)) continue;
+      if (!peer.hasRoom(shape.pieceLength, isBesideGuests, limits)) continue;
       roomy.push(peer);
       if (peer.isSeeder) seeders += 1;
     }

@@ -19,6 +19,12 @@ export {
   type PieceClass,
 } from './peer-message.ts';
 export { ReadAhead } from './read-ahead.ts';
+export {
+  noReceivedBytes,
+  PIECE_SOURCES,
+  type PieceSource,
+  type ReceivedBytes,
+} from './received-bytes.ts';
 export { SwarmEngine, type SwarmEngineOptions } from './swarm-engine.ts';
 export type { SwarmShape } from './swarm-state.ts';
 export { TokenBucket } from './token-bucket.ts';

@@ -27,6 +27,13 @@ export interface SwarmLimits {
   readonly demandInFlightMax: number;
   /** What a pipeline covers beyond the round trip, so that a busy peer never idles between two of our wake-ups. */
   readonly pipelineMs: number;
+  /**
+   * What a pipeline of fill covers while our guests read: what was asked for lies in the sender's socket, where nothing overtakes
+   * it, and a guest waits behind all of it. On a long way, or when an event loop is late, the image comes a little later.
+   */
+  readonly pipelineBesideGuestsMs: number;
+  /** Guests read on this long after the last read of theirs that missed. */
+  readonly guestsReadMs: number;
   /** A demand piece is asked of a second source after twice what such pieces usually take, within these bounds. */
   readonly hedgeMinMs: number;
   readonly hedgeMaxMs: number;
@@ -94,6 +101,8 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   requestsInFlightMax: 64,
   demandInFlightMax: 128,
   pipelineMs: 50,
+  pipelineBesideGuestsMs: 10,
+  guestsReadMs: 1_000,
   hedgeMinMs: 100,
   hedgeMaxMs: 400,
   hedgesPerPiece: 0.1,

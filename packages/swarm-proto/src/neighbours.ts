@@ -80,6 +80,13 @@ export class Neighbours<Payload> {
     return own === undefined || own === (this.#members.find(node)?.zone ?? peer.zone);
   }
 
+  /** How far from ours a peer's place in the member order is; 0 when the tracker has not told both. */
+  placesApart(peer: Peer): number {
+    const own = this.#members.find(this.#state.node)?.place;
+    const other = peer.node === undefined ? undefined : this.#members.find(peer.node)?.place;
+    return own === undefined || other === undefined ? 0 : Math.abs(other - own);
+  }
+
   /** Has the tracker told, now and then, that a member does not answer or holds up what it relays. */
   suspect(node: string): void {
     const { now, limits } = this.#state;
@@ -258,12 +265,13 @@ export class Neighbours<Payload> {
       if (contact) contact.isWanted = true;
     };
     for (const { inZone, elsewhere } of tree?.sources ?? []) want(inZone[0] ?? elsewhere[0]);
-    // Doubling steps along the zone: few wires each, and any two nodes are a few hops apart.
+    // Doubling steps back along the zone: few wires each, any two nodes are a few hops apart, and newcomers, who come last,
+    // change nobody's. Around the end they would all meet at the first places, which relay most.
     const inZone = this.#members.zones[tree?.zone ?? 0] ?? [];
+    const place = tree?.place ?? 0;
     let chosen = 0;
-    for (let step = 1; step < inZone.length; step *= 2) {
-      if (chosen === this.#state.limits.neighboursWanted) break;
-      want(inZone[((tree?.place ?? 0) + step) % inZone.length].node);
+    for (let step = 1; step <= place && chosen < this.#state.limits.neighboursWanted; step *= 2) {
+      want(inZone[place - step].node);
       chosen += 1;
     }
     for (const [key, contact] of this.#contacts) {

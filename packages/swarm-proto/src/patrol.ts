@@ -26,6 +26,9 @@ export interface FlightKeeper {
 /** Sources asked for one piece at a time, hedges included. */
 const SOURCES_MAX = 3;
 
+/** Estimates are rough: one who has a late piece is asked for it when it seems faster by this. */
+const SOONER_FACTOR = 4;
+
 /** What others sent meanwhile lies in our sockets: it is handled before the next walk. */
 const STANDSTILL_MS = 100;
 
@@ -152,14 +155,27 @@ export class Patrol<Payload> {
   }
 
   #hedge(flight: Flight): void {
-    const { now, limits } = this.#state;
-    if (!this.#isLate(flight) || this.#hedges.isEmpty(now)) return;
-    const isOriginAllowed = now - flight.wantedAt > limits.originHedgeMs;
-    const choice = this.#chooser.another(flight, isOriginAllowed);
+    const { now } = this.#state;
+    if (this.#hedges.isEmpty(now)) return;
+    const choice = this.#isLate(flight) ? this.#second(flight) : this.#sooner(flight);
     if (choice.type !== 'ask') return;
     this.#hedges.take(1, now);
     this.#state.stats.hedges += 1;
     this.#keeper.carryOut(flight, choice);
+  }
+
+  #second(flight: Flight): Choice {
+    const isOriginAllowed = this.#state.now - flight.wantedAt > this.#state.limits.originHedgeMs;
+    return this.#chooser.another(flight, isOriginAllowed);
+  }
+
+  /** Somebody who has the piece and, as fast as he was until now, had brought it several times over since it was asked for. */
+  #sooner(flight: Flight): Choice {
+    const holder = this.#chooser.holder(flight);
+    if (holder === undefined || holder.download.bytesPerMs === 0) return { type: 'none' };
+    const waitedMs = this.#state.now - lateSince(flight);
+    const finishMs = holder.finishMs(this.#state.lengthOf(flight.pieceIndex));
+    return waitedMs > SOONER_FACTOR * finishMs ? { type: 'ask', peer: holder } : { type: 'none' };
   }
 
   #hedgeFill(flight: Flight): void {

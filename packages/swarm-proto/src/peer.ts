@@ -120,14 +120,17 @@ export class Peer {
   }
 
   /** Whether one more prefetch request keeps the pipe full without building a queue in front of a demand piece. */
-  hasRoom(pieceLength: number, limits: SwarmLimits): boolean {
+  hasRoom(pieceLength: number, isBesideGuests: boolean, limits: SwarmLimits): boolean {
     const inFlight = this.requests.size;
     if (inFlight < limits.requestsInFlightMin) return true;
     const foreignMax =
       this.identity.kind === 'foreign' ? this.identity.requestsInFlightMax : Infinity;
     if (inFlight >= Math.min(limits.requestsInFlightMax, foreignMax)) return false;
-    const pipe = this.download.bytesPerMs * (this.latencyBestMs + limits.pipelineMs);
-    return this.bytesOutstanding + pieceLength <= pipe;
+    // A queue of our own making becomes the best latency after a while, so that does not count where queues shall end.
+    const pipelineMs = isBesideGuests
+      ? limits.pipelineBesideGuestsMs
+      : this.latencyBestMs + limits.pipelineMs;
+    return this.bytesOutstanding + pieceLength <= this.download.bytesPerMs * pipelineMs;
   }
 
   asked(request: Request): void {

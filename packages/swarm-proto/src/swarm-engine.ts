@@ -59,6 +59,7 @@ export class SwarmEngine<Payload> {
     this.#choker = new Choker(limits.uploadSlots, options.random);
     this.#probe = new UplinkProbe(this.#state, {
       isNear: (peer) => this.#neighbours.isNear(peer),
+      placesApart: (peer) => this.#neighbours.placesApart(peer),
       isWorking: () => this.#downloader.flights.size > 0 || this.#uploader.isServing,
       onSlow: (until) => this.#uploader.leaveRelaying(until),
       onRecovered: () => this.#uploader.resumeRelaying(),

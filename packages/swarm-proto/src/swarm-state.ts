@@ -4,6 +4,7 @@ import type { PeerId, SwarmEffect, SwarmStats } from './engine-io.ts';
 import type { SwarmLimits } from './limits.ts';
 import type { Peer } from './peer.ts';
 import type { PeerMessage } from './peer-message.ts';
+import { noReceivedBytes } from './received-bytes.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
 export interface SwarmShape {
@@ -28,6 +29,7 @@ export class SwarmState<Payload> {
   readonly stats: SwarmStats = {
     bytesFromPeers: 0,
     bytesFromOrigin: 0,
+    received: noReceivedBytes(),
     bytesSent: 0,
     piecesSent: 0,
     bytesWasted: 0,
@@ -46,6 +48,8 @@ export class SwarmState<Payload> {
   };
   /** Of the input being handled. */
   now = 0;
+  /** When a guest of ours last asked for what was not here. */
+  demandedAt = Number.NEGATIVE_INFINITY;
   /** Until then our uplink is known to be no good for relaying. */
   busyUntil = 0;
   /** Until then no piece is to leave, as our uplink is being measured. */

@@ -53,6 +53,8 @@ const BYTES_PER_MS_MAX = 0xffff_ffff;
 export interface ProbeOwner {
   /** In our zone: latency and what the zones share would be taken for our uplink. */
   isNear(peer: Peer): boolean;
+  /** How far from ours its place in the member order is; 0 while that is unknown. */
+  placesApart(peer: Peer): number;
   /** Whether anything is awaited or sent just now. */
   isWorking(): boolean;
   /** Too slow for a relay, and not to be tried as one before `until`. */
@@ -157,7 +159,10 @@ export class UplinkProbe<Payload> {
     if (this.#series !== undefined) return;
     const neighbours = [...this.#state.peers.values()].filter((peer) => this.#isNeighbour(peer));
     if (neighbours.length < WITNESSES_MIN) return this.#forgive(INTERVAL_MS);
+    // Those that joined with us stand beside us, and are likely to share our uplink's fate: the farthest are asked first.
     this.#state.random.shuffle(neighbours);
+    const apart = new Map(neighbours.map((each) => [each, this.#owner.placesApart(each)]));
+    neighbours.sort((a, b) => apart.get(b)! - apart.get(a)!);
     const series = { neighbours, tries: 0, results: [], floor: 0, pair: undefined };
     this.#series = series;
     this.#state.uploadsHeldUntil = this.#state.now + HOLD_MS;

@@ -86,3 +86,18 @@ test('a boot that is over and told of is forgotten', () => {
   expect(effects(0)).toMatchObject([{ isOver: true }]);
   expect([watch.timeout(), effects(10_000)]).toEqual([Infinity, []]);
 });
+
+test('a guest boots from its first touch until it calms down or goes', () => {
+  const [one, two] = [watch.open(), watch.open()];
+  expect(watch.booting).toBe(0);
+  one.touch(1, 0);
+  two.touch(1, 0);
+  effects(50);
+  expect(watch.booting).toBe(2);
+  two.end();
+  watch.ended();
+  effects(60);
+  expect(watch.booting).toBe(1);
+  effects(5_050);
+  expect(watch.booting).toBe(0);
+});

@@ -20,6 +20,8 @@ export class LoneEngine {
   readonly uploads: { readonly peer: number; readonly pieceIndex: number }[] = [];
   /** Nodes the tracker was told of. */
   readonly suspected: string[] = [];
+  /** Keys of whom it has dialled, in order. */
+  readonly dialled: string[] = [];
   /** Wires it has closed. */
   readonly closed: { readonly peer: number; readonly code: string }[] = [];
   now = 1;
@@ -47,6 +49,7 @@ export class LoneEngine {
     for (let effect = this.engine.poll(); effect; effect = this.engine.poll()) {
       if (effect.type === 'send') this.#said.push(effect);
       if (effect.type === 'upload') this.uploads.push(effect);
+      if (effect.type === 'dial') this.dialled.push(effect.key);
       if (effect.type === 'suspect') this.suspected.push(...effect.nodes);
       if (effect.type === 'verify') {
         const { pieceIndex, peer } = effect;

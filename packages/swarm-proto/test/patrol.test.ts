@@ -206,6 +206,19 @@ describe('a demand piece that is late', () => {
     expect(count(engine.take(PARENT), 'cancel')).toBe(0);
   });
 
+  test('is asked sooner of one who has shown that he would have brought it several times over', () => {
+    const engine = engineWith([PARENT, OTHER]);
+    engine.hear(OTHER, { type: 'have', pieceIndexes: [1] });
+    engine.demand(1);
+    engine.pass(2);
+    engine.give(OTHER, 1);
+    engine.take(OTHER);
+    askThenOffer(engine, [0]);
+    engine.passHearing(50, [PARENT, OTHER]);
+    expect(engine.asked(OTHER)).toEqual([0]);
+    expect(engine.engine.snapshot().stats.hedges).toBe(1);
+  });
+
   test('is late from when a guest waits for it, not from when it was prefetched', () => {
     const engine = engineWith([PARENT, OTHER]);
     engine.hear(PARENT, { type: 'have-all' });

@@ -41,9 +41,11 @@ class Rig {
   /** Those asked, pair by pair. */
   readonly asked: string[] = [];
   isWorking = false;
+  placesApart = (_peer: Peer): number => 0;
   readonly probe = new UplinkProbe(this.state, {
     isWorking: () => this.isWorking,
     isNear: (peer) => peer.zone === 'z',
+    placesApart: (peer) => this.placesApart(peer),
     onSlow: (until) => this.log.push(`slow until ${until.toFixed(0)}`),
     onRecovered: () => this.log.push('recovered'),
     onMeasured: () => this.log.push('measured'),
@@ -130,6 +132,13 @@ describe('the first series', () => {
     rig.connectForeign(5);
     rig.run(1_000);
     expect([...rig.asked].sort()).toEqual(['n1', 'n1', 'n2']);
+  });
+
+  test('asks those first whose places are farthest from ours: who joined with us is likely to be as slow', () => {
+    const rig = new Rig(12, over(SLOW, FAST));
+    rig.placesApart = ({ id }) => [3, 9, 6].indexOf(id) + 1;
+    rig.run(1_000);
+    expect(rig.asked.slice(0, 3)).toEqual(['n6', 'n9', 'n3']);
   });
 
   test('waits for a second neighbour, as one may be wrong', () => {

@@ -8,8 +8,9 @@ import { MessageReader } from './message-schema.ts';
 import type { AgentMessage, Member, TrackerMessage } from './messages.ts';
 import { scanMessagePack } from './msgpack-scan.ts';
 import { encodePieceIndexes } from './piece-index-list.ts';
+import { packReport } from './report-schema.ts';
 
-/** The largest valid one, a suspect, stays under 9 KiB: 64 names of 128 bytes. */
+/** The largest valid one, a stats, stays under 32 KiB: 16 alarms of three texts of 512 bytes, and 64 origin reads. */
 export const AGENT_MESSAGE_BYTES_MAX = 64 * 1024;
 /**
  * 10,000 members of at most 700 bytes (three names of 128, a host of 253, a place, all in racks of their own) is 6.7 MiB; a
@@ -56,6 +57,8 @@ function wireForm(message: AgentMessage | TrackerMessage): object {
       }));
       return { ...message, kinds };
     }
+    case 'stats':
+      return { ...message, report: packReport(message.report) };
     case 'members':
       return { ...message, ...memberColumns(message.members) };
     default:

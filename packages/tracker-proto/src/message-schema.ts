@@ -4,8 +4,22 @@
  */
 import { ProtocolError } from '@bootswarm/stdx';
 import { BOOT_PIECES_MAX } from './boot-kind.ts';
-import type { AgentMessage, KindOrder, Member, PeerAddress, TrackerMessage } from './messages.ts';
-import { decodePieceIndexes } from './piece-index-list.ts';
+import { Fields, invalid, isPrintable, uintOf } from './message-fields.ts';
+import type {
+  AgentMessage,
+  KindOrder,
+  Member,
+  NodeReport,
+  PeerAddress,
+  TrackerMessage,
+} from './messages.ts';
+import {
+  PREFETCHES_MAX,
+  PRIORITY_MAX,
+  type PrefetchState,
+  type PrefetchTask,
+} from './prefetch-order.ts';
+import { readReport } from './report-schema.ts';
 
 /** Members of one swarm: one agent per compute node, and the largest Nova cells have a few thousand nodes. */
 export const MEMBERS_MAX = 10_000;
@@ -98,6 +112,24 @@ export class MessageReader {
           bytesFromOrigin: fields.uint('bytesFromOrigin', 0, Number.MAX_SAFE_INTEGER),
           bytesSent: fields.uint('bytesSent', 0, Number.MAX_SAFE_INTEGER),
         };
+      case 'stats':
+        return { type, report: this.#report(fields.take('report')) };
+      case 'prefetch-state':
+        return {
+          type,
+          order: fields.order('order'),
+          state: fields.string('state', isPrefetchState) as PrefetchState,
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+          piecesWanted: fields.uint('piecesWanted', 0, PIECES_MAX),
+          code: fields.string('code', (text) => /^[a-z0-9-]{0,64}$/.test(text)),
+        };
+      case 'boot-held':
+        return {
+          type,
+          image: fields.image(),
+          pieces: fields.uint('pieces', 0, PIECES_MAX),
+          piecesHad: fields.uint('piecesHad', 0, PIECES_MAX),
+        };
       default:
         throw new ProtocolError('message-type-unknown', { type: type.slice(0, 32) });
     }
@@ -129,6 +161,11 @@ export class MessageReader {
           revision: fields.uint('revision', 0, Number.MAX_SAFE_INTEGER),
           isFull: fields.boolean('isFull'),
           kinds: fields.list('kinds', KIND_CHANGES_MAX).map((kind) => this.#kindOrder(kind)),
+        };
+      case 'prefetch':
+        return {
+          type,
+          tasks: fields.list('tasks', PREFETCHES_MAX).map((task) => this.#prefetchTask(task)),
         };
       case 'published':
       case 'withdrawn':
@@ -169,6 +206,27 @@ export class MessageReader {
     return order;
   }
 
+  #report(value: unknown): NodeReport {
+    const fields = this.#fields(value, 'report');
+    const report = readReport(fields);
+    this.#fieldsTaken += fields.end();
+    return report;
+  }
+
+  #prefetchTask(value: unknown): PrefetchTask {
+    const fields = this.#fields(value, 'tasks');
+    const task = {
+      id: fields.order('id'),
+      image: fields.image(),
+      bootOrderOnly: fields.boolean('bootOrderOnly'),
+      priority: fields.uint('priority', 0, PRIORITY_MAX),
+      isPinned: fields.boolean('isPinned'),
+      expiresInMs: fields.uint('expiresInMs', 0, Number.MAX_SAFE_INTEGER),
+    };
+    this.#fieldsTaken += fields.end();
+    return task;
+  }
+
   #address(value: unknown, mayBeEmpty: boolean): PeerAddress {
     const fields = this.#fields(value, 'address');
     const isValid = (host: string) => isHost(host) || (mayBeEmpty && host === '');
@@ -183,72 +241,17 @@ export class MessageReader {
   }
 }
 
-/** The fields of one map, each to be taken once; end() refuses what nobody took. */
-class Fields {
-  readonly #object: Readonly<Record<string, unknown>>;
-  #taken = 0;
-
-  constructor(object: Readonly<Record<string, unknown>>) {
-    this.#object = object;
-  }
-
-  take(name: string): unknown {
-    if (!Object.hasOwn(this.#object, name)) throw new ProtocolError('field-missing', { name });
-    this.#taken += 1;
-    return this.#object[name];
-  }
-
-  type(): string {
-    return this.string('type', () => true);
-  }
-
-  string(name: string, isValid: (text: string) => boolean): string {
-    const value = this.take(name);
-    if (typeof value !== 'string' || !isValid(value)) throw invalid(name);
-    return value;
-  }
-
-  image(): string {
-    return this.string('image', (text) => /^[0-9a-f]{40}$/.test(text));
-  }
-
-  /** A whole number from `min` to `max`, both included. */
-  uint(name: string, min: number, max: number): number {
-    return uintOf(this.take(name), name, min, max);
-  }
-
-  boolean(name: string): boolean {
-    const value = this.take(name);
-    if (typeof value !== 'boolean') throw invalid(name);
-    return value;
-  }
-
-  list(name: string, lengthMax: number): unknown[] {
-    const value = this.take(name);
-    if (!Array.isArray(value) || value.length > lengthMax) throw invalid(name);
-    return value;
-  }
-
-  pieceIndexes(countMax: number): Uint32Array {
-    const value = this.take('pieceIndexes');
-    if (!(value instanceof Uint8Array)) throw invalid('pieceIndexes');
-    return decodePieceIndexes(value, countMax);
-  }
-
-  /** How many fields the map had. */
-  end(): number {
-    if (Object.keys(this.#object).length !== this.#taken) throw new ProtocolError('field-unknown');
-    return this.#taken;
-  }
-}
-
 /** 2^20 pieces is the design's bound for one image; foreign piece lengths may give more. */
 const PIECES_MAX = 0xffff_ffff;
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
 const DNS_LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
-/** Control, format (right-to-left overrides), unassigned, surrogates, line separators, and what stands for bad UTF-8. */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
+
+const PREFETCH_STATES: readonly string[] = ['waiting', 'fetching', 'done', 'failed'];
+
+function isPrefetchState(text: string): boolean {
+  return PREFETCH_STATES.includes(text);
+}
 
 function names(fields: Fields): { node: string; zone: string; rack: string } {
   return {
@@ -256,13 +259,6 @@ function names(fields: Fields): { node: string; zone: string; rack: string } {
     zone: fields.string('zone', isName),
     rack: fields.string('rack', isName),
   };
-}
-
-function uintOf(value: unknown, where: string, min: number, max: number): number {
-  if (!Number.isSafeInteger(value)) throw invalid(where);
-  const number = value as number;
-  if (number < min || number > max || Object.is(number, -0)) throw invalid(where);
-  return number;
 }
 
 function memberOf(row: unknown, locations: readonly Location[]): Member {
@@ -280,15 +276,4 @@ function memberOf(row: unknown, locations: readonly Location[]): Member {
 function nodeName(value: unknown, where: string): string {
   if (typeof value !== 'string' || !isName(value)) throw invalid(where);
   return value;
-}
-
-function isPrintable(text: string, bytesMin: number, bytesMax: number): boolean {
-  // A string has at least as many UTF-8 bytes as UTF-16 units: long ones are refused without being measured.
-  if (text.length > bytesMax) return false;
-  const bytes = Buffer.byteLength(text);
-  return bytes >= bytesMin && bytes <= bytesMax && !UNPRINTABLE.test(text);
-}
-
-function invalid(name: string): ProtocolError {
-  return new ProtocolError('field-invalid', { name });
 }

@@ -3,7 +3,42 @@
  * name images and members; metainfo travels signed.
  */
 
-export const SIGNALLING_VERSION = 4;
+import type { Alarm } from './alarms.ts';
+import type { PrefetchState, PrefetchTask } from './prefetch-order.ts';
+
+export const SIGNALLING_VERSION = 5;
+
+/** What happened on a node since its last report: amounts, not totals, so that neither side's restart makes them go back. */
+export interface NodeReport {
+  /** That the amounts are of, which begin with the welcome. */
+  readonly intervalMs: number;
+  /** VMs that boot now, and NBD clients. */
+  readonly vmsBooting: number;
+  readonly vmsConnected: number;
+  /** Bytes that guests read, by where they were. */
+  readonly readCache: number;
+  readonly readPeers: number;
+  readonly readOrigin: number;
+  /** Bytes received and verified. */
+  readonly receivedPeers: number;
+  readonly receivedOrigin: number;
+  /** Of the disk; max 0: no limit. */
+  readonly cacheBytes: number;
+  readonly cacheBytesMax: number;
+  /** Pieces asked of the origin, and why (OriginReason of swarm-proto). */
+  readonly originReads: readonly OriginReads[];
+  /** All that there are now. */
+  readonly alarms: readonly NodeAlarm[];
+}
+
+export interface OriginReads {
+  readonly image: string;
+  readonly reason: string;
+  readonly pieces: number;
+}
+
+/** An alarm as its node tells it. */
+export type NodeAlarm = Pick<Alarm, 'code' | 'subject' | 'reason' | 'hint' | 'since'>;
 
 /** Where a node accepts peers. host is an IP address or a DNS name. */
 export interface PeerAddress {
@@ -67,6 +102,24 @@ export type AgentMessage =
       readonly bytesFromPeers: number;
       readonly bytesFromOrigin: number;
       readonly bytesSent: number;
+    }
+  /** At most once in 2 s: after the welcome, and while there is anything to tell. */
+  | { readonly type: 'stats'; readonly report: NodeReport }
+  /** How far a prefetch order is here: when that changes, and once a second at most while pieces come. `code`: why it failed. */
+  | {
+      readonly type: 'prefetch-state';
+      readonly order: string;
+      readonly state: PrefetchState;
+      readonly piecesHad: number;
+      readonly piecesWanted: number;
+      readonly code: string;
+    }
+  /** Of the pieces that the image's boot orders name, how many there are and how many this node has; when that changes. */
+  | {
+      readonly type: 'boot-held';
+      readonly image: string;
+      readonly pieces: number;
+      readonly piecesHad: number;
     };
 
 export type TrackerMessage =
@@ -101,6 +154,8 @@ export type TrackerMessage =
    * A node that is in the swarm or wants to stay out ignores it.
    */
   | { readonly type: 'published'; readonly image: string }
+  /** All that this node is to prefetch; what it was told before and is not there any more is over. */
+  | { readonly type: 'prefetch'; readonly tasks: readonly PrefetchTask[] }
   /** The image is no longer served; nodes that have it may keep it. */
   | { readonly type: 'withdrawn'; readonly image: string }
   /** A message of the agent was not carried out, e.g. code `image-not-found` for a join. */

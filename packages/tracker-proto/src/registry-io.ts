@@ -8,6 +8,7 @@ import type {
   AgentMessage,
   Member,
   NodeIdentity,
+  NodeReport,
   PeerAddress,
   TrackerMessage,
 } from './messages.ts';
@@ -51,6 +52,8 @@ export type RegistryEffect =
     }
   /** More is known of how VMs boot from this image: bootOrder() gives what to keep. */
   | { readonly type: 'learned'; readonly image: string }
+  /** What a node says of itself; the registry keeps none of it. */
+  | { readonly type: 'reported'; readonly node: NodeIdentity; readonly report: NodeReport }
   /** The registry has forgotten this connection: close it, nothing it still sends counts. */
   | { readonly type: 'close'; readonly connection: Connection; readonly code: CloseCode };
 

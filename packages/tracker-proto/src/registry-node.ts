@@ -20,6 +20,12 @@ export interface Node {
   readonly memberships: Map<string, Membership>;
 }
 
+/** For the driver to look at. */
+export interface KnownNode {
+  readonly identity: NodeIdentity;
+  readonly memberships: ReadonlyMap<string, Membership>;
+}
+
 export interface Membership {
   readonly node: Node;
   readonly swarm: Swarm;

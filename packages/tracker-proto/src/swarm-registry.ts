@@ -21,7 +21,7 @@ import type {
   SwarmStats,
 } from './registry-io.ts';
 import { LIMITS } from './registry-io.ts';
-import type { Agent, Membership, Node } from './registry-node.ts';
+import type { Agent, KnownNode, Membership, Node } from './registry-node.ts';
 import { SwarmEpochs } from './swarm-epochs.ts';
 
 export class SwarmRegistry {
@@ -110,11 +110,20 @@ export class SwarmRegistry {
     return this.#bootOrders.stats(image);
   }
 
+  /** Who said hello on this connection; undefined before, and when it is closed. */
+  nodeOf(connection: Connection): KnownNode | undefined {
+    return this.#agents.get(connection)?.node;
+  }
+
   /** Agents that are connected and said hello. */
   get agentCount(): number {
     let count = 0;
     for (const agent of this.#agents.values()) if (agent.node !== undefined) count += 1;
     return count;
+  }
+
+  isConnected(node: string): boolean {
+    return this.#nodes.get(node)?.agent !== undefined;
   }
 
   swarms(): SwarmStats[] {
@@ -200,6 +209,13 @@ export class SwarmRegistry {
         agent.node.memberships.get(image)?.swarm.progress(agent.node.identity.node, progress);
         return;
       }
+      case 'stats':
+        this.#effects.push({ type: 'reported', node: agent.node.identity, report: message.report });
+        return;
+      case 'prefetch-state':
+      case 'boot-held':
+        // The driver's, who asks nodeOf() whether it still counts.
+        return;
       default:
         unreachable(message);
     }

@@ -105,6 +105,10 @@ export class Swarm {
     }
   }
 
+  piecesHadBy(node: string): number {
+    return this.#entries.get(node)?.progress.piecesHad ?? 0;
+  }
+
   progress(node: string, progress: Readonly<MemberProgress>): void {
     const entry = this.#entries.get(node);
     if (entry !== undefined) Object.assign(entry.progress, progress);

@@ -36,7 +36,7 @@ test('every agent that applies its messages knows the places that the tracker ga
       const apply = (effects: RegistryEffect[]) => {
         for (const effect of effects) {
           if (effect.type === 'close') throw new Error(effect.code);
-          if (effect.type === 'learned' || effect.message.type !== 'members') continue;
+          if (effect.type !== 'send' || effect.message.type !== 'members') continue;
           const { message } = effect;
           for (const each of effect.connections) {
             if (message.isFull) views.set(each, new MemberOrder());

@@ -11,6 +11,7 @@ import {
   PROGRESS,
   packr,
   REFUSED,
+  STATS,
   SUSPECT,
   TOUCHED,
   trackerCode,
@@ -22,6 +23,7 @@ describe('schema', () => {
     HELLO,
     JOIN,
     PROGRESS,
+    STATS,
     SUSPECT,
     TOUCHED,
     { type: 'leave', image: IMAGE },
@@ -38,6 +40,30 @@ describe('schema', () => {
     ...agentTypes.map((each): [object, typeof agentCode] => [each, agentCode]),
     ...trackerTypes.map((each): [object, typeof trackerCode] => [each, trackerCode]),
   ];
+
+  test('refuses a report with any field missing, unknown or wrong, to the last cell of a row', () => {
+    const { report } = STATS;
+    const code = (changed: object) => agentCode(packr.pack({ ...STATS, report: changed }));
+    for (const field of Object.keys(report)) {
+      const { [field]: _, ...rest } = report as Record<string, unknown>;
+      expect(code(rest)).toBe('field-missing');
+      for (const wrong of [null, [[]], -1, 1.5, 'x']) {
+        expect([field, code({ ...report, [field]: wrong })]).toEqual([field, 'field-invalid']);
+      }
+    }
+    expect(code({ ...report, extra: 1 })).toBe('field-unknown');
+    for (const rows of ['originReads', 'alarms'] as const) {
+      const [row] = report[rows];
+      expect(code({ ...report, [rows]: new Array(65).fill(row) })).toBe('field-invalid');
+      for (let at = 0; at < row.length; at += 1) {
+        for (const wrong of [null, -1, '\u0000', 'x'.repeat(600)]) {
+          const changed = row.toSpliced(at, 1, wrong as string);
+          expect(code({ ...report, [rows]: [changed] })).toBe('field-invalid');
+        }
+      }
+      expect(code({ ...report, [rows]: [row.slice(1)] })).toBe('field-invalid');
+    }
+  });
 
   test('refuses each message with any field missing, unknown or of another type', () => {
     for (const [message, code] of cases) {

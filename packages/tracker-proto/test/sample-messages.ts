@@ -28,6 +28,16 @@ export const TOUCHED = {
   pieceIndexes: Buffer.of(2, 2),
   isOver: false,
 };
+export const STATS = {
+  type: 'stats',
+  report: {
+    ...{ intervalMs: 2_000, vmsBooting: 1, vmsConnected: 2 },
+    ...{ readCache: 1, readPeers: 2, readOrigin: 3, receivedPeers: 4, receivedOrigin: 5 },
+    ...{ cacheBytes: 6, cacheBytesMax: 0 },
+    originReads: [[IMAGE, 'tree-root', 7]],
+    alarms: [['read-waiting', 'debian', 'why', 'what', '2026-01-02T03:04:05.678Z']],
+  },
+};
 export const BOOT_ORDER = {
   type: 'boot-order',
   image: IMAGE,

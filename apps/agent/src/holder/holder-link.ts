@@ -6,7 +6,8 @@ import { OperatorError } from '@bootswarm/stdx';
 import type { ToAgent, ToHolder } from './holder-messages.ts';
 
 export class HolderLink {
-  readonly #serve = Promise.withResolvers<void>();
+  readonly #serve = Promise.withResolvers<{ readonly isFirst: boolean }>();
+  #successorPid: number | null = null;
   #successor: PromiseWithResolvers<void> | undefined;
 
   /** Undefined when this process has no holder. Call it once. */
@@ -21,8 +22,8 @@ export class HolderLink {
     process.once('disconnect', () => process.exit(1));
   }
 
-  /** Says that the code is loaded; resolves when it is this agent's turn. */
-  turn(): Promise<void> {
+  /** Says that the code is loaded; resolves when it is this agent's turn, to whether it is the first. */
+  turn(): Promise<{ readonly isFirst: boolean }> {
     this.#tell({ type: 'loaded' });
     return this.#serve.promise;
   }
@@ -40,6 +41,11 @@ export class HolderLink {
     return this.#successor.promise;
   }
 
+  /** Of the successor that has loaded its code; null while there is none. */
+  get successorPid(): number | null {
+    return this.#successorPid;
+  }
+
   /** Lets the process end. */
   close(): void {
     process.removeAllListeners('disconnect');
@@ -54,7 +60,10 @@ export class HolderLink {
     const successor = this.#successor;
     switch (message.type) {
       case 'serve':
-        this.#serve.resolve();
+        this.#serve.resolve(message);
+        return;
+      case 'successor':
+        this.#successorPid = message.pid;
         return;
       case 'successor-loaded':
         successor?.resolve();

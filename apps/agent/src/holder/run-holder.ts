@@ -1,6 +1,7 @@
 /** Starts a socket holder from its options: the sockets are bound and its log is wired here and nowhere else. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { LOG_HOOKS } from '@bootswarm/stdx';
 import pino, { type Logger } from 'pino';
 import { type BoundSocket, bindNbdSocket, bindPeerSocket } from './bound-socket.ts';
 import { type HolderEvent, SocketHolder } from './socket-holder.ts';
@@ -23,7 +24,10 @@ export interface RunningHolder {
 /** Throws OperatorError when a socket cannot be bound. */
 export async function runHolder(options: HolderOptions): Promise<RunningHolder> {
   const { runDir, listen, command, logLevel } = options;
-  const log = pino({ name: 'holder', level: logLevel }, pino.destination({ fd: 2, sync: true }));
+  const log = pino(
+    { name: 'holder', level: logLevel, hooks: LOG_HOOKS },
+    pino.destination({ fd: 2, sync: true }),
+  );
   mkdirSync(runDir, { recursive: true, mode: 0o750 });
   const peers = await bindPeerSocket(listen.host, listen.port);
   let nbd: BoundSocket;

@@ -59,7 +59,7 @@ export class SocketHolder {
   /** Resolves with the exit code of the agent that ended on purpose, or that could not be started in the first place. */
   run(): Promise<number> {
     this.#active = this.#spawn();
-    this.#active.tell({ type: 'serve' });
+    this.#active.tell({ type: 'serve', isFirst: true });
     return this.#ended.promise;
   }
 
@@ -83,8 +83,10 @@ export class SocketHolder {
     switch (type) {
       case 'loaded':
         if (agent === this.#candidate && this.#upgrading === 'loading') this.#handOver();
-        if (agent === this.#successor)
+        if (agent === this.#successor) {
           this.#options.onEvent({ type: 'successor-waits', agentPid: agent.pid });
+          this.#active?.tell({ type: 'successor', pid: agent.pid ?? null });
+        }
         return;
       case 'serving':
         this.#hasServed = true;
@@ -124,7 +126,7 @@ export class SocketHolder {
     this.#active = this.#successor ?? this.#candidate ?? this.#spawn();
     this.#successor = this.#active === this.#candidate ? undefined : this.#candidate;
     this.#candidate = undefined;
-    this.#active.tell({ type: 'serve' });
+    this.#active.tell({ type: 'serve', isFirst: false });
   }
 
   #prepareSuccessorIn(delayMs: number): void {
@@ -137,6 +139,7 @@ export class SocketHolder {
   #successorLost(agent: AgentProcess, end: AgentEnd): void {
     this.#successor = undefined;
     if (this.#isStopping) return;
+    this.#active?.tell({ type: 'successor', pid: null });
     this.#successorDeaths = agent.loadedMs >= LASTED_MS_MIN ? 0 : this.#successorDeaths + 1;
     const delayMs = delayAfter(this.#successorDeaths);
     this.#options.onEvent({

@@ -50,6 +50,9 @@ export class NbdConnection {
   #exportName: string | undefined;
   /** Replies that leave together; there is none while nothing is to be sent. */
   #replies: Buffer | undefined;
+  /** Reply buffers that the kernel has not copied yet, in the order in which they were written. */
+  readonly #gatheredOut: Buffer[] = [];
+  readonly #onGatheredOut = (): void => this.#options.buffers.give(this.#gatheredOut.shift()!);
   #repliesLength = 0;
   /** A read that the budget has refused; nothing more is asked of the session until it is served. */
   #heldRead: ReadEffect | undefined;
@@ -281,7 +284,8 @@ export class NbdConnection {
     this.#repliesLength = 0;
     const { buffers } = this.#options;
     if (length === 0) return buffers.give(replies);
-    this.#socket.write(replies.subarray(0, length), () => buffers.give(replies));
+    this.#gatheredOut.push(replies);
+    this.#socket.write(replies.subarray(0, length), this.#onGatheredOut);
   }
 
   #yieldTurn(): void {

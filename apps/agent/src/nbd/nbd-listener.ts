@@ -28,7 +28,10 @@ export type ListenAddress =
 export type NbdListenerEvent =
   | ({ readonly type: 'connection-ended' } & ConnectionEnd)
   | { readonly type: 'connection-refused'; readonly connectionsMax: number }
-  | { readonly type: 'listener-failed'; readonly error: Error };
+  | { readonly type: 'listener-failed'; readonly error: Error }
+  /** The TCP port could not be had, and will be tried again. */
+  | { readonly type: 'tcp-failed'; readonly error: unknown; readonly retryMs: number }
+  | { readonly type: 'tcp-listening'; readonly address: string | undefined };
 
 export interface NbdListenerOptions {
   readonly directory: ExportDirectory;

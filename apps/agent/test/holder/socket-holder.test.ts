@@ -90,6 +90,16 @@ test('a client that connects while no agent runs is served by the next', async (
   }
 });
 
+test('an agent knows which successor waits for its end, for people who ask', async () => {
+  await run({ version: 'one' });
+  const waiting = await next('successor-waits');
+  const told = async (): Promise<string> => {
+    const answer = await say('successor');
+    return answer === 'null' ? told() : answer;
+  };
+  expect(await told()).toBe(`${waiting.type === 'successor-waits' && waiting.agentPid}`);
+});
+
 test('ends as the first agent does when that cannot even begin', async () => {
   await start({ version: 'one', fails: 'serving' });
   expect(await ended).toBe(4);

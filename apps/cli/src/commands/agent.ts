@@ -3,13 +3,14 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { AgentOptions, FillMode } from '@bootswarm/agent';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { liveAsAgent } from '../agent-life.ts';
+import { type AgentLife, liveAsAgent } from '../agent-life.ts';
 import { formatBytes, parseByteSize } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
+import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
 import { type ProxyOptions, proxySettings, withProxyOptions } from '../glance-options.ts';
-import { type ListenAddress, listenOption } from '../listen-address.ts';
+import { type ListenAddress, listenOption, parseListenAddress } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
@@ -20,6 +21,7 @@ interface Options extends NbdOptions, ProxyOptions {
   readonly run?: string;
   readonly cache: string;
   readonly vms?: string;
+  readonly copies?: string;
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
@@ -37,6 +39,8 @@ interface Options extends NbdOptions, ProxyOptions {
   readonly accel: keyof typeof ACCELERATORS;
   readonly holder: 'yes' | 'no';
   readonly watchdogSeconds: number;
+  readonly metrics?: ListenAddress;
+  readonly check: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -54,6 +58,31 @@ const SCRUB_BYTES_PER_SECOND = 4 * 1024 * 1024;
 const SCRUB_DESCRIPTION = 'bytes per second read from the cache to find rot; 0: off';
 const WATCHDOG_SECONDS = 10;
 
+const HELP = `
+It accepts peers on any free port of every address; the tracker tells them the port, and the address
+that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
+an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
+127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
+Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
+Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
+a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
+who has a supervisor that keeps sockets, or wants none.
+--glance-proxy is for nova.conf on this node, [glance] endpoint_override=http://HOST:PORT: raw images come from
+the swarm once Glance has said yes to the caller's token, all else is passed on. With --openstack-credentials
+the node may have images that its project may see in Glance and not everybody.
+--nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
+Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
+
+Examples:
+  bootswarm agent --tracker http://10.0.0.5:7420 --rack r12
+  bootswarm agent --tracker http://10.0.0.5:7420 --listen 10.0.0.21:7422
+  bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
+  bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
+  bootswarm agent --hot 2G --fill always
+  bootswarm agent --glance-proxy 127.0.0.1:9292 --glance-url http://10.0.0.5:9292
+  bootswarm agent --config /etc/bootswarm/agent.yaml --check
+  bootswarm agent upgrade`;
+
 export function agentCommand(context: CliContext): Command {
   const command = new Command('agent')
     .description('Run the agent: serves images to the VMs of this node and to other agents.')
@@ -62,7 +91,8 @@ export function agentCommand(context: CliContext): Command {
     .option('--cache-max <size>', 'what they may take of the disk; else all of it', parseSize)
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
-    .option('--node <name>', 'this node', hostname())
+    .option('--copies <dir>', 'where POST /v1/copies may read and write files; else nowhere')
+    .addOption(new Option('--node <name>', 'this node').default(hostname(), "the host's name"))
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
     .addOption(listenOption('--listen', 'peers', LISTEN))
@@ -92,49 +122,43 @@ export function agentCommand(context: CliContext): Command {
         .argParser(parseWatchdogSeconds)
         .default(WATCHDOG_SECONDS),
     )
-    .addOption(logLevelOption())
-    .addHelpText(
-      'after',
-      `
-It accepts peers on any free port of every address; the tracker tells them the port, and the address
-that it sees. Give --listen a port of its own where a firewall has to let peers in. Give --advertise
-an address of this host where the tracker sees one that other nodes cannot dial: that of a NAT, or
-127.0.0.1 for an agent on the tracker's own host. --publisher-key: curl TRACKER/healthz shows it.
-Over --cache-max, images that no guest uses leave the cache, the one last used longest ago first.
-Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
-a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
-who has a supervisor that keeps sockets, or wants none.
---glance-proxy is for nova.conf on this node, [glance] endpoint_override=http://HOST:PORT: raw images come from
-the swarm once Glance has said yes to the caller's token, all else is passed on. With --openstack-credentials
-the node may have images that its project may see in Glance and not everybody.
---nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
-Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
-
-Examples:
-  bootswarm agent --tracker http://10.0.0.5:7420 --rack r12
-  bootswarm agent --tracker http://10.0.0.5:7420 --listen 10.0.0.21:7422
-  bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
-  bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
-  bootswarm agent --hot 2G --fill always
-  bootswarm agent --glance-proxy 127.0.0.1:9292 --glance-url http://10.0.0.5:9292
-  bootswarm agent upgrade`,
+    .addOption(
+      new Option('--metrics <host:port>', 'serve /metrics on TCP too').argParser(
+        parseListenAddress,
+      ),
     )
-    .action((options: Options) => live(options, context))
+    .addOption(logLevelOption())
+    .addHelpText('after', HELP)
+    .action((options: Options, self: Command) => {
+      applyConfig(self);
+      return live(options, context);
+    })
     .enablePositionalOptions()
     .addCommand(agentUpgradeCommand(context));
-  return withTrackerOption(withProxyOptions(withNbdOptions(command)));
+  return withConfigOptions(withTrackerOption(withProxyOptions(withNbdOptions(command))));
 }
 
 async function live(options: Options, context: CliContext): Promise<void> {
   const { env, stdout } = context.terminal;
   const runDir = runDirectory(options, env);
   const { node, zone, rack, listen, advertise, fill } = options;
-  const { foreignPeers, publisherKey, accel, logLevel, watchdogSeconds } = options;
+  const { foreignPeers, publisherKey, accel, metrics, logLevel, watchdogSeconds } = options;
   if (options.evictRunning && options.cacheMax === undefined) throw limitNeeded();
-  context.exitCode = await liveAsAgent({
+  const life: AgentLife = {
     options: {
       ...nbdSettings(options),
-      ...{ node, zone, rack, listen, advertise, fill, foreignPeers, publisherKey, logLevel },
+      ...{
+        node,
+        zone,
+        rack,
+        listen,
+        advertise,
+        fill,
+        foreignPeers,
+        publisherKey,
+        logLevel,
+        metrics,
+      },
       ...(await proxySettings(options, env)),
       runDir,
       accelerators: ACCELERATORS[accel],
@@ -146,13 +170,16 @@ async function live(options: Options, context: CliContext): Promise<void> {
       evictRunning: options.evictRunning,
       prejoin: options.prejoin === 'yes',
       pivot: options.pivot === 'yes',
+      copiesDirectory: options.copies === undefined ? undefined : resolve(options.copies),
       vmDir: options.vms === undefined ? undefined : resolve(options.vms),
     },
     wantsHolder: options.holder === 'yes',
     watchdogSeconds,
     args: context.args,
     onReady: () => print(stdout, `agent ready at ${join(runDir, 'agent.sock')}`),
-  });
+  };
+  if (options.check) print(stdout, 'the settings of the agent are right');
+  else context.exitCode = await liveAsAgent(life);
 }
 
 function limitNeeded(): OptionsError {

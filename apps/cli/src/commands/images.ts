@@ -1,6 +1,7 @@
 /** `bootswarm images`: what the tracker's catalogue holds, all of it or one image. */
 import type { BootOrderSummary, ImageSummary, SwarmSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
+import { givenToken } from '../admin-token.ts';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
 import {
@@ -88,7 +89,7 @@ Examples:
 async function listImages(options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
   const path = '/v1/images';
-  const answer = await tracker.get<{ images: ImageSummary[] }>(path, tokenOf(terminal));
+  const answer = await tracker.get<{ images: ImageSummary[] }>(path, givenToken(terminal.env));
   if (options.json) return printJson(terminal.stdout, answer);
   const rows = answer.images.map((image) => [
     ...[image.name, shortId(image.id), formatBytes(image.length), formatBytes(dataBytes(image))],
@@ -99,7 +100,7 @@ async function listImages(options: Options, terminal: Terminal): Promise<void> {
 
 async function showImage(name: string, options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
-  const token = tokenOf(terminal);
+  const token = givenToken(terminal.env);
   const image = await tracker.get<ImageSummary>(imagePath(name), token);
   const { kinds } = await tracker.get<BootOrderSummary>(`${imagePath(image.id)}/boot-order`);
   const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms', token);
@@ -123,11 +124,6 @@ async function showImage(name: string, options: Options, terminal: Terminal): Pr
   }
   if (swarm === undefined || swarm.members.length === 0) return;
   print(terminal.stdout, `\n${memberTable(swarm, image, terminal.stdout.columns)}`);
-}
-
-/** Images that Glance keeps private are shown to an administrator. */
-function tokenOf({ env }: Terminal): string | undefined {
-  return env.BOOTSWARM_TOKEN?.trim() || undefined;
 }
 
 function sourceText({ source, glance }: ImageSummary): string {

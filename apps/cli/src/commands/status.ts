@@ -1,5 +1,5 @@
 /** `bootswarm status`: what this node's agent does, per image and per VM. */
-import type { AgentStatus, ImageStatus, NbdStatus, VmStatus } from '@bootswarm/agent';
+import type { AgentStatus, ImageStatus, NbdStatus, Supervision, VmStatus } from '@bootswarm/agent';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -54,6 +54,8 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `cache    ${printable(status.cacheDir)} (${describeUse(status)})`,
     `scrub    ${describeScrub(status)}`,
     `nbd      ${describeNbd(status.nbd)}`,
+    `kept by  ${describeSupervision(status.supervision)}`,
+    ...describeAlarms(status),
   ].join('\n');
   const imageTable = renderTable(IMAGE_COLUMNS, images.map(imageRow), widthMax);
   const vmTable = renderTable(VM_COLUMNS, vms.map(vmRow), widthMax);
@@ -80,10 +82,35 @@ function describeScrub({ cache, images }: AgentStatus): string {
   return `${done} (${rate}); ${sum('piecesDamaged')} pieces were damaged, and fetched again`;
 }
 
-function describeNbd({ address, connections, replyBytes, replyBytesMax }: NbdStatus): string {
+function describeSupervision(supervision: Supervision): string {
+  switch (supervision.by) {
+    case 'nobody':
+      return 'nobody: guests wait until it is started again';
+    case 'systemd':
+      return 'systemd, which keeps its socket and starts the next agent';
+    case 'socket-holder': {
+      const { holderPid, successorPid } = supervision;
+      const successor =
+        successorPid === null ? 'a successor is being loaded' : `successor ${successorPid} waits`;
+      return `socket holder ${holderPid}; ${successor}`;
+    }
+  }
+}
+
+function describeAlarms({ alarms }: AgentStatus): string[] {
+  return alarms.flatMap(({ code, subject, reason, hint, since }) => [
+    `ALARM    ${code} of ${printable(subject)}: ${printable(reason)} (since ${since})`,
+    `         → ${printable(hint)}`,
+  ]);
+}
+
+function describeNbd(nbd: NbdStatus): string {
+  const { address, tcpError, connections, replyBytes, replyBytesMax } = nbd;
   const clients = connections === 1 ? '1 client' : `${connections} clients`;
   const replies = `${formatBytes(replyBytes)} of ${formatBytes(replyBytesMax)} held for replies`;
-  return [clients, replies, ...(address === undefined ? [] : [`also at ${address}`])].join(', ');
+  const tcp = address === undefined ? [] : [`also at ${address}`];
+  const failure = tcpError === undefined ? [] : [`not on TCP: ${printable(tcpError)}`];
+  return [clients, replies, ...tcp, ...failure].join(', ');
 }
 
 function imageRow(image: ImageStatus): string[] {

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../cli-context.ts';
+import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
 import { type FollowOptions, followSettings, withFollowOptions } from '../glance-options.ts';
@@ -15,6 +16,7 @@ interface Options extends FollowOptions {
   readonly originListen: ListenAddress;
   /** Mbit/s. */
   readonly originMbit?: number;
+  readonly check: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -49,9 +51,13 @@ Examples:
   bootswarm tracker --origin-mbit 4000
   bootswarm tracker --openstack-credentials /etc/bootswarm/openrc
   bootswarm tracker --glance-url http://127.0.0.1:9292 --glance-follow active --glance-poll 5
+  bootswarm tracker --config /etc/bootswarm/tracker.yaml
   bootswarm tracker --data ~/bootswarm --listen 127.0.0.1:7420 --origin-listen 127.0.0.1:7421`,
     )
-    .action(async (options: Options) => {
+    .action(async (options: Options, self: Command) => {
+      applyConfig(self);
+      const glance = await followSettings(options, terminal.env);
+      if (options.check) return print(terminal.stdout, 'the settings of the tracker are right');
       const { runTracker } = await import('@bootswarm/tracker');
       const { listen, originListen, originMbit, logLevel } = options;
       const tracker = await runTracker({
@@ -60,12 +66,12 @@ Examples:
         originListen,
         originBytesPerSecondMax: originMbit === undefined ? undefined : originMbit * BYTES_PER_MBIT,
         logLevel,
-        glance: await followSettings(options, terminal.env),
+        glance,
       });
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
       await runUntilSignal(tracker);
     });
-  return withFollowOptions(command);
+  return withConfigOptions(withFollowOptions(command));
 }
 
 const BYTES_PER_MBIT = 125_000;

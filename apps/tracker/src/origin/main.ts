@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { LOG_HOOKS } from '@bootswarm/stdx';
 import pino from 'pino';
 import { ControlServer } from './control-server.ts';
 import { Origin } from './origin.ts';
@@ -25,7 +26,7 @@ if (values.data === undefined || listen === null) {
   process.exit(2);
 }
 const orphanMs = Number(values['orphan-ms']);
-const log = pino({ name: 'origin' }, pino.destination({ fd: 1, sync: false }));
+const log = pino({ name: 'origin', hooks: LOG_HOOKS }, pino.destination({ fd: 1, sync: false }));
 const origin = new Origin({
   imagesDir: join(values.data, 'images'),
   listen: { host: listen[1].replace(/^\[(.*)\]$/, '$1'), port: Number(listen[2]) },

@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { routeKey } from '@bootswarm/rest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CONTROL_ROUTES, controlApiDocument } from '../src/control-api.ts';
+import { AgentMetrics } from '../src/telemetry/agent-metrics.ts';
+import { signedImage } from './catalogue-server.ts';
+import { TestAgent } from './test-agent.ts';
+
+const IMAGE = signedImage('debian-12');
+
+let agent: TestAgent;
+
+beforeEach(async () => {
+  agent = await TestAgent.start([IMAGE]);
+});
+
+afterEach(() => agent.end());
+
+/** Bodies that are right, by route. */
+const BODIES: Readonly<Record<string, object>> = {
+  'POST /v1/exports': { image: 'debian-12' },
+  'POST /v1/vms': { image: 'debian-12', name: 'web-2' },
+  'POST /v1/vms/{vm}/rebase': { to: 'local' },
+};
+/** What cannot be had without QEMU, a successor or pieces: these answer with this problem and are good nevertheless. */
+const REFUSED: Readonly<Record<string, string>> = {
+  'POST /v1/vms/{vm}/pivot': 'vm-not-running',
+  'POST /v1/vms/{vm}/rebase': 'image-incomplete',
+  'POST /v1/upgrade': 'no-successor',
+};
+
+test('the document that is served has every route and nothing else', async () => {
+  const { body } = await agent.ask('GET', '/v1/openapi.json');
+  const served = body as { info: { version: string }; paths: Record<string, object> };
+  expect(served).toEqual(JSON.parse(JSON.stringify(controlApiDocument(served.info.version))));
+  const operations = Object.entries(served.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(operations.sort()).toEqual(CONTROL_ROUTES.map(routeKey).sort());
+});
+
+describe.each(CONTROL_ROUTES)('$method $path', (route) => {
+  const pathOf = (key: string) => route.path.replace(/\{.*\}/, key);
+  const key = route.path.includes('{vm}') ? 'web-1' : 'debian-12';
+  const isBodied = Object.keys(route.body.shape).length > 0;
+  const refusal = (code: string) => ({
+    type: 'application/problem+json',
+    body: { code, detail: expect.stringMatching(/\w/), hint: expect.stringMatching(/\w/) },
+  });
+
+  test('refuses a query, a body and a path that are wrong, and a body that is missing', async () => {
+    const body = BODIES[routeKey(route)];
+    const path = pathOf(key);
+    expect(await agent.ask(route.method, `${path}?x=1`, body)).toMatchObject(
+      refusal('bad-request'),
+    );
+    for (const wrong of ['{', '[]', '{"extra":1}', ...(isBodied ? ['{}', ''] : [])]) {
+      expect(await agent.ask(route.method, path, wrong)).toMatchObject(refusal('bad-request'));
+    }
+    for (const field of Object.keys(body ?? {})) {
+      const changed = { ...body, [field]: [] };
+      expect(await agent.ask(route.method, path, changed)).toMatchObject(refusal('bad-request'));
+    }
+    if (route.key === undefined) return;
+    expect(await agent.ask(route.method, pathOf('%ff'))).toMatchObject(refusal('path-malformed'));
+    const code = route.path.includes('{vm}') ? 'vm-not-found' : 'image-not-found';
+    expect(await agent.ask(route.method, pathOf('nothing'), body)).toMatchObject(refusal(code));
+  });
+
+  test('answers as it is described', async () => {
+    await agent.ask('POST', '/v1/exports', { image: 'debian-12' });
+    await agent.ask('POST', '/v1/vms', { image: 'debian-12', name: 'web-1' });
+    if (routeKey(route) === 'DELETE /v1/images/{image}') {
+      await agent.ask('DELETE', '/v1/vms/web-1');
+      await agent.ask('DELETE', '/v1/exports/debian-12');
+    }
+    const known = REFUSED[routeKey(route)];
+    const { status, type, body } = await agent.ask(
+      route.method,
+      pathOf(key),
+      BODIES[routeKey(route)],
+    );
+    if (known !== undefined) {
+      expect(route.problems).toContain(known);
+      return expect(body).toMatchObject({ code: known });
+    }
+    expect([body, status]).toEqual([body, route.status ?? 200]);
+    expect(type).toBe(status === 204 ? undefined : (route.type ?? 'application/json'));
+    route.answer?.parse(body);
+  });
+});
+
+test('the metrics that are documented are those that there are', () => {
+  const { metrics } = new AgentMetrics({
+    status: () => ({}),
+    process: { families: [] },
+  } as unknown as ConstructorParameters<typeof AgentMetrics>[0]);
+  const document = readFileSync(join(import.meta.dirname, '../../../docs/metrics.md'), 'utf8');
+  const table = document.split('## Of the agent')[1].split('## Of both')[0];
+  const documented = [...table.matchAll(/^\| `(bootswarm_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$/gm)];
+  expect(documented.map(([, ...cells]) => cells)).toEqual(
+    metrics.families.map(({ name, type, labels = [], help }) => [
+      ...[name, type, labels.map((label) => `\`${label}\``).join(', '), help],
+    ]),
+  );
+});

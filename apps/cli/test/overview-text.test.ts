@@ -1,0 +1,112 @@
+import type { Overview } from '@bootswarm/tracker';
+import { afterEach, expect, test } from 'vitest';
+import { runCli } from '../src/cli.ts';
+import { describeOverview, OverviewHistory } from '../src/overview-text.ts';
+import { textWidth } from '../src/terminal-text.ts';
+import { capturedTerminal } from './captured-terminal.ts';
+import { type FakeDaemon, fakeDaemon } from './fake-daemon.ts';
+
+const MIB = 2 ** 20;
+const sampleAt = (at: number, vmsBooting = 0) => ({
+  ...{ at, vmsBooting, read: { cache: at * MIB, peers: 0, origin: 0 } },
+  received: { cache: 0, peers: MIB, origin: 0 },
+});
+const time = '2026-01-02T03:04:05.000Z';
+
+const OVERVIEW: Overview = {
+  at: time,
+  tracker: { version: '1.0.0', uptimeSeconds: 9, agents: 2, hasOrigin: true },
+  ...{ now: sampleAt(102, 7), samples: [sampleAt(100), sampleAt(101, 4), sampleAt(102, 7)] },
+  storm: {
+    ...{ startedAt: time, endedAt: null, vmsBootingMax: 9, originShare: 0.021 },
+    read: { cache: 3 * MIB, peers: 2 * MIB, origin: MIB },
+    received: { cache: 0, peers: 2 * MIB, origin: MIB },
+  },
+  images: [
+    {
+      ...{ id: 'a'.repeat(40), name: `debian-12-${'x'.repeat(80)}`, length: 2 ** 30 },
+      ...{ pieceCount: 16_384, dataBytes: 2 ** 29, state: 'ready', members: 2, complete: 1 },
+      ...{ spread: [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1], receivedFromPeers: MIB },
+      ...{ receivedFromOrigin: 2 ** 28, originCopies: 0.5 },
+      bootOrder: [{ boots: 4, pieces: 700, bytes: 1, lastLearnedAt: time }],
+    },
+  ],
+  zones: [],
+  nodes: ['idle', 'alarm'].map((state, at) => ({
+    ...{ node: `node-${at}`, zone: 'z', rack: 'r', address: 'h:1', images: 1, vmsBooting: at },
+    ...{ state: state as 'idle' | 'alarm', vmsConnected: 1, bytesPerSecond: MIB },
+    ...{ read: someBytes(), received: someBytes(), cacheBytes: 0, cacheBytesMax: 0 },
+  })),
+  nodesLeftOut: 5,
+  originReads: [
+    ...[{ at: time, node: 'node-1', image: 'a'.repeat(40), imageName: 'debian-12' }].map(
+      (each) => ({
+        ...each,
+        ...{ reason: 'holder-late', pieces: 3 },
+      }),
+    ),
+  ],
+  originReasons: { 'holder-late': 3 },
+  alarms: [
+    {
+      ...{ code: 'read-waiting', node: 'node-1\u001b[31m', subject: 'debian-12' },
+      ...{ reason: '2 reads wait', hint: 'h', since: time },
+    },
+  ],
+};
+
+function someBytes() {
+  return { cache: MIB, peers: 2 * MIB, origin: 0 };
+}
+
+let daemon: FakeDaemon | undefined;
+afterEach(() => daemon?.close());
+
+test('fits 80 columns, and says what is the matter', () => {
+  const lines = describeOverview(OVERVIEW, 80);
+  for (const line of lines) expect([line, textWidth(line) <= 80]).toEqual([line, true]);
+  const text = lines.join('\n');
+  expect(text).toContain('STORM    7 VMs boot (9 at most) since 03:04:05');
+  expect(text).toContain('3 MiB cache, 2 MiB peers, 1 MiB origin; share of the origin 2.1 %');
+  expect(text).toMatch(/^booting +▅█ {2}7$/m);
+  expect(text).toContain('ALARM    node-1\\u{1b}[31m: read-waiting, debian-12: 2 reads wait');
+  expect(text).toMatch(/^debian-12-x+… +2 +1 +700 pieces\/4 boots +1 MiB +256 MiB +0\.50$/m);
+  // The most interesting first.
+  expect(text.indexOf('node-1  ')).toBeLessThan(text.indexOf('node-0  '));
+  expect(text).toContain('and 5 more nodes');
+  expect(text).toContain('03:04:05 node-1 read 3 pieces of debian-12 from the origin: holder-late');
+});
+
+test('shows an empty cloud', () => {
+  const nothing = { images: [], nodes: [], nodesLeftOut: 0, alarms: [], originReads: [] };
+  const lines = describeOverview({ ...OVERVIEW, ...nothing, storm: null }, 80);
+  expect(lines[1]).toBe('no VM has booted since the tracker was started');
+});
+
+test('keeps a minute of the seconds that events bring, each once', () => {
+  const history = new OverviewHistory();
+  for (let at = 100; at <= 200; at += 1) {
+    const samples = [sampleAt(at - 1), sampleAt(at)];
+    const merged = history.merged({ ...OVERVIEW, now: sampleAt(at), samples });
+    expect(merged.samples.length).toBeLessThanOrEqual(60);
+    expect(new Set(merged.samples.map((each) => each.at)).size).toBe(merged.samples.length);
+  }
+});
+
+test('watch prints each overview on a line with --json, until the tracker ends', async () => {
+  const event = `event: overview\ndata: ${JSON.stringify(OVERVIEW)}\n\n`;
+  daemon = await fakeDaemon((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    // Cut where it is cut on a network: anywhere.
+    response.write(event.slice(0, 100));
+    response.end(event.slice(100) + event);
+  });
+  const { endpoint } = daemon;
+  const url = endpoint.type === 'tcp' ? endpoint.url.origin : '';
+  const terminal = capturedTerminal();
+  expect(await runCli(['watch', '--tracker', url, '--json'], terminal)).toBe(1);
+  const lines = terminal.out.trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toEqual([OVERVIEW, OVERVIEW]);
+  expect(terminal.err).toContain('the tracker has ended the stream');
+  expect(daemon.requests[0].url).toBe('/v1/overview/stream');
+});

@@ -1,0 +1,97 @@
+/**
+ * What one core gives the tracker: many agents that are connected and idle, then announces at a steady rate, and how long each
+ * takes from being sent until the tracker has handled it. An announce is a `progress` and every second one a `stats`, each with a
+ * ping behind it on the same connection, whose pong says that it was handled. The tracker has a core of its own (taskset).
+ * `--agents N` (default 10000), `--announces N` a second (default 5000), `--seconds N` (default 20), `--images N` (default 20),
+ * `--profile` writes a CPU profile of the tracker beside its data and says where, `--json FILE`.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Cluster } from '../../test/cluster.ts';
+import { cpuSeconds, peakResidentBytes, residentBytes } from '../../test/process-usage.ts';
+import { type BenchRow, reportBench } from '../bench-report.ts';
+import { AnnouncingAgents } from './announcing-agents.ts';
+
+const { values } = parseArgs({
+  options: {
+    agents: { type: 'string', default: '10000' },
+    announces: { type: 'string', default: '5000' },
+    seconds: { type: 'string', default: '20' },
+    images: { type: 'string', default: '20' },
+    profile: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+});
+const agentCount = Number(values.agents);
+const announcesPerSecond = Number(values.announces);
+const seconds = Number(values.seconds);
+/** The promise of the tracker, on one core. */
+const LATENCY_MS_MAX = 50;
+const RSS_BYTES_MAX = 512 * 1024 * 1024;
+
+async function publishImages(cluster: Cluster): Promise<string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < Number(values.images); index += 1) {
+    const path = join(cluster.directory, `image-${index}.raw`);
+    writeFileSync(path, Buffer.alloc(65_536, `image ${index} `));
+    ids.push(await cluster.publish(path, `image-${index}`, '--in-place', '--prejoin', 'none'));
+  }
+  return ids;
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
+}
+
+const cluster = await Cluster.start(0);
+try {
+  if (values.profile) {
+    const directory = join(process.cwd(), 'bench-tracker-profile');
+    mkdirSync(directory, { recursive: true });
+    await cluster.tracker.end('SIGTERM');
+    cluster.tracker.env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory}` };
+    await cluster.startTracker();
+    console.log(`profile: ${directory}`);
+  }
+  const images = await publishImages(cluster);
+  const { pid } = cluster.tracker;
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '0', String(pid)]);
+  const atRest = residentBytes(pid);
+  const startedAt = performance.now();
+  const agents = await AnnouncingAgents.connect(cluster.url, agentCount, images);
+  const connectSeconds = (performance.now() - startedAt) / 1_000;
+  console.log(`${agents.connected} agents after ${connectSeconds.toFixed(1)} s`);
+  const idleFrom = cpuSeconds(pid);
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  const idleCpu = (cpuSeconds(pid) - idleFrom) / 5;
+  const idleRss = residentBytes(pid);
+  const busyFrom = cpuSeconds(pid);
+  const latencies = (await agents.announce(announcesPerSecond, seconds)).sort((a, b) => a - b);
+  const busyCpu = (cpuSeconds(pid) - busyFrom) / seconds;
+  const p99 = quantile(latencies, 0.99);
+  const rss = peakResidentBytes(pid);
+  const rows: BenchRow[] = [
+    { name: 'agents connected', value: agents.connected, unit: '' },
+    { name: 'to connect and join them all', value: connectSeconds, unit: 's' },
+    { name: 'CPU while they are idle', value: idleCpu * 100, unit: '% of a core' },
+    { name: 'RSS before, without an agent', value: atRest / 2 ** 20, unit: 'MiB' },
+    { name: 'RSS while they are idle', value: idleRss / 2 ** 20, unit: 'MiB' },
+    { name: 'announces answered', value: latencies.length / seconds, unit: '/s' },
+    { name: 'announce, median', value: quantile(latencies, 0.5), unit: 'ms' },
+    {
+      ...{ name: 'announce, p99', value: p99, unit: 'ms', peer: 'promised' },
+      ...{ peerValue: LATENCY_MS_MAX, ratio: LATENCY_MS_MAX / p99 },
+    },
+    { name: 'CPU meanwhile', value: busyCpu * 100, unit: '% of a core' },
+    {
+      ...{ name: 'RSS, peak', value: rss / 2 ** 20, unit: 'MiB', peer: 'promised' },
+      ...{ peerValue: RSS_BYTES_MAX / 2 ** 20, ratio: RSS_BYTES_MAX / rss },
+    },
+  ];
+  reportBench('tracker', rows, values.json);
+  agents.close();
+} finally {
+  await cluster.stop();
+}

@@ -1,0 +1,64 @@
+import { Bitfield } from '@bootswarm/stdx';
+import { expect, test } from 'vitest';
+import { LoneEngine } from './lone-engine.ts';
+
+const PIECE_COUNT = 20_000;
+const SEEDER = 1;
+/** 64 KiB in half a millisecond: about 1 Gbit/s. */
+const PIECE_MS = 0.5;
+
+/** A seeder that answers in the order in which it is asked. */
+class FillingNode {
+  readonly #engine = new LoneEngine(PIECE_COUNT);
+  readonly #had = new Bitfield(PIECE_COUNT);
+  readonly #waiting: number[] = [];
+
+  constructor() {
+    this.#engine.connectNode(SEEDER, 'seeder');
+    this.#engine.hear(SEEDER, { type: 'have-all' });
+    this.#engine.handle({ type: 'fill', enabled: true });
+    this.#hearRequests();
+  }
+
+  get piecesAskedAhead(): number {
+    return this.#waiting.length;
+  }
+
+  receive(pieces: number): void {
+    for (let count = 0; count < pieces; count += 1) {
+      this.#engine.now += PIECE_MS;
+      const pieceIndex = this.#waiting.shift()!;
+      this.#engine.give(SEEDER, pieceIndex);
+      this.#had.set(pieceIndex);
+      this.#hearRequests();
+    }
+  }
+
+  guestReads(): void {
+    let pieceIndex = 0;
+    while (this.#had.has(pieceIndex) || this.#waiting.includes(pieceIndex)) pieceIndex += 1;
+    this.#engine.demand(pieceIndex);
+    this.#hearRequests();
+  }
+
+  #hearRequests(): void {
+    this.#waiting.push(...this.#engine.asked(SEEDER));
+  }
+}
+
+test('fill asks ahead for little while guests read, and for more when they are calm', () => {
+  const node = new FillingNode();
+  node.receive(2_000);
+  const calm = node.piecesAskedAhead;
+  for (let read = 0; read < 20; read += 1) {
+    node.receive(100);
+    node.guestReads();
+  }
+  node.receive(100);
+  const beside = node.piecesAskedAhead;
+  // More than a second.
+  node.receive(2_100);
+  expect([calm, node.piecesAskedAhead]).toEqual([64, 64]);
+  // 10 ms.
+  expect(beside).toBeLessThanOrEqual(20);
+});
