@@ -66,6 +66,21 @@ const TEST_PACKAGES = [
     probe: 'command -v fio',
   },
   {
+    name: 'python3-nova',
+    reason: "Nova's own image back ends, which find our files as their base images",
+    probe: "/usr/bin/python3 -c 'import nova.virt.libvirt.imagebackend'",
+  },
+  {
+    name: 'libvirt-daemon-system',
+    reason: 'libvirtd boots what they made',
+    probe: 'command -v libvirtd',
+  },
+  {
+    name: 'libvirt-clients',
+    reason: 'virsh tells it to',
+    probe: 'command -v virsh',
+  },
+  {
     name: 'gcc',
     reason: 'builds the library that makes system calls fail',
     probe: 'command -v cc',

@@ -8,7 +8,7 @@ import { bindNbdSocket } from '../../apps/agent/src/holder/bound-socket.ts';
 import { RawClient } from '../../apps/agent/test/nbd/raw-client.ts';
 import { CMD, request } from '../../packages/nbd-proto/test/wire.ts';
 import { agentPids, nextServing, servingPid } from '../agent-killer.ts';
-import { BOOTSWARM, bootswarm, Cluster, type TestAgent, until } from '../cluster.ts';
+import { BOOTSWARM, bootswarm, Cluster, run, type TestAgent, until } from '../cluster.ts';
 import { makeTestImage } from '../test-image.ts';
 import { isRunning, readHead } from './refusal.ts';
 
@@ -133,6 +133,33 @@ test('an agent with the sockets of systemd needs no holder, and ends for an upgr
   expect(JSON.parse(stdout)).toMatchObject({ from: { pid: first.pid }, to: { pid: second.pid } });
   process.kill(second.pid!, 'SIGTERM');
   expect(await second.exited).toEqual([0, null]);
+  socket.close();
+});
+
+test('an agent with the sockets of systemd and a FUSE directory has a holder for that', async () => {
+  cluster = new Cluster();
+  await cluster.startTracker();
+  const fuseDir = join(cluster.directory, 'fuse');
+  const agent = await cluster.addAgent('node1', ['--holder', 'yes', '--fuse', fuseDir]);
+  const image = await attachedImage();
+  const head = await readHead(agent, image, 4_096);
+  await agent.kill('SIGTERM');
+  const socket = await bindNbdSocket(join(agent.runDir, 'nbd.sock'));
+  const service = await startByService(agent, socket.fd);
+  const pid = servingPid(agent)!;
+  expect(pid).not.toBe(service.pid);
+  process.kill(pid, 'SIGKILL');
+  expect(await readHead(agent, image, 4_096)).toEqual(head);
+  const compared = await run('cmp', [
+    join(fuseDir, `${image}.raw`),
+    join(cluster.directory, 'image.raw'),
+  ]);
+  expect(compared.code).toBe(0);
+  await nextServing(agent, pid);
+  process.kill(service.pid!, 'SIGTERM');
+  expect(await service.exited).toEqual([0, null]);
+  // It is systemd's.
+  expect(existsSync(join(agent.runDir, 'nbd.sock'))).toBe(true);
   socket.close();
 });
 

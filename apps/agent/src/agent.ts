@@ -9,6 +9,7 @@ import type { Alarm } from '@bootswarm/tracker-proto';
 import type {
   AgentStatus,
   ExportInfo,
+  FuseStatus,
   NbdStatus,
   Supervision,
   TouchedPieces,
@@ -69,6 +70,8 @@ export class Agent implements ExportDirectory {
   glanceProxy: GlanceProxy | undefined;
   /** Set when somebody looks for them. */
   alarms: () => readonly Alarm[] = () => [];
+  /** The directory of images as files, where there is one. */
+  fuse: { readonly status: FuseStatus } | undefined;
   readonly #parts: AgentParts;
   readonly #copies: CopyDesk;
   readonly #startedAt = performance.now();
@@ -202,6 +205,7 @@ export class Agent implements ExportDirectory {
     return {
       ...rest,
       nbd: nbd(),
+      ...(this.fuse && { fuse: this.fuse.status }),
       pid: process.pid,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },

@@ -8,9 +8,11 @@ import type {
   CopyRequest,
   CopyStatus,
   ExportInfo,
+  FuseStatus,
   ImageStatus,
   LayerStatus,
   NbdStatus,
+  NovaStatus,
   ReadBytes,
   ScrubStatus,
   Supervision,
@@ -52,6 +54,7 @@ const CACHE = z.strictObject({
 
 const NBD = z.strictObject({
   address: text.optional(),
+  tcpError: text.optional(),
   connections: count,
   replyBytes: count,
   replyBytesMax: count,
@@ -109,10 +112,26 @@ const ALARM = z.strictObject({
 
 export const ALARMS = z.strictObject({ alarms: z.array(ALARM) });
 
+const NOVA = z.strictObject({
+  links: z.array(
+    z.strictObject({
+      ...{ image: text, glanceId: text, path: text },
+      state: z.enum(['swarm', 'file', 'foreign', 'none']),
+    }),
+  ),
+  refusal: text.nullable(),
+}) satisfies z.ZodType<NovaStatus>;
+
+const FUSE = z.strictObject({
+  ...{ directory: text, isMounted: z.boolean(), openFiles: count, readsWaiting: count },
+  ...{ replyBytes: count, nova: NOVA.optional() },
+}) satisfies z.ZodType<FuseStatus>;
+
 export const STATUS_ANSWER = z.strictObject({
   ...{ version: text, node: text, zone: text, rack: text, pid: count, uptimeSeconds: count },
   tracker: z.strictObject({ url: text, isConnected: z.boolean() }),
   ...{ peerAddress: text, cacheDir: text, cache: CACHE, nbdSocket: text, nbd: NBD },
+  fuse: FUSE.optional(),
   ...{ rssBytes: count, images: z.array(IMAGE), vms: z.array(VM_STATUS) },
   glanceProxy: z
     .strictObject({ address: text, filesServed: count, filesPassed: count, bytesServed: count })

@@ -16,6 +16,8 @@ export interface AgentStatus {
   readonly cache: CacheStatus;
   readonly nbdSocket: string;
   readonly nbd: NbdStatus;
+  /** Not there: the agent was started without --fuse. */
+  readonly fuse?: FuseStatus;
   readonly rssBytes: number;
   readonly images: readonly ImageStatus[];
   readonly vms: readonly VmStatus[];
@@ -55,6 +57,32 @@ export interface CacheStatus {
   readonly isFull: boolean;
   /** How fast it is searched for rot; 0: not at all. */
   readonly scrubBytesPerSecond: number;
+}
+
+/** Images as files, for programs that know no NBD. */
+export interface FuseStatus {
+  readonly directory: string;
+  /** false: somebody has unmounted it; the agent has to be started again. */
+  readonly isMounted: boolean;
+  readonly openFiles: number;
+  readonly readsWaiting: number;
+  /** Memory that they hold. */
+  readonly replyBytes: number;
+  /** Not there: the agent was started without --nova-instances. */
+  readonly nova?: NovaStatus;
+}
+
+/** Links among Nova's base images. */
+export interface NovaStatus {
+  readonly links: readonly {
+    readonly image: string;
+    readonly glanceId: string;
+    readonly path: string;
+    /** What is there: a link to the FUSE directory, one to the cache file, something that is not ours, or nothing yet. */
+    readonly state: 'swarm' | 'file' | 'foreign' | 'none';
+  }[];
+  /** Why none are kept any more. */
+  readonly refusal: string | null;
 }
 
 export interface NbdStatus {

@@ -15,6 +15,8 @@ import { messageOf, OperatorError } from '@bootswarm/stdx';
 /** Signed metainfo is some 400 bytes, and a piece layer of up to 16 KiB or the hashes of one that is longer. */
 export const METAINFO_BYTES_MAX = 64 * 1024;
 const SUMMARY_BYTES_MAX = 256 * 1024;
+/** Some 500 bytes for each image. */
+const LIST_BYTES_MAX = 16 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
 
 export interface FetchedMetainfo {
@@ -53,6 +55,19 @@ export class CatalogueClient {
     const { id } = fieldsOf(await this.#getAs(path, image, token));
     if (typeof id === 'string' && /^[0-9a-f]{40}$/.test(id)) return id;
     throw this.#nonsense(path, 'it has no image id');
+  }
+
+  /** The ids of all images that we may know of, the newest last. */
+  async list(): Promise<string[]> {
+    const path = '/v1/images';
+    const headers = await this.#identity?.();
+    const { images } = fieldsOf(await this.#get(path, LIST_BYTES_MAX, 'at all', headers));
+    if (!Array.isArray(images)) throw this.#nonsense(path, 'it has no images');
+    return images.map((image: unknown) => {
+      const { id } = Object(image) as Record<string, unknown>;
+      if (typeof id === 'string' && /^[0-9a-f]{40}$/.test(id)) return id;
+      throw this.#nonsense(path, 'an image has no image id');
+    });
   }
 
   /** The metainfo of an image id, its signature checked; with `pinnedKeyHex` signed by that key. */

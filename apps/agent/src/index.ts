@@ -1,5 +1,6 @@
+export type { AgentOptions } from './agent-options.ts';
 export type * from './api.ts';
 export { FILL_MODES, type FillMode } from './fill-policy.ts';
 export { KnownImages } from './known-images.ts';
-export { type AgentOptions, type RunningAgent, runAgent } from './run-agent.ts';
+export { type RunningAgent, runAgent } from './run-agent.ts';
 export { startWatchdog, type Watchdog } from './watchdog.ts';

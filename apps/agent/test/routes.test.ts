@@ -22,12 +22,16 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/exports': { image: 'debian-12' },
   'POST /v1/vms': { image: 'debian-12', name: 'web-2' },
   'POST /v1/vms/{vm}/rebase': { to: 'local' },
+  'POST /v1/copies': { from: 'swarm:debian-12', to: 'file:/nowhere/disk.raw' },
 };
 /** What cannot be had without QEMU, a successor or pieces: these answer with this problem and are good nevertheless. */
 const REFUSED: Readonly<Record<string, string>> = {
   'POST /v1/vms/{vm}/pivot': 'vm-not-running',
   'POST /v1/vms/{vm}/rebase': 'image-incomplete',
   'POST /v1/upgrade': 'no-successor',
+  'POST /v1/copies': 'copies-off',
+  'GET /v1/copies/{copy}': 'copy-not-found',
+  'DELETE /v1/copies/{copy}': 'copy-not-found',
 };
 
 test('the document that is served has every route and nothing else', async () => {
@@ -64,7 +68,7 @@ describe.each(CONTROL_ROUTES)('$method $path', (route) => {
     }
     if (route.key === undefined) return;
     expect(await agent.ask(route.method, pathOf('%ff'))).toMatchObject(refusal('path-malformed'));
-    const code = route.path.includes('{vm}') ? 'vm-not-found' : 'image-not-found';
+    const code = `${/\{(\w+)\}/.exec(route.path)![1]}-not-found`;
     expect(await agent.ask(route.method, pathOf('nothing'), body)).toMatchObject(refusal(code));
   });
 

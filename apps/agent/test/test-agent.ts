@@ -4,7 +4,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AgentOptions, type RunningAgent, runAgent } from '../src/run-agent.ts';
+import type { AgentOptions } from '../src/agent-options.ts';
+import { type RunningAgent, runAgent } from '../src/run-agent.ts';
 import { CatalogueServer, type SignedImage } from './catalogue-server.ts';
 
 export interface ApiAnswer {

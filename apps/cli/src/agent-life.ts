@@ -27,15 +27,22 @@ export async function liveAsAgent(life: AgentLife): Promise<number> {
   const { env, pid, ppid } = process;
   const sockets = inheritedSockets(env, { pid, ppid });
   const link = HolderLink.ofThisProcess();
-  if (sockets === undefined && life.wantsHolder) return hold(life, runHolder);
+  // systemd keeps sockets, but not the descriptor of a FUSE directory.
+  const isKept = sockets !== undefined && (life.options.fuse === undefined || link !== undefined);
+  if (!isKept && life.wantsHolder) return hold(life, runHolder, sockets);
   await serve(life, sockets, link);
   return 0;
 }
 
-async function hold({ options, args }: AgentLife, runHolder: RunHolder): Promise<number> {
-  const { runDir, listen, logLevel } = options;
+async function hold(
+  { options, args }: AgentLife,
+  runHolder: RunHolder,
+  inherited: InheritedSockets | undefined,
+): Promise<number> {
+  const { runDir, listen, logLevel, fuse } = options;
   const command = [process.argv[1], ...args];
-  const holder = await runHolder({ runDir, listen, logLevel, command });
+  const fuseDir = fuse?.directory;
+  const holder = await runHolder({ runDir, listen, logLevel, command, inherited, fuseDir });
   for (const signal of END_SIGNALS) process.on(signal, () => holder.stop(signal));
   return holder.ended;
 }

@@ -99,6 +99,8 @@ test('an agent looks after its cache as it is told', async () => {
 });
 
 test.each([
+  [['--nova-instances', '/x'], /--nova-instances is for an agent with --fuse/, /give --fuse too/],
+  [['--fuse', '/x', '--nova-conf', '/y'], /--nova-conf is .* --nova-instances/, /give --nova-inst/],
   [['--evict-running'], /--evict-running is for a cache with a limit/, /--cache-max SIZE/],
   [['--nbd-tcp', '127.0.0.1:0'], /--nbd-tcp needs TLS/, /--nbd-tls-cert FILE/],
 ])('does not begin with %j alone, nor when it is started again', async (args, what, hint) => {

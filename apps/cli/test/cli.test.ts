@@ -38,8 +38,8 @@ test('has the commands that operators need', () => {
       'vm rm',
       'status',
       'watch',
-      'demo',
       ...['copy', 'prefetch', 'prefetch list', 'prefetch show', 'prefetch cancel'],
+      'demo',
     ],
   ]);
 });

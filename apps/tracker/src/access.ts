@@ -1,6 +1,6 @@
 /**
- * Who may do and know what at the HTTP API: the administrator, whose token this is, everything; who sends a token of Keystone, the
- * images that Glance shows its holder; everybody else, those that Glance keeps from nobody.
+ * Who may do and know what at the HTTP API: the administrator, whose token this is, everything; who sends a token of Keystone,
+ * the images that Glance shows its holder; everybody else, those that Glance keeps from nobody.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';

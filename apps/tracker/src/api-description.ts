@@ -24,7 +24,9 @@ const image = "an image's id, an unambiguous beginning of it, or its name";
 const node = 'the name of a node';
 const order = 'the id of a prefetch order';
 const noOrder = ['path-malformed', 'prefetch-not-found'];
-const glanceFails = ['openstack-answer', 'openstack-refused', 'openstack-unreachable'];
+const glanceFails = ['answer', 'catalog', 'refused', 'unreachable'].map(
+  (why) => `openstack-${why}`,
+);
 const noImage = ['path-malformed', 'image-not-found', 'image-ambiguous'];
 const noneShown = [...noImage, ...glanceFails];
 const torrent = 'application/x-bittorrent';

@@ -20,6 +20,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   'body-too-long': 413,
   'content-type': 415,
   'openstack-answer': 502,
+  'openstack-catalog': 502,
   'openstack-refused': 502,
   'openstack-unreachable': 503,
   'too-many-prefetches': 409,

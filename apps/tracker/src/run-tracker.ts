@@ -14,7 +14,7 @@ import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
 import { GlanceLink, type GlanceOptions } from './glance/glance-link.ts';
 import { asAnnounced } from './glance/visibility.ts';
-import { HttpApi } from './http-api.ts';
+import { HttpApi, type HttpApiOptions } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
 import { CloudWatch } from './overview/cloud-watch.ts';
 import { PrefetchDesk } from './prefetch-desk.ts';
@@ -70,12 +70,7 @@ async function start(
   undo: (() => void | Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<RunningTracker> {
-  const destination = pino.destination({ fd: 2, sync: false });
-  const log = pino(
-    { level: options.logLevel ?? 'info', name: 'tracker', hooks: LOG_HOOKS },
-    destination,
-  );
-  undo.push(() => flush(destination));
+  const log = openLog(options, undo);
   const secrets = await loadSecrets(dataDir);
   const catalogue = await Catalogue.open(dataDir, log);
   const bootOrders = new BootOrderStore(catalogue, log);
@@ -84,16 +79,12 @@ async function start(
   const glance = new GlanceLink(options.glance);
   const onAdded = (image: ImageSummary) => signals.imagePublished(image, []);
   const publisher = new Publisher({ catalogue, secrets, onAdded, glance: glance.originals });
-  const openAtOrigin = async (image: string): Promise<void> => {
-    await origin?.open(image);
-    signals.imageSeeded(image);
-  };
-  const withdraw = async (image: string): Promise<void> => {
-    await catalogue.withdraw(image);
-    signals.imageWithdrawn(image);
-    prefetches.imageWithdrawn(image);
-    await origin?.withdraw(image);
-  };
+  const { openAtOrigin, withdraw } = imageLife({
+    catalogue,
+    signals: () => signals,
+    prefetches: () => prefetches,
+    origin: () => origin,
+  });
   const api = new HttpApi({
     dataDir: dataDir.path,
     adminToken: secrets.adminToken,
@@ -128,16 +119,7 @@ async function start(
   for (const image of byAge(catalogue.list())) {
     signals.imagePublished(asAnnounced(image), await bootOrders.read(image.id));
   }
-  origin = await OriginProcess.start({
-    dataDir,
-    listen: options.originListen,
-    bytesPerSecondMax: options.originBytesPerSecondMax,
-    log,
-    mainPath: options.originMain ?? ORIGIN_MAIN,
-    images: () => catalogue.ids(),
-    onAddress: (address) => signals.originsChanged([address]),
-    onDamaged: (image, reason) => catalogue.markDamaged(image, reason),
-  });
+  origin = await startOrigin(options, { dataDir, log, catalogue, signals });
   undo.push(() => origin?.close());
   // Last: whoever gets through finds all images and the origin.
   const url = await listen(api, options.listen);
@@ -150,6 +132,57 @@ async function start(
   log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
   const address = origin.address ?? options.originListen;
   return { url, origin: address, adminToken: secrets.adminToken, close };
+}
+
+function openLog({ logLevel = 'info' }: TrackerOptions, undo: (() => void | Promise<void>)[]) {
+  const destination = pino.destination({ fd: 2, sync: false });
+  undo.push(() => flush(destination));
+  return pino({ level: logLevel, name: 'tracker', hooks: LOG_HOOKS }, destination);
+}
+
+/** What of an image's life concerns more than the catalogue. */
+function imageLife({
+  catalogue,
+  signals,
+  prefetches,
+  origin,
+}: Pick<HttpApiOptions, 'catalogue' | 'signals' | 'prefetches' | 'origin'>): Pick<
+  HttpApiOptions,
+  'openAtOrigin' | 'withdraw'
+> {
+  return {
+    openAtOrigin: async (image) => {
+      await origin()?.open(image);
+      signals().imageSeeded(image);
+    },
+    withdraw: async (image) => {
+      await catalogue.withdraw(image);
+      signals().imageWithdrawn(image);
+      prefetches().imageWithdrawn(image);
+      await origin()?.withdraw(image);
+    },
+  };
+}
+
+function startOrigin(
+  options: TrackerOptions,
+  {
+    dataDir,
+    log,
+    catalogue,
+    signals,
+  }: { dataDir: DataDir; log: Logger; catalogue: Catalogue; signals: SignalServer },
+): Promise<OriginProcess> {
+  return OriginProcess.start({
+    dataDir,
+    listen: options.originListen,
+    bytesPerSecondMax: options.originBytesPerSecondMax,
+    log,
+    mainPath: options.originMain ?? ORIGIN_MAIN,
+    images: () => catalogue.ids(),
+    onAddress: (address) => signals.originsChanged([address]),
+    onDamaged: (image, reason) => catalogue.markDamaged(image, reason),
+  });
 }
 
 /** The oldest first: agents are told of the newest if they cannot be told of all. */

@@ -1,4 +1,4 @@
-/** What the tracker tells of an image that Glance keeps private, on every route that reads: to nobody, its project, the administrator. */
+/** What the tracker tells of an image that Glance keeps private, by every route that reads, and to whom. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -125,12 +125,13 @@ const LISTS = [
 ];
 
 describe('an image that is private in Glance', () => {
-  test.each([{}, { 'x-auth-token': 'stranger' }, { authorization: 'Bearer wrong' }])(
-    'is told of on no route to %o',
-    async (headers: Record<string, string>) => {
-      expect(await pathsThatTell(headers, [hidden, PRIVATE])).toEqual([]);
-    },
-  );
+  test.each<Record<string, string>>([
+    {},
+    { 'x-auth-token': 'stranger' },
+    { authorization: 'Bearer wrong' },
+  ])('is told of on no route to %o', async (headers) => {
+    expect(await pathsThatTell(headers, [hidden, PRIVATE])).toEqual([]);
+  });
 
   test('is listed by name and by id to its project where Glance can be asked', async () => {
     const telling = await pathsThatTell({ 'x-auth-token': 'owner' }, [hidden]);

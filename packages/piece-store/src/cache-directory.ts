@@ -92,6 +92,11 @@ export class CacheDirectory {
     return directory;
   }
 
+  /** Where the bytes of an image are, whether it is there or not. */
+  fileOf(imageId: string): string {
+    return join(this.#imagePath(imageId), 'cache.raw');
+  }
+
   /** Replaces a whole file kept beside the store's own, such as `metainfo` or `piece-layer`; durable when it resolves. */
   async writeFile(imageId: string, name: string, bytes: Uint8Array): Promise<void> {
     assert(FILE_NAME.test(name), `file name ${name}`);

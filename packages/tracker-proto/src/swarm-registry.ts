@@ -117,9 +117,7 @@ export class SwarmRegistry {
 
   /** Agents that are connected and said hello. */
   get agentCount(): number {
-    let count = 0;
-    for (const agent of this.#agents.values()) if (agent.node !== undefined) count += 1;
-    return count;
+    return [...this.#agents.values()].filter(({ node }) => node !== undefined).length;
   }
 
   isConnected(node: string): boolean {
@@ -127,11 +125,7 @@ export class SwarmRegistry {
   }
 
   swarms(): SwarmStats[] {
-    return Array.from(this.#swarms.all, ({ image, epoch, members }) => ({
-      image,
-      epoch,
-      members,
-    }));
+    return Array.from(this.#swarms.all, ({ image, epoch, members }) => ({ image, epoch, members }));
   }
 
   /** Nodes that are connected. */

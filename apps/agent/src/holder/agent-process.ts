@@ -8,7 +8,7 @@ import type { ToAgent, ToHolder } from './holder-messages.ts';
 import { SOCKET_NAMES, withoutListenVariables } from './inherited-sockets.ts';
 
 /** In the order of SOCKET_NAMES. */
-export type HeldSockets = readonly [nbd: BoundSocket, peers: BoundSocket];
+export type HeldSockets = readonly [nbd: BoundSocket, peers: BoundSocket, fuse?: BoundSocket];
 
 export interface AgentEnd {
   readonly code: number | null;
@@ -29,15 +29,16 @@ export class AgentProcess {
   #servingAt: number | undefined;
 
   constructor({ command, sockets, onMessage, onEnd }: AgentProcessOptions) {
+    const fds = sockets.filter((socket) => socket !== undefined).map(({ fd }) => fd);
     this.#child = spawn(process.execPath, [...process.execArgv, ...command], {
       // A session of its own: Ctrl-C reaches the holder alone, which then says SIGINT to one agent once.
       detached: true,
-      stdio: ['inherit', 'inherit', 'inherit', ...sockets.map(({ fd }) => fd), 'ipc'],
+      stdio: ['inherit', 'inherit', 'inherit', ...fds, 'ipc'],
       env: {
         ...withoutListenVariables(process.env),
         LISTEN_PPID: `${process.pid}`,
-        LISTEN_FDS: `${sockets.length}`,
-        LISTEN_FDNAMES: SOCKET_NAMES.join(':'),
+        LISTEN_FDS: `${fds.length}`,
+        LISTEN_FDNAMES: SOCKET_NAMES.slice(0, fds.length).join(':'),
       },
     });
     this.#child.on('message', (message) => {

@@ -9,6 +9,8 @@ import { OperatorError } from '@bootswarm/stdx';
 export interface InheritedSockets {
   readonly nbd?: number;
   readonly peers?: number;
+  /** /dev/fuse, of a directory that is mounted. */
+  readonly fuse?: number;
 }
 
 export interface ProcessIds {
@@ -16,7 +18,7 @@ export interface ProcessIds {
   readonly ppid: number;
 }
 
-export const SOCKET_NAMES = ['nbd', 'peers'] as const;
+export const SOCKET_NAMES = ['nbd', 'peers', 'fuse'] as const;
 const FD_FIRST = 3;
 const VARIABLES = ['LISTEN_PID', 'LISTEN_PPID', 'LISTEN_FDS', 'LISTEN_FDNAMES'];
 
@@ -31,13 +33,13 @@ export function inheritedSockets(
   const { LISTEN_PID, LISTEN_PPID, LISTEN_FDS, LISTEN_FDNAMES } = env;
   if (LISTEN_FDS === undefined) return undefined;
   if (LISTEN_PID !== `${pid}` && LISTEN_PPID !== `${ppid}`) return undefined;
-  if (!/^[12]$/.test(LISTEN_FDS)) {
-    throw refused(`LISTEN_FDS is ${JSON.stringify(LISTEN_FDS.slice(0, 20))}, not 1 or 2`);
+  if (!/^[123]$/.test(LISTEN_FDS)) {
+    throw refused(`LISTEN_FDS is ${JSON.stringify(LISTEN_FDS.slice(0, 20))}, not 1 to 3`);
   }
   const count = Number(LISTEN_FDS);
   const names = (LISTEN_FDNAMES ?? '').split(':');
   if (count === 1 && names[0] !== 'peers') return { nbd: FD_FIRST };
-  const found: { nbd?: number; peers?: number } = {};
+  const found: { nbd?: number; peers?: number; fuse?: number } = {};
   for (const [index, name] of names.entries()) {
     const known = SOCKET_NAMES.find((each) => each === name);
     if (known === undefined || found[known] !== undefined || index >= count) {

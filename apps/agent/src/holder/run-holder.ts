@@ -1,14 +1,22 @@
 /** Starts a socket holder from its options: the sockets are bound and its log is wired here and nowhere else. */
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { LOG_HOOKS } from '@bootswarm/stdx';
 import pino, { type Logger } from 'pino';
+import { mountFuse } from '../fuse/fuse-mount.ts';
+import { openFilesDir } from '../fuse/open-files.ts';
+import type { HeldSockets } from './agent-process.ts';
 import { type BoundSocket, bindNbdSocket, bindPeerSocket } from './bound-socket.ts';
+import type { InheritedSockets } from './inherited-sockets.ts';
 import { type HolderEvent, SocketHolder } from './socket-holder.ts';
 
 export interface HolderOptions {
   readonly runDir: string;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Where images are mounted as files; none: nowhere. */
+  readonly fuseDir?: string;
+  /** Sockets of systemd, which are handed on. */
+  readonly inherited?: InheritedSockets;
   /** Arguments of Node that start an agent with these options. */
   readonly command: readonly string[];
   readonly logLevel: string;
@@ -23,23 +31,41 @@ export interface RunningHolder {
 
 /** Throws OperatorError when a socket cannot be bound. */
 export async function runHolder(options: HolderOptions): Promise<RunningHolder> {
-  const { runDir, listen, command, logLevel } = options;
+  const { runDir, command, logLevel } = options;
   const log = pino(
     { name: 'holder', level: logLevel, hooks: LOG_HOOKS },
     pino.destination({ fd: 2, sync: true }),
   );
   mkdirSync(runDir, { recursive: true, mode: 0o750 });
-  const peers = await bindPeerSocket(listen.host, listen.port);
-  let nbd: BoundSocket;
+  const sockets = await openSockets(options);
+  const onEvent = (event: HolderEvent): void => logEvent(log, event);
+  const holder = new SocketHolder({ sockets, command, onEvent });
+  return { ended: holder.run(), stop: (signal) => holder.stop(signal) };
+}
+
+/** All of them, or none. */
+async function openSockets(options: HolderOptions): Promise<HeldSockets> {
+  const { runDir, listen, fuseDir, inherited } = options;
+  const opened: BoundSocket[] = [];
+  const keep = (socket: BoundSocket): BoundSocket => {
+    opened.push(socket);
+    return socket;
+  };
+  const given = (fd: number | undefined) => fd !== undefined && { fd, close: () => {} };
   try {
-    nbd = await bindNbdSocket(join(runDir, 'nbd.sock'));
+    const peers = keep(given(inherited?.peers) || (await bindPeerSocket(listen.host, listen.port)));
+    const nbd = keep(given(inherited?.nbd) || (await bindNbdSocket(join(runDir, 'nbd.sock'))));
+    if (fuseDir === undefined) return [nbd, peers];
+    const { fd, unmount } = mountFuse(fuseDir, openFilesDir(runDir));
+    const close = (): void => {
+      unmount();
+      closeSync(fd);
+    };
+    return [nbd, peers, keep({ fd, close })];
   } catch (error) {
-    peers.close();
+    for (const socket of opened) socket.close();
     throw error;
   }
-  const onEvent = (event: HolderEvent): void => logEvent(log, event);
-  const holder = new SocketHolder({ sockets: [nbd, peers], command, onEvent });
-  return { ended: holder.run(), stop: (signal) => holder.stop(signal) };
 }
 
 function logEvent(log: Logger, { type, ...told }: HolderEvent): void {

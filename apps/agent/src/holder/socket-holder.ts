@@ -191,7 +191,7 @@ export class SocketHolder {
     for (const timer of [this.#activeTimer, this.#successorTimer, this.#upgradeTimer])
       clearTimeout(timer);
     for (const waiting of [this.#successor, this.#candidate]) waiting?.signal('SIGKILL');
-    for (const socket of this.#options.sockets) socket.close();
+    for (const socket of this.#options.sockets) socket?.close();
     this.#ended.resolve(exitCode);
   }
 }

@@ -18,6 +18,10 @@ test.each([
     { LISTEN_PID: '20', LISTEN_FDS: '2', LISTEN_FDNAMES: 'peers:nbd' },
     { peers: 3, nbd: 4 },
   ],
+  [
+    { LISTEN_PPID: '10', LISTEN_FDS: '3', LISTEN_FDNAMES: 'nbd:peers:fuse' },
+    { nbd: 3, peers: 4, fuse: 5 },
+  ],
 ])('%j gives %j', (env, sockets) => {
   expect(inheritedSockets(env, IDS)).toEqual(sockets);
 });
@@ -44,14 +48,17 @@ test.each([
   );
 });
 
-test('whatever the environment says, it is descriptors 3 and 4 or a refusal', () => {
-  const text = fc.oneof(fc.constantFrom('1', '2', 'nbd', 'peers', 'nbd:peers'), fc.string());
+test('whatever the environment says, it is descriptors from 3 on or a refusal', () => {
+  const text = fc.oneof(
+    fc.constantFrom('1', '2', '3', 'nbd', 'peers', 'nbd:peers', 'fuse:nbd:peers'),
+    fc.string(),
+  );
   fc.assert(
     fc.property(text, text, (LISTEN_FDS, LISTEN_FDNAMES) => {
       try {
         const found = inheritedSockets({ LISTEN_PID: '20', LISTEN_FDS, LISTEN_FDNAMES }, IDS)!;
         const fds = Object.values(found).sort();
-        expect(fds).toEqual([3, 4].slice(0, Number(LISTEN_FDS)));
+        expect(fds).toEqual([3, 4, 5].slice(0, Number(LISTEN_FDS)));
       } catch (error) {
         expect(error).toMatchObject({ code: 'inherited-sockets' });
       }

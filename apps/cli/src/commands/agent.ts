@@ -22,6 +22,9 @@ interface Options extends NbdOptions, ProxyOptions {
   readonly cache: string;
   readonly vms?: string;
   readonly copies?: string;
+  readonly fuse?: string;
+  readonly novaInstances?: string;
+  readonly novaConf?: string;
   readonly node: string;
   readonly zone: string;
   readonly rack: string;
@@ -92,6 +95,9 @@ export function agentCommand(context: CliContext): Command {
     .option('--evict-running', 'if need be, of images in use too: guests fetch again', false)
     .option('--vms <dir>', "overlays of VMs, unless the agent's own choice will do")
     .option('--copies <dir>', 'where POST /v1/copies may read and write files; else nowhere')
+    .option('--fuse <dir>', 'show images as files here, for Nova and others that know no NBD')
+    .option('--nova-instances <dir>', 'keep links there, so that Nova finds its base images')
+    .option('--nova-conf <file>', "Nova's configuration, if not in /etc/nova")
     .addOption(new Option('--node <name>', 'this node').default(hostname(), "the host's name"))
     .option('--zone <name>', 'its zone', 'default')
     .option('--rack <name>', 'its rack', 'default')
@@ -171,6 +177,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
       prejoin: options.prejoin === 'yes',
       pivot: options.pivot === 'yes',
       copiesDirectory: options.copies === undefined ? undefined : resolve(options.copies),
+      fuse: fuseOptions(options),
       vmDir: options.vms === undefined ? undefined : resolve(options.vms),
     },
     wantsHolder: options.holder === 'yes',
@@ -180,6 +187,25 @@ async function live(options: Options, context: CliContext): Promise<void> {
   };
   if (options.check) print(stdout, 'the settings of the agent are right');
   else context.exitCode = await liveAsAgent(life);
+}
+
+function fuseOptions({ fuse, novaInstances, novaConf }: Options): AgentOptions['fuse'] {
+  if (novaConf !== undefined && novaInstances === undefined)
+    throw optionNeeded('--nova-conf', '--nova-instances');
+  if (novaInstances !== undefined && fuse === undefined)
+    throw optionNeeded('--nova-instances', '--fuse');
+  if (fuse === undefined) return undefined;
+  const configFile = novaConf && resolve(novaConf);
+  const nova = novaInstances ? { instancesDir: resolve(novaInstances), configFile } : undefined;
+  return { directory: resolve(fuse), nova };
+}
+
+function optionNeeded(given: string, needed: string): OptionsError {
+  return new OptionsError(
+    'option-needed',
+    `${given} is for an agent with ${needed}`,
+    `give ${needed} too`,
+  );
 }
 
 function limitNeeded(): OptionsError {
