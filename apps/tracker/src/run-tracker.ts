@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { LOG_HOOKS, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { ImageSummary } from './api.ts';
 import { BootOrderStore } from './boot-order-store.ts';
 import { Catalogue } from './catalogue.ts';
