@@ -26,6 +26,7 @@ import { imageRoutes } from './image-routes.ts';
 import type { OriginProcess } from './origin-process.ts';
 import type { CloudWatch } from './overview/cloud-watch.ts';
 import { TrackerMetrics } from './overview/tracker-metrics.ts';
+import { WebPage } from './page/web-page.ts';
 import type { PrefetchDesk } from './prefetch-desk.ts';
 import { nodeImages, prefetchRoutes } from './prefetch-routes.ts';
 import { problemOf } from './problem.ts';
@@ -44,6 +45,8 @@ export interface HttpApiOptions {
   readonly publisher: Publisher;
   readonly glance: Pick<GlanceLink, 'visibility' | 'status'>;
   readonly log: Logger;
+  /** Where the web page was built to; default: where its build puts it. */
+  readonly pageDir?: string;
   openAtOrigin(image: string): Promise<void>;
   withdraw(image: string): Promise<void>;
   /** Not there while the tracker starts; the port opens only after that. */
@@ -85,6 +88,7 @@ export class HttpApi {
   readonly #problems = new Map<string, number>();
   readonly #process = new ProcessMetrics();
   readonly #metrics: TrackerMetrics;
+  readonly #page: WebPage;
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
@@ -98,6 +102,7 @@ export class HttpApi {
       watch: () => options.watch(),
       originStats: async () => options.origin()?.stats(),
     });
+    this.#page = new WebPage(options.pageDir);
     this.#table = new RouteTable(this.#routes());
     this.server = createServer(
       {
@@ -145,6 +150,10 @@ export class HttpApi {
       handle,
     });
     return [
+      open('/', ({ request, response }) => this.#page.sendIndex(request, response)),
+      open('/ui/{file}', ({ request, response, key }) =>
+        this.#page.sendFile(request, response, key),
+      ),
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
       open('/metrics', ({ request, response }) =>
         this.#metrics.send(response, this.#access.listed(request)),

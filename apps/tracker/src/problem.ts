@@ -14,6 +14,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   'glance-unknown': 404,
   'prefetch-not-found': 404,
   'node-not-found': 404,
+  'page-file-not-found': 404,
   'image-ambiguous': 409,
   'nodes-needed': 409,
   'publish-under-way': 409,

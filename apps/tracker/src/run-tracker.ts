@@ -37,6 +37,8 @@ export interface TrackerOptions {
   readonly glance?: GlanceOptions;
   /** The origin's program; default: the one beside this file. */
   readonly originMain?: string;
+  /** Where the web page was built to; default: where its build puts it. */
+  readonly pageDir?: string;
 }
 
 export interface RunningTracker {
@@ -90,6 +92,7 @@ async function start(
     adminToken: secrets.adminToken,
     publisherKey: secrets.publicKeyHex,
     ...{ catalogue, publisher, glance, log, openAtOrigin, withdraw },
+    pageDir: options.pageDir,
     signals: () => signals,
     prefetches: () => prefetches,
     origin: () => origin,

@@ -46,7 +46,9 @@ beforeAll(async () => {
   glance.listen(0, '127.0.0.1');
   await once(glance, 'listening');
   const url = new URL(`http://127.0.0.1:${(glance.address() as AddressInfo).port}`);
-  fixture = await new TrackerFixture().start({ url, selection: 'none', pollMs: 60_000 });
+  fixture = await new TrackerFixture().start({
+    glance: { url, selection: 'none', pollMs: 60_000 },
+  });
   hidden = await fixture.published({ source: `glance:${PRIVATE}` });
   shown = await fixture.published({ source: `glance:${PUBLIC}` });
   agent = new WebSocket(`${fixture.tracker.url.replace('http', 'ws')}/v1/signal`);

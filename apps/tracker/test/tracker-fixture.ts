@@ -14,14 +14,21 @@ export class TrackerFixture {
   readonly dataDir = join(this.path, 'data');
   tracker!: RunningTracker;
 
-  /** `glance`: where its images come from; default: there is none. */
-  async start(glance?: TrackerOptions['glance']): Promise<this> {
+  /** `page`: where the web page was built to, as far as this tracker knows; `glance`: where images come from. */
+  async start({
+    page = this.path,
+    glance,
+  }: {
+    readonly page?: string;
+    readonly glance?: TrackerOptions['glance'];
+  } = {}): Promise<this> {
     this.tracker = await runTracker({
       dataDir: this.dataDir,
       listen: { host: '127.0.0.1', port: 0 },
       originListen: { host: '127.0.0.1', port: 0 },
       logLevel: 'silent',
       originMain: FAKE_ORIGIN,
+      pageDir: page,
       ...(glance && { glance }),
     });
     return this;

@@ -69,6 +69,7 @@ Examples:
         glance,
       });
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
+      print(terminal.stdout, `its web page: ${tracker.url}/`);
       await runUntilSignal(tracker);
     });
   return withConfigOptions(withFollowOptions(command));
