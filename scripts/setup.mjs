@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * From a fresh clone to a running command: installs the npm and the Debian packages that a purpose needs, then runs the
- * command on the pinned Node. What is there already is not touched. Plain JavaScript, because whatever Node the machine
- * has (18 or later) runs it; everything after it runs on Node 24.
+ * From a fresh clone to a running command: installs the npm and the Debian packages that a purpose needs, builds the web page,
+ * then runs the command on the pinned Node. What is there already is not touched. Plain JavaScript, because whatever Node the
+ * machine has (18 or later) runs it; everything after it runs on Node 24.
  *
  *   node scripts/setup.mjs demo|test [--then COMMAND ARGUMENT…]
  */
@@ -13,6 +13,7 @@ import { pathWithNode24 } from './setup/pinned-node.mjs';
 import { runCommand } from './setup/run-command.mjs';
 import { SetupError } from './setup/setup-error.mjs';
 import { installSystemPackages, PURPOSES } from './setup/system-packages.mjs';
+import { buildWebPage } from './setup/web-page.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -32,6 +33,7 @@ try {
   installNpmPackages(root);
   installSystemPackages(purpose);
   const path = pathWithNode24(root);
+  buildWebPage(root, path);
   if (command.length > 0) runCommand(command, { ...process.env, PATH: path });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;

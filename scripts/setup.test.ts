@@ -28,11 +28,20 @@ const LOCKFILE = JSON.stringify({
   },
 });
 
+const SOURCE = 'apps/web/src/main.tsx';
+const PAGE = 'apps/tracker/dist/web';
+
+/** Makes a page, as vite does, and removes what was in its place. */
+const VITE = `
+/bin/rm -rf ../../${PAGE}
+/bin/mkdir -p ../../${PAGE}`;
+
 /** As npm does: the hidden lockfile last, and of the optional packages only those for this machine. */
 const NPM = `
 /bin/rm -rf node_modules
 /bin/mkdir -p node_modules/.bin
 /bin/ln -s "$NODE" node_modules/.bin/node
+/bin/cp "$VITE" node_modules/.bin/vite
 /bin/sed 's/"node_modules.other-system":{[^}]*},//' package-lock.json > node_modules/.package-lock.json`;
 
 /** Everything that is asked for is installed, except $MISSING. */
@@ -44,11 +53,14 @@ beforeEach(async () => {
   await cp(join(import.meta.dirname, 'setup.mjs'), join(root, 'scripts', 'setup.mjs'));
   await cp(join(import.meta.dirname, 'setup'), join(root, 'scripts', 'setup'), { recursive: true });
   await writeFile(join(root, 'package-lock.json'), LOCKFILE);
+  await mkdir(join(root, 'apps', 'web', 'src'), { recursive: true });
+  await writeFile(join(root, SOURCE), 'render();');
   await mkdir(join(root, 'bin'));
   await symlink('/bin/sh', join(root, 'bin', 'sh'));
   await program('npm', NPM);
   await program('dpkg-query', DPKG_QUERY);
   await program('apt-get', '');
+  await program('vite', VITE);
 });
 
 afterEach(async () => {
@@ -75,6 +87,7 @@ function start(args: readonly string[], { userId = 1000, missing = '' }: Setting
       PATH: join(root, 'bin'),
       CALLS: join(root, 'calls'),
       NODE: process.execPath,
+      VITE: join(root, 'bin', 'vite'),
       MISSING: missing,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -95,7 +108,11 @@ async function run(args: readonly string[], settings?: Settings) {
 /** The programs called since the clone was made, one line each. */
 async function calls(): Promise<string[]> {
   const lines = (await readFile(join(root, 'calls'), 'utf8')).trim().split('\n');
-  return lines.filter((line) => !line.startsWith('dpkg-query'));
+  return lines.filter((line) => !/^(dpkg-query|vite) /.test(line));
+}
+
+async function builds(): Promise<number> {
+  return (await readFile(join(root, 'calls'), 'utf8')).match(/^vite build /gm)?.length ?? 0;
 }
 
 const NPM_CI = expect.stringMatching(/^npm ci --ignore-scripts /);
@@ -149,6 +166,36 @@ describe('npm packages', () => {
     const { code, stderr } = await run(['test', '--then', 'node', '-p', '1']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/no network\n.*\n?setup: npm ci failed/s);
+  });
+});
+
+describe('the web page', () => {
+  it('is built in a fresh clone and left alone afterwards', async () => {
+    const { code, stderr } = await run(['demo']);
+    expect(code).toBe(0);
+    expect(stderr).toContain("setup: builds the tracker's web page (vite)");
+    expect(await run(['demo'])).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(await builds()).toBe(1);
+  });
+
+  it.each([
+    ['a source changes', () => writeFile(join(root, SOURCE), 'render(2);')],
+    ['a source is added', () => writeFile(join(root, 'apps/web/index.html'), '<p>')],
+    ['the page is gone', () => rm(join(root, PAGE), { recursive: true })],
+  ])('is built again when %s', async (_, change) => {
+    await run(['demo']);
+    await change();
+    await run(['demo']);
+    expect(await builds()).toBe(2);
+  });
+
+  it('stops the setup when it cannot be built, and is tried again', async () => {
+    await program('vite', 'echo "no such module" >&2; exit 1');
+    const { code, stderr, stdout } = await run(['demo', '--then', 'node', '-p', '1']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/no such module\n.*\n?setup: the web page could not be built/s);
+    await run(['demo']);
+    expect(await builds()).toBe(2);
   });
 });
 

@@ -105,6 +105,11 @@ const TEST_PACKAGES = [
     reason: 'ip and tc make the network of bench storm --real; ss shows who listens',
     probe: 'command -v ip && command -v tc',
   },
+  {
+    name: 'chromium',
+    reason: "opens the tracker's web page",
+    probe: 'command -v chromium',
+  },
 ];
 
 const PACKAGES_OF = {

@@ -38,10 +38,15 @@ export function isNode(value: unknown): value is Node {
 function program(file: SourceFile): Node {
   const known = programs.get(file);
   if (known !== undefined) return known;
-  const lang = file.path.endsWith('.mjs') ? 'js' : file.path.endsWith('.d.ts') ? 'dts' : 'ts';
-  const parsed = parseAst(file.text, { lang }, file.path) as unknown as Node;
+  const parsed = parseAst(file.text, { lang: languageOf(file) }, file.path) as unknown as Node;
   programs.set(file, parsed);
   return parsed;
+}
+
+function languageOf({ path }: SourceFile): 'js' | 'dts' | 'tsx' | 'ts' {
+  if (path.endsWith('.mjs')) return 'js';
+  if (path.endsWith('.d.ts')) return 'dts';
+  return path.endsWith('.tsx') ? 'tsx' : 'ts';
 }
 
 /** The check's finding about a place in a file, as editors link it. */

@@ -11,7 +11,18 @@ export interface SourceFile {
 const NOT_OURS = new Set(['node_modules', 'dist', 'dist-pack', '.git', '.turbo', '.bootswarm']);
 
 /** An extension that is missing here belongs to files without text, or to files that no check reads. */
-const TEXT_EXTENSIONS = new Set(['.ts', '.mjs', '.json', '.md', '.html', '.css', '.py', '.sh', '']);
+const TEXT_EXTENSIONS = new Set([
+  '.ts',
+  '.tsx',
+  '.mjs',
+  '.json',
+  '.md',
+  '.html',
+  '.css',
+  '.py',
+  '.sh',
+  '',
+]);
 
 /** In the order of their paths. */
 export function readTree(root: string): SourceFile[] {
@@ -31,7 +42,7 @@ function filePaths(root: string, directory: string): string[] {
 
 /** Code that we run or publish, and the programs around it. */
 export function isCode({ path }: SourceFile): boolean {
-  return path.endsWith('.ts') || path.endsWith('.mjs');
+  return /\.(ts|tsx|mjs)$/.test(path);
 }
 
 /** Code of packages and apps that lands in their users' hands: not their tests. */

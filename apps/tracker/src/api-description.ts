@@ -16,6 +16,7 @@ import {
   SWARMS,
 } from './api-schema.ts';
 import { ALARMS, OVERVIEW } from './overview-schema.ts';
+import { HTML_TYPE } from './page/web-page.ts';
 import { STATUS } from './problem.ts';
 import { VERSION } from './version.ts';
 
@@ -34,6 +35,14 @@ export const API: ApiDescription = {
     'the data directory. No route takes a query. HEAD is answered as GET.',
   statusOf: STATUS,
   routes: {
+    'GET /': {
+      summary: 'The web page; 503 says how to build it.',
+      type: HTML_TYPE,
+    },
+    'GET /ui/{file}': {
+      summary: 'What the web page is made of.',
+      ...{ key: 'a name in the page', type: '*/*', problems: ['page-file-not-found'] },
+    },
     'GET /healthz': { summary: 'Whether the tracker is up, and what it is.', answer: HEALTH },
     'GET /v1/openapi.json': { summary: 'This document.', answer: z.looseObject({}) },
     'GET /v1/images': { summary: 'The catalogue, by name.', answer: IMAGES },

@@ -27,6 +27,7 @@ import { sendImageFile } from './image-download.ts';
 import type { OriginProcess } from './origin-process.ts';
 import type { CloudWatch } from './overview/cloud-watch.ts';
 import { TrackerMetrics } from './overview/tracker-metrics.ts';
+import { WebPage } from './page/web-page.ts';
 import type { PrefetchDesk } from './prefetch-desk.ts';
 import { nodeImages, prefetchRoutes } from './prefetch-routes.ts';
 import { problemOf } from './problem.ts';
@@ -44,6 +45,8 @@ export interface HttpApiOptions {
   readonly catalogue: Catalogue;
   readonly publisher: Publisher;
   readonly log: Logger;
+  /** Where the web page was built to; default: where its build puts it. */
+  readonly pageDir?: string;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
   prefetches(): PrefetchDesk;
@@ -83,6 +86,7 @@ export class HttpApi {
   readonly #problems = new Map<string, number>();
   readonly #process = new ProcessMetrics();
   readonly #metrics: TrackerMetrics;
+  readonly #page: WebPage;
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
@@ -95,6 +99,7 @@ export class HttpApi {
       watch: () => options.watch(),
       originStats: async () => options.origin()?.stats(),
     });
+    this.#page = new WebPage(options.pageDir);
     this.#table = new RouteTable(this.#routes());
     this.server = createServer(
       {
@@ -142,6 +147,10 @@ export class HttpApi {
       handle,
     });
     return [
+      open('/', ({ request, response }) => this.#page.sendIndex(request, response)),
+      open('/ui/{file}', ({ request, response, key }) =>
+        this.#page.sendFile(request, response, key),
+      ),
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
       open('/metrics', async ({ response }) => sendMetrics(response, await this.#metrics.read())),
       open('/v1/openapi.json', ({ response }) =>

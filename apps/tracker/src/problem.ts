@@ -12,6 +12,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   'image-not-found': 404,
   'prefetch-not-found': 404,
   'node-not-found': 404,
+  'page-file-not-found': 404,
   'image-ambiguous': 409,
   'body-too-long': 413,
   'content-type': 415,

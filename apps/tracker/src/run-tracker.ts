@@ -33,6 +33,8 @@ export interface TrackerOptions {
   readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
   /** The origin's program; default: the one beside this file. */
   readonly originMain?: string;
+  /** Where the web page was built to; default: where its build puts it. */
+  readonly pageDir?: string;
 }
 
 export interface RunningTracker {
@@ -79,6 +81,7 @@ async function start(
     catalogue,
     publisher: new Publisher(catalogue, secrets, (image) => signals.imagePublished(image, [])),
     log,
+    pageDir: options.pageDir,
     signals: () => signals,
     prefetches: () => prefetches,
     origin: () => origin,

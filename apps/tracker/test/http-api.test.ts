@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -24,6 +24,7 @@ let small: string;
 
 beforeAll(async () => {
   fixture = await new TrackerFixture().start();
+  for (const name of ['index.html', 'page.js']) writeFileSync(join(fixture.path, name), name);
   // 64 pieces of 64 KiB, mostly zeros: a layer that compresses.
   const blocks = new Array(256).fill(0);
   blocks[0] = 1;
@@ -96,6 +97,8 @@ describe('the route table', () => {
 
   test('lists what there is, and who may use it', () => {
     expect(routes.map(({ method, path, access }) => `${method} ${path} ${access}`)).toEqual([
+      'GET / open',
+      'GET /ui/{file} open',
       'GET /healthz open',
       'GET /metrics open',
       'GET /v1/openapi.json open',
@@ -121,7 +124,7 @@ describe('the route table', () => {
   });
 
   test.each(routes)('lets nobody use $method $path beyond its access', async (route) => {
-    const path = route.path.replace(/\{\w+\}/, small);
+    const path = route.path.replace('{file}', 'page.js').replace(/\{\w+\}/, small);
     const good = fixture.tracker.adminToken;
     const bad = [
       undefined,
@@ -150,7 +153,7 @@ describe('the route table', () => {
   test.each(routes)(
     'answers $method $path for an unknown image, or ignores none',
     async (route) => {
-      if (!route.path.includes('{')) return;
+      if (!route.path.includes('{image}')) return;
       const authorization = `Bearer ${fixture.tracker.adminToken}`;
       const call = { method: route.method, headers: { authorization } };
       for (const image of [
@@ -176,7 +179,8 @@ describe('the route table', () => {
 
   test('refuses paths that are not in it', async () => {
     const paths = [
-      '/',
+      '/ui',
+      '/ui/',
       '/v1',
       '/v1/',
       '/v1/images/',

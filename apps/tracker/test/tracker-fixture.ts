@@ -14,13 +14,15 @@ export class TrackerFixture {
   readonly dataDir = join(this.path, 'data');
   tracker!: RunningTracker;
 
-  async start(): Promise<this> {
+  /** `pageDir`: where the web page was built to, as far as this tracker knows. */
+  async start(pageDir = this.path): Promise<this> {
     this.tracker = await runTracker({
       dataDir: this.dataDir,
       listen: { host: '127.0.0.1', port: 0 },
       originListen: { host: '127.0.0.1', port: 0 },
       logLevel: 'silent',
       originMain: FAKE_ORIGIN,
+      pageDir,
     });
     return this;
   }

@@ -59,6 +59,7 @@ Examples:
         logLevel,
       });
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
+      print(terminal.stdout, `its web page: ${tracker.url}/`);
       await runUntilSignal(tracker);
     });
   return withConfigOptions(command);

@@ -28,16 +28,19 @@ const MAIN = fileURLToPath(
 
 export class Cloud {
   readonly tracker: HttpClient;
+  readonly pageUrl: string;
   readonly adminToken: string;
   readonly nodes: readonly CloudNode[];
   readonly #daemons: readonly Child[];
 
   private constructor(
+    url: string,
     tracker: HttpClient,
     adminToken: string,
     nodes: readonly CloudNode[],
     daemons: readonly Child[],
   ) {
+    this.pageUrl = `${url}/`;
     this.tracker = tracker;
     this.adminToken = adminToken;
     this.nodes = nodes;
@@ -59,7 +62,10 @@ export class Cloud {
         return node;
       }),
     );
-    return new Cloud(tracker, token, nodes, [trackerChild, ...started.map(({ child }) => child)]);
+    return new Cloud(url, tracker, token, nodes, [
+      trackerChild,
+      ...started.map(({ child }) => child),
+    ]);
   }
 
   /** Rejects with OperatorError when a daemon ends that nobody asked to; otherwise never settles. */

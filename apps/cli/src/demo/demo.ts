@@ -97,6 +97,7 @@ class Demo {
     const image = await this.#image();
     this.#tell(`starting a tracker and ${agents} agents`);
     const cloud = await Cloud.start(agents, this.#children, this.#run);
+    this.#tell(`the storm as a web page, while it is on: ${cloud.pageUrl}`);
     return Promise.race([this.#storm(cloud, image), cloud.untilDaemonFails()]);
   }
 

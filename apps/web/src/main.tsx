@@ -1,0 +1,5 @@
+/** Puts the page into index.html. */
+import { render } from 'preact';
+import { App } from './app.tsx';
+
+render(<App />, document.getElementById('page') as HTMLElement);
