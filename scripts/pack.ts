@@ -4,7 +4,7 @@
  * all packages of ours and others that it imports, systemd units, samples and documents. What goes in is decided by pack/staging.ts.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ const staging = mkdtempSync(join(tmpdir(), 'bootswarm-pack-'));
 
 try {
   runTool('tsc', ['-b']);
-  if (existsSync(join(root, 'apps/web'))) runTool('vite', ['build', '--logLevel=warn', 'apps/web']);
+  runTool('vite', ['build', '--logLevel', 'warn'], 'apps/web');
   stagePackage(root, staging);
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target);
@@ -31,8 +31,12 @@ try {
   rmSync(staging, { recursive: true, force: true });
 }
 
-function runTool(name: string, args: readonly string[]): void {
-  execFileSync(join(root, 'node_modules/.bin', name), args, { cwd: root, stdio: 'inherit' });
+function runTool(name: string, args: readonly string[], directory = '.'): void {
+  execFileSync(join(root, 'node_modules/.bin', name), args, {
+    cwd: join(root, directory),
+    // Standard output is for the name of what was packed.
+    stdio: ['ignore', 2, 2],
+  });
 }
 
 /** npm 12 answers with an object by name where earlier ones have a list. */

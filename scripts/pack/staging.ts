@@ -45,11 +45,9 @@ export function stagePackage(root: string, staging: string): void {
 /** A workspace's package, exporting what tsc made of it. */
 function stageOurs(from: string, to: string): void {
   copyCompiled(from, to, '');
-  // The web page of the tracker is built to where the tracker's code looks for it.
-  const page = join(from, 'dist/page');
-  if (existsSync(join(page, 'index.html'))) {
-    cpSync(page, join(to, 'dist/page'), { recursive: true });
-  }
+  // Of the tracker: the web page, built to where its code looks for it.
+  const page = join(from, 'dist/web');
+  if (existsSync(page)) cpSync(page, join(to, 'dist/web'), { recursive: true });
   const { scripts, devDependencies, exports = {}, files = ['dist'], ...kept } = readManifest(from);
   const compiled = Object.entries(exports).map(([name, path]) => [name, compiledPath(path)]);
   writeManifest(to, { ...kept, files, exports: Object.fromEntries(compiled) });

@@ -91,7 +91,7 @@ describe('what npm run pack makes', () => {
     }
   });
 
-  it('publishes an image, brings it to an agent, and takes up after that is killed', async () => {
+  it('serves its page, publishes an image, brings it to an agent, and takes up after that is killed', async () => {
     makeTestImage(path('disk.raw'), 24 * MIB);
     const [, url] = await daemon(
       [
@@ -100,6 +100,8 @@ describe('what npm run pack makes', () => {
       ],
       /tracker ready at (\S+)/,
     );
+    const page = await fetch(url);
+    expect(await page.text()).toMatch(/<script type="module".* src="\/ui\/[^"]+\.js"/);
     await daemon(
       [
         ...['agent', '--tracker', url, '--cache', path('cache'), '--run', path('run')],
@@ -107,7 +109,6 @@ describe('what npm run pack makes', () => {
       ],
       /agent ready/,
     );
-    // By the path and by the copy that the tracker hashes with threads.
     const published = await command('publish', path('disk.raw'), '--name', 'a', '--tracker', url);
     expect(published).toMatchObject({ code: 0 });
     await copied('first.raw');
