@@ -28,7 +28,7 @@ export default defineConfig({
         test: {
           name: 'system',
           env,
-          include: ['test/{e2e,interop,faults,web}/**/*.test.ts'],
+          include: ['test/{e2e,interop,openstack,faults,web}/**/*.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 240_000,
           fileParallelism: false,

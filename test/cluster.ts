@@ -184,10 +184,13 @@ export class Cluster {
   readonly directory = mkdtempSync(join(tmpdir(), 'bootswarm-test-'));
   readonly dataDir = join(this.directory, 'data');
   readonly agents: TestAgent[] = [];
-  #tracker = this.#trackerAt('127.0.0.1:0');
+  /** More options of the tracker, for whoever starts it himself. */
+  readonly trackerExtra: string[] = [];
+  #tracker: Daemon | undefined;
   url = '';
 
   get tracker(): Daemon {
+    this.#tracker ??= this.#trackerAt('127.0.0.1:0');
     return this.#tracker;
   }
 
@@ -209,13 +212,17 @@ export class Cluster {
 
   /** For a test that prepares the directory first; start() has done it. */
   async startTracker(): Promise<void> {
-    this.url = (await this.#tracker.start())[1];
+    this.url = (await this.tracker.start())[1];
+  }
+
+  get adminToken(): string {
+    return readFileSync(join(this.dataDir, 'admin.token'), 'utf8').trim();
   }
 
   /** Where it was, so that the agents find it again. */
   async restartTracker(): Promise<void> {
     this.#tracker = this.#trackerAt(new URL(this.url).host);
-    await this.#tracker.start();
+    await this.tracker.start();
   }
 
   /** Of the newest origin process, whether it still runs or not. */
@@ -275,7 +282,7 @@ export class Cluster {
     return new Daemon(
       [
         ...['tracker', '--data', this.dataDir, '--listen', listen],
-        ...['--origin-listen', '127.0.0.1:0'],
+        ...['--origin-listen', '127.0.0.1:0', ...this.trackerExtra],
       ],
       join(this.directory, 'tracker.log'),
       /tracker ready at (\S+)/,
@@ -284,7 +291,7 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await Promise.all(this.agents.map((agent) => agent.kill('SIGTERM')));
-    await this.#tracker.kill('SIGTERM');
+    await this.tracker.kill('SIGTERM');
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

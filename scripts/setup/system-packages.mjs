@@ -101,6 +101,16 @@ const TEST_PACKAGES = [
     probe: 'command -v strace',
   },
   {
+    name: 'glance-api',
+    reason: "OpenStack's image service, whose images are published",
+    probe: 'command -v glance-api',
+  },
+  {
+    name: 'python3-nova',
+    reason: "the code of OpenStack's compute service that downloads images",
+    probe: "python3 -c 'import nova'",
+  },
+  {
     name: 'iproute2',
     reason: 'ip and tc make the network of bench storm --real; ss shows who listens',
     probe: 'command -v ip && command -v tc',

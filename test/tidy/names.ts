@@ -22,6 +22,7 @@ const RIGHT_ELSEWHERE: Readonly<Record<string, string>> = {
   handle: 'handle(input) of a machine; an open file',
   cluster: 'the allocation unit of a qcow2 file',
   snapshot: 'recorded in a qcow2 file',
+  region: "of Keystone's catalog",
 };
 
 export function emptyNames(files: readonly SourceFile[]): string[] {

@@ -1,8 +1,10 @@
 /** All that an agent is started with. */
+import type { Credentials } from '@bootswarm/openstack';
 import type { Accelerator } from '@bootswarm/qemu';
 import type { Supervision } from './api.ts';
 import type { FillMode } from './fill-policy.ts';
 import type { FuseOptions } from './fuse/serve-fuse.ts';
+import type { GlanceProxyAddress } from './glance-proxy/serve-glance.ts';
 import type { InheritedSockets } from './holder/inherited-sockets.ts';
 import type { KnownImages } from './known-images.ts';
 import type { NbdTcpOptions } from './nbd/guest-listeners.ts';
@@ -47,6 +49,10 @@ export interface AgentOptions {
   readonly nbdReplyBytes: number;
   /** Where NBD clients of other hosts may connect; default: nowhere. */
   readonly nbdTcp?: NbdTcpOptions;
+  /** Where callers on this host may ask for images as they ask Glance; default: nowhere. */
+  readonly glanceProxy?: GlanceProxyAddress;
+  /** This node's own, by which the tracker shows it images that are not for everybody; default: none. */
+  readonly openstackCredentials?: Credentials;
   /** Images as files of a directory; default: not. */
   readonly fuse?: FuseOptions;
   /** Whether BitTorrent clients that are not agents may take pieces from us and give us some. */

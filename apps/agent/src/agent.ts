@@ -20,9 +20,10 @@ import type {
 import type { Attachments } from './attachments.ts';
 import type { CacheKeeper } from './cache-keeper.ts';
 import { CopyDesk } from './copy-desk.ts';
+import type { GlanceProxy } from './glance-proxy/glance-proxy.ts';
 import type { ImageExport } from './image-export.ts';
 import type { ImageLibrary } from './image-library.ts';
-import type { ImageSession } from './image-session.ts';
+import type { ImageCopy, ImageSession } from './image-session.ts';
 import type { ExportDirectory } from './nbd/export-source.ts';
 import { sessionImages } from './session-images.ts';
 import type { AutoPivot } from './vm/auto-pivot.ts';
@@ -65,6 +66,8 @@ export interface AgentParts {
 const ORDERED_MS = 10_000;
 
 export class Agent implements ExportDirectory {
+  /** Once it listens. */
+  glanceProxy: GlanceProxy | undefined;
   /** Set when somebody looks for them. */
   alarms: () => readonly Alarm[] = () => [];
   /** The directory of images as files, where there is one. */
@@ -114,6 +117,19 @@ export class Agent implements ExportDirectory {
       export: session.id,
       uri: `nbd+unix:///${session.id}?socket=${encodeURI(socket)}`,
     };
+  }
+
+  /** A copy of the image that goes by this Glance id, for whom Glance has shown it; undefined: the swarm has none for him. */
+  async copyOfGlance(glanceId: string, token: string | undefined): Promise<ImageCopy | undefined> {
+    const { library } = this.#parts;
+    const here = [...library.sessions].find(({ metainfo }) => metainfo.name === glanceId);
+    if (here !== undefined) return here.openCopy();
+    try {
+      return (await this.#wanted(glanceId, token)).openCopy();
+    } catch (error) {
+      if (error instanceof OperatorError && error.code === 'image-not-found') return undefined;
+      throw error;
+    }
   }
 
   detach(image: string): void {
@@ -197,6 +213,7 @@ export class Agent implements ExportDirectory {
       rssBytes: process.memoryUsage.rss(),
       images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
+      ...(this.glanceProxy && { glanceProxy: this.glanceProxy.status() }),
       supervision: this.#parts.supervision?.() ?? { by: 'nobody' },
       alarms: this.alarms(),
     };
@@ -299,10 +316,10 @@ export class Agent implements ExportDirectory {
   }
 
   /** Opens it for a guest that is about to come: it is not evicted for a while. */
-  async #wanted(image: string): Promise<ImageSession> {
+  async #wanted(image: string, token?: string): Promise<ImageSession> {
     const { library } = this.#parts;
     for (;;) {
-      const session = await library.ensure(image);
+      const session = await library.ensure(image, token);
       session.wantedAt = Date.now();
       // It may have been evicted since ensure() found it.
       if (library.get(session.id) === session) return session;

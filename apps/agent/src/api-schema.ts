@@ -133,6 +133,9 @@ export const STATUS_ANSWER = z.strictObject({
   ...{ peerAddress: text, cacheDir: text, cache: CACHE, nbdSocket: text, nbd: NBD },
   fuse: FUSE.optional(),
   ...{ rssBytes: count, images: z.array(IMAGE), vms: z.array(VM_STATUS) },
+  glanceProxy: z
+    .strictObject({ address: text, filesServed: count, filesPassed: count, bytesServed: count })
+    .optional(),
   supervision: SUPERVISION,
   alarms: z.array(ALARM),
 }) satisfies z.ZodType<AgentStatus>;

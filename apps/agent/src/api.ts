@@ -24,6 +24,17 @@ export interface AgentStatus {
   readonly supervision: Supervision;
   /** GET /v1/alarms answers { alarms } alone. */
   readonly alarms: readonly Alarm[];
+  /** Where there is one. */
+  readonly glanceProxy?: GlanceProxyStatus;
+}
+
+export interface GlanceProxyStatus {
+  /** HOST:PORT, for `api_servers` or `endpoint_override` of nova.conf. */
+  readonly address: string;
+  /** Requests for the bytes of an image that the swarm answered, and those that Glance did. */
+  readonly filesServed: number;
+  readonly filesPassed: number;
+  readonly bytesServed: number;
 }
 
 /** Who starts the next agent when this one ends, and whether that one is ready. */

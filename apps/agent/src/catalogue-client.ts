@@ -9,6 +9,7 @@ import {
   type PieceLayer,
   type SignedMetainfo,
 } from '@bootswarm/metainfo';
+import { type Credentials, KeystoneSession } from '@bootswarm/openstack';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 
 /** Signed metainfo is some 400 bytes, and a piece layer of up to 16 KiB or the hashes of one that is longer. */
@@ -23,26 +24,44 @@ export interface FetchedMetainfo {
   readonly signed: SignedMetainfo;
 }
 
+/** As whom the tracker may ask Glance whether an image is for us: headers with a token of Keystone. */
+export type CatalogueIdentity = () => Promise<Readonly<Record<string, string>>>;
+
+/** As the project of an application credential. */
+export function catalogueIdentity(
+  credentials: Credentials | undefined,
+): CatalogueIdentity | undefined {
+  if (credentials === undefined) return undefined;
+  const session = new KeystoneSession(credentials);
+  return () => session.headers();
+}
+
 export class CatalogueClient {
   readonly #url: string;
+  readonly #identity: CatalogueIdentity | undefined;
 
-  /** `url` is the tracker's, e.g. http://controller:7420 */
-  constructor(url: string) {
+  /** `url` is the tracker's, e.g. http://controller:7420. `identity`: this node's own; default: nobody. */
+  constructor(url: string, identity?: CatalogueIdentity) {
     this.#url = url.replace(/\/+$/, '');
+    this.#identity = identity;
   }
 
-  /** The id of an image given by id, unique prefix or name. Throws OperatorError, see #get(). */
-  async resolve(image: string): Promise<string> {
+  /**
+   * The id of an image given by id, unique prefix or name. One that is not for everybody is found with the `token` of whom it is
+   * for, or our own; neither is shown unless there is need. Throws OperatorError, see #get().
+   */
+  async resolve(image: string, token?: string): Promise<string> {
     const path = `/v1/images/${encodeURIComponent(image)}`;
-    const { id } = fieldsOf(await this.#get(path, SUMMARY_BYTES_MAX, image));
+    const { id } = fieldsOf(await this.#getAs(path, image, token));
     if (typeof id === 'string' && /^[0-9a-f]{40}$/.test(id)) return id;
     throw this.#nonsense(path, 'it has no image id');
   }
 
-  /** The ids of all images, the newest last. */
+  /** The ids of all images that we may know of, the newest last. */
   async list(): Promise<string[]> {
     const path = '/v1/images';
-    const { images } = fieldsOf(await this.#get(path, LIST_BYTES_MAX, 'at all'));
+    const headers = await this.#identity?.();
+    const { images } = fieldsOf(await this.#get(path, LIST_BYTES_MAX, 'at all', headers));
     if (!Array.isArray(images)) throw this.#nonsense(path, 'it has no images');
     return images.map((image: unknown) => {
       const { id } = Object(image) as Record<string, unknown>;
@@ -68,9 +87,25 @@ export class CatalogueClient {
     return this.#checked(path, () => makePieceLayer(metainfo, bytes));
   }
 
+  async #getAs(path: string, image: string, token: string | undefined): Promise<Uint8Array> {
+    try {
+      return await this.#get(path, SUMMARY_BYTES_MAX, image);
+    } catch (error) {
+      if (!(error instanceof OperatorError) || error.code !== 'image-not-found') throw error;
+      const headers = token === undefined ? await this.#identity?.() : { 'x-auth-token': token };
+      if (headers === undefined) throw error;
+      return await this.#get(path, SUMMARY_BYTES_MAX, image, headers);
+    }
+  }
+
   /** Throws OperatorError `image-not-found`, `image-ambiguous`, `tracker-unreachable` or `tracker-answer`. */
-  async #get(path: string, bytesMax: number, image: string): Promise<Uint8Array> {
-    const { status, body } = await this.#request(path, bytesMax);
+  async #get(
+    path: string,
+    bytesMax: number,
+    image: string,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Uint8Array> {
+    const { status, body } = await this.#request(path, bytesMax, headers);
     if (status === 404) {
       throw new OperatorError(
         'image-not-found',
@@ -95,10 +130,14 @@ export class CatalogueClient {
   async #request(
     path: string,
     bytesMax: number,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<{ status: number; body: Uint8Array | undefined }> {
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const { status, body } = await fetch(this.#url + path, { signal, redirect: 'error' });
+      const { status, body } = await fetch(this.#url + path, {
+        ...{ signal, headers },
+        redirect: 'error',
+      });
       return { status, body: await collect(body, bytesMax) };
     } catch (error) {
       throw new OperatorError(

@@ -109,14 +109,15 @@ export class ImageLibrary {
 
   /**
    * The session of an image given by id, unique prefix or name; fetched from the tracker when this node has not got it. While the
-   * tracker cannot be reached, what is in the cache is found by the same rules. Throws OperatorError.
+   * tracker cannot be reached, what is in the cache is found by the same rules. `token`: of Keystone, of whom it is for. Throws
+   * OperatorError.
    */
-  async ensure(image: string): Promise<ImageSession> {
+  async ensure(image: string, token?: string): Promise<ImageSession> {
     const known = this.#sessions.get(image);
     if (known) return known;
     let imageId: string;
     try {
-      imageId = await this.#options.catalogue.resolve(image);
+      imageId = await this.#options.catalogue.resolve(image, token);
     } catch (error) {
       const isAway = error instanceof OperatorError && error.code === 'tracker-unreachable';
       const local = isAway ? (this.#findLocal(image) ?? this.#findUnopened(image)) : undefined;

@@ -15,6 +15,7 @@ import {
 import type { Bitfield } from '@bootswarm/stdx';
 import {
   type BootTouches,
+  type GuestReader,
   ImageReader,
   noReadBytes,
   type ReadBytes,
@@ -51,6 +52,16 @@ export interface ImageSessionOptions {
   readonly onTouched: (imageId: string, touches: BootTouches) => void;
   /** Of that, over all images. */
   readonly touchBudget: TouchBudget;
+}
+
+/** Reads the image from its beginning to its end, or any part; to be closed. */
+export interface ImageCopy {
+  readonly length: number;
+  /** Fills `target`; resolves to false, with `target` undefined, when `signal` is aborted before it is filled. */
+  read(offset: number, target: Uint8Array, signal: AbortSignal): Promise<boolean>;
+  /** Has it fetched, behind what guests wait for. */
+  prefetch(offset: number, length: number): void;
+  close(): void;
 }
 
 /** Of one session, by what they count. */
@@ -91,6 +102,9 @@ export class ImageSession {
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
   readonly #exports = new Map<string, ImageExport>();
+  /** What was read by copies, and how many are open. */
+  readonly #copied = noReadBytes();
+  #copies = 0;
   /** Through exports that are gone. */
   readonly #readBefore = noReadBytes();
   readonly #fill: FillPolicy;
@@ -149,9 +163,9 @@ export class ImageSession {
     this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
-  /** It is attached, or a guest reads it. Which VMs may come back to it is for their registry to say. */
+  /** It is attached, or a guest or a copy reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
-    if (this.isAttached || this.#isOrdered) return true;
+    if (this.isAttached || this.#isOrdered || this.#copies > 0) return true;
     for (const { connections } of this.#exports.values()) if (connections > 0) return true;
     return false;
   }
@@ -201,6 +215,23 @@ export class ImageSession {
     return found;
   }
 
+  /** For whom wants the bytes themselves, and is no VM. */
+  openCopy(): ImageCopy {
+    this.#copies += 1;
+    this.#isWanted = true;
+    const reader = this.reader.copier(this.#copied);
+    let isOpen = true;
+    return {
+      length: this.metainfo.length,
+      read: (offset, target, signal) => readWith(reader, offset, target, signal),
+      prefetch: (offset, length) => reader.prefetch(offset, length),
+      close: () => {
+        if (isOpen) this.#copies -= 1;
+        isOpen = false;
+      },
+    };
+  }
+
   /** A VM is gone: its counts go with it. */
   dropExport(vm: string): void {
     addReadBytes(this.#readBefore, this.#exports.get(vm)?.read ?? noReadBytes());
@@ -245,7 +276,7 @@ export class ImageSession {
   status(): Omit<ImageStatus, keyof CacheUse> {
     const { driver, touched, bytesTouched } = this.reader;
     const { stats, peers, bytesPerSecondIn, bytesPerSecondOut } = driver.snapshot();
-    const read = noReadBytes();
+    const read = { ...this.#copied };
     for (const each of this.#exports.values()) addReadBytes(read, each.read);
     const oldest = driver.pending.oldestStartedAt;
     const { from, fallback, swarm } = this.#layer;
@@ -331,6 +362,28 @@ export class ImageSession {
     await this.localCopy.close();
     await this.#store.close();
   }
+}
+
+function readWith(
+  reader: GuestReader,
+  offset: number,
+  target: Uint8Array,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (reader.readNow(offset, target)) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const stop = () => {
+      read.cancel();
+      resolve(false);
+    };
+    const read = reader.read(offset, target, () => {
+      signal.removeEventListener('abort', stop);
+      resolve(true);
+    });
+    // It may be filled by now, or not be needed any more.
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
 }
 
 function addReadBytes(sum: ReadBytes, more: ReadBytes): void {

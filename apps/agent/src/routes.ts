@@ -75,7 +75,12 @@ const image = "an image's id, an unambiguous beginning of it, or its name";
 const vm = 'the name of a VM of this node';
 const copy = 'the id of a copy';
 const noImage = ['image-not-found', 'image-ambiguous'];
-const fetching = [...noImage, 'tracker-answer', 'tracker-unreachable', 'agent-stopping'];
+/** Of an agent with credentials of its own. */
+const asProject = ['answer', 'catalog', 'refused', 'unreachable'].map((why) => `openstack-${why}`);
+const fetching = [
+  ...[...noImage, 'tracker-answer', 'tracker-unreachable', 'agent-stopping'],
+  ...asProject,
+];
 const qmp = ['qmp-unreachable', 'qmp-refused', 'qmp-closed', 'qmp-garbage', 'qmp-timeout'];
 const moving = ['vm-not-found', 'vm-busy', 'vm-migrating', 'vm-disk-unknown', 'overlay-flat'];
 const local = ['image-incomplete', 'image-damaged', 'disk-full'];

@@ -11,9 +11,10 @@ import { Agent } from './agent.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { Attachments } from './attachments.ts';
 import { CacheKeeper } from './cache-keeper.ts';
-import { CatalogueClient } from './catalogue-client.ts';
+import { CatalogueClient, catalogueIdentity } from './catalogue-client.ts';
 import { ControlApi } from './control-api.ts';
 import { serveFuse } from './fuse/serve-fuse.ts';
+import { serveGlance } from './glance-proxy/serve-glance.ts';
 import { ImageLibrary } from './image-library.ts';
 import { GuestListeners } from './nbd/guest-listeners.ts';
 import { listenerLog } from './nbd/listener-log.ts';
@@ -95,7 +96,7 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
 
 /** Guests first: what is in the cache is exported before the tracker has answered, or is even there. */
 async function start(parts: Start): Promise<Agent> {
-  const { options, opened } = parts;
+  const { options, opened, log } = parts;
   let signal: SignalClient | undefined;
   const swarms = await openSwarms(parts, () => signal);
   const guests = await openVms(parts, swarms);
@@ -124,6 +125,7 @@ async function start(parts: Start): Promise<Agent> {
   }, TICK_MS);
   opened.push(() => clearInterval(timer));
   writeRunFile(options, agent, opened);
+  if (options.glanceProxy) await serveGlance(options.glanceProxy, agent, log, opened);
   // The first to be undone: guests are served while what takes longest is done.
   opened.push(() => commitCaches(swarms.library, parts.log));
   return agent;
@@ -152,7 +154,10 @@ async function openSwarms(parts: Start, signal: () => SignalClient | undefined):
   let keeper: CacheKeeper | undefined;
   const library = new ImageLibrary({
     cache,
-    catalogue: new CatalogueClient(options.trackerUrl),
+    catalogue: new CatalogueClient(
+      options.trackerUrl,
+      catalogueIdentity(options.openstackCredentials),
+    ),
     pin: new PublisherPin(cache.path, options.publisherKey),
     host,
     hotBytesMax: options.hotBytes,

@@ -109,3 +109,20 @@ test('the metrics that are documented are those that there are', () => {
     ]),
   );
 });
+
+test('a scrape, which may be open on TCP, has no whole id of an image that may be private in Glance', () => {
+  const id = '0123456789abcdef'.repeat(3).slice(0, 40);
+  const names = ['0b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d', 'debian-12'];
+  const images = names.map((name) => ({ id, name, piecesHad: 1, pieceCount: 2, peers: 3 }));
+  const { metrics } = new AgentMetrics({
+    status: () => ({ images }),
+    process: { families: [] },
+  } as unknown as ConstructorParameters<typeof AgentMetrics>[0]);
+  const read = (name: string) => metrics.families.find((each) => each.name === name)?.read();
+  for (const name of ['bootswarm_image_cached_ratio', 'bootswarm_peers']) {
+    expect(read(name)).toMatchObject([
+      { labels: { image: id.slice(0, 8), name: names[0] } },
+      { labels: { image: id, name: names[1] } },
+    ]);
+  }
+});

@@ -7,10 +7,15 @@ import { isThisHost } from './daemons.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Terminal } from './terminal.ts';
 
+/** What was given, for commands that go on without: images that Glance keeps private are shown to an administrator. */
+export function givenToken(env: Terminal['env']): string | undefined {
+  return env.BOOTSWARM_TOKEN?.trim() || undefined;
+}
+
 /** Throws OperatorError when there is neither. A file is read only for a tracker on this host. */
 export async function adminToken(tracker: HttpClient, env: Terminal['env']): Promise<string> {
-  const given = env.BOOTSWARM_TOKEN?.trim();
-  if (given) return given;
+  const given = givenToken(env);
+  if (given !== undefined) return given;
   const { endpoint } = tracker;
   const { dataDir } = await tracker.get<TrackerHealth>('/healthz');
   const path = join(dataDir, 'admin.token');

@@ -46,8 +46,9 @@ export class HttpClient {
     return this.#daemon.endpoint;
   }
 
-  get<T>(path: string): Promise<T> {
-    return this.#json<T>('GET', path);
+  /** `token`: as for delete(). */
+  get<T>(path: string, token?: string): Promise<T> {
+    return this.#json<T>('GET', path, { token });
   }
 
   /** `silenceMsMax`: 0 for what may take as long as it takes. */
@@ -75,8 +76,9 @@ export class HttpClient {
   }
 
   /** The data of the Server-Sent Events of a route, as they arrive; ends when the daemon ends. */
-  async *getEvents<T>(path: string): AsyncGenerator<T> {
-    const response = await this.#request('GET', path, { silenceMsMax: EVENT_SILENCE_MS_MAX });
+  async *getEvents<T>(path: string, token?: string): AsyncGenerator<T> {
+    const silenceMsMax = EVENT_SILENCE_MS_MAX;
+    const response = await this.#request('GET', path, { silenceMsMax, token });
     let rest = '';
     for await (const text of this.#chunks(response)) {
       const events = (rest + text).split('\n\n');

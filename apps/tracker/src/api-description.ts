@@ -3,6 +3,7 @@ import { type ApiDescription, EVENT_STREAM_TYPE, METRICS_TYPE } from '@bootswarm
 import { z } from 'zod';
 import {
   BOOT_ORDER,
+  GLANCE,
   HEALTH,
   IMAGE,
   IMAGES,
@@ -24,7 +25,11 @@ const image = "an image's id, an unambiguous beginning of it, or its name";
 const node = 'the name of a node';
 const order = 'the id of a prefetch order';
 const noOrder = ['path-malformed', 'prefetch-not-found'];
+const glanceFails = ['answer', 'catalog', 'refused', 'unreachable'].map(
+  (why) => `openstack-${why}`,
+);
 const noImage = ['path-malformed', 'image-not-found', 'image-ambiguous'];
+const noneShown = [...noImage, ...glanceFails];
 const torrent = 'application/x-bittorrent';
 
 export const API: ApiDescription = {
@@ -32,7 +37,9 @@ export const API: ApiDescription = {
   version: VERSION,
   description:
     'Reading is open to whoever reaches the port; what changes anything wants the admin token of ' +
-    'the data directory. No route takes a query. HEAD is answered as GET.',
+    'the data directory. Images that are private or shared in Glance are told to whoever sends that ' +
+    'token, or a token of Keystone in X-Auth-Token with which Glance shows them. No route takes a ' +
+    'query. HEAD is answered as GET.',
   statusOf: STATUS,
   routes: {
     'GET /': {
@@ -45,25 +52,27 @@ export const API: ApiDescription = {
     },
     'GET /healthz': { summary: 'Whether the tracker is up, and what it is.', answer: HEALTH },
     'GET /v1/openapi.json': { summary: 'This document.', answer: z.looseObject({}) },
-    'GET /v1/images': { summary: 'The catalogue, by name.', answer: IMAGES },
+    'GET /v1/images': {
+      ...{ summary: 'The catalogue, by name.', answer: IMAGES, problems: glanceFails },
+    },
     'GET /v1/images/{image}': {
-      ...{ summary: 'One image.', key: image, answer: IMAGE, problems: noImage },
+      ...{ summary: 'One image.', key: image, answer: IMAGE, problems: noneShown },
     },
     'GET /v1/images/{image}/boot-order': {
       summary: 'What boots of the image have taught; the most used kind of VM first.',
-      ...{ key: image, answer: BOOT_ORDER, problems: noImage },
+      ...{ key: image, answer: BOOT_ORDER, problems: noneShown },
     },
     'GET /v1/images/{image}/metainfo': {
       summary: 'Its signed metainfo. It never changes.',
-      ...{ key: image, type: torrent, problems: noImage },
+      ...{ key: image, type: torrent, problems: noneShown },
     },
     'GET /v1/images/{image}/torrent': {
       summary: 'A .torrent (BEP 52) with the piece layer.',
-      ...{ key: image, type: torrent, problems: noImage },
+      ...{ key: image, type: torrent, problems: noneShown },
     },
     'GET /v1/images/{image}/piece-layer': {
       summary: 'The SHA-256 hashes of its pieces; with Accept-Encoding also zstd or gzip.',
-      ...{ key: image, type: 'application/octet-stream', problems: noImage },
+      ...{ key: image, type: 'application/octet-stream', problems: noneShown },
     },
     'GET /v1/swarms': { summary: 'Who is in which swarm, and how it goes.', answer: SWARMS },
     'GET /v1/overview': {
@@ -87,7 +96,12 @@ export const API: ApiDescription = {
     'GET /v1/nodes': { summary: 'The agents that are connected.', answer: NODES },
     'GET /v1/nodes/{node}/images': {
       summary: 'Which part of each image, and of its boot order, a connected node holds.',
-      ...{ key: node, answer: NODE_IMAGES, problems: ['path-malformed', 'node-not-found'] },
+      ...{ key: node, answer: NODE_IMAGES },
+      problems: ['path-malformed', 'node-not-found', ...glanceFails],
+    },
+    'GET /v1/glance': {
+      summary: 'How following Glance goes.',
+      ...{ answer: GLANCE, problems: ['glance-unknown'] },
     },
     'GET /v1/prefetches': {
       summary: 'Prefetch orders, with the progress of each node.',
@@ -103,7 +117,7 @@ export const API: ApiDescription = {
       problems: [
         ...['content-type', 'body-missing', 'body-malformed', 'body-too-long'],
         ...['field-unknown', 'field-invalid', 'scope-missing', 'too-many-prefetches'],
-        ...['image-not-found', 'image-ambiguous'],
+        ...['image-not-found', 'image-ambiguous', 'nodes-needed'],
       ],
     },
     'DELETE /v1/prefetches/{prefetch}': {
@@ -118,6 +132,7 @@ export const API: ApiDescription = {
       problems: [
         ...['content-type', 'body-missing', 'body-malformed', 'body-too-long'],
         ...['field-unknown', 'field-invalid', 'too-many-publishes'],
+        ...['glance-decides', 'image-name', 'publish-under-way'],
       ],
     },
     'DELETE /v1/images/{image}': {

@@ -3,6 +3,9 @@ import { z } from 'zod';
 import type {
   BootKindSummary,
   BootOrderSummary,
+  GlanceFollowStatus,
+  GlanceImageStatus,
+  GlanceSource,
   ImageSummary,
   NodeImageSummary,
   NodeSummary,
@@ -36,6 +39,22 @@ export const HEALTH = z.strictObject({
   images: count,
 }) satisfies z.ZodType<TrackerHealth>;
 
+const glanceId = z.string().regex(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+
+const GLANCE_SOURCE = z.strictObject({
+  id: glanceId,
+  name: z.string().describe('what people call it; not unique, and possibly empty'),
+  visibility: z
+    .enum(['public', 'community', 'shared', 'private'])
+    .describe('private and shared images are shown to those only whom Glance shows them'),
+  owner: z.string().describe('the project; empty where Glance tells none'),
+  diskFormat: z.string(),
+  size: count.describe('bytes that Glance stores'),
+  osHashAlgo: z.string(),
+  osHashValue: z.string(),
+  isFollowed: z.boolean().describe('published because the tracker follows Glance'),
+}) satisfies z.ZodType<GlanceSource>;
+
 export const IMAGE = z.strictObject({
   id: imageId,
   name: z.string(),
@@ -48,6 +67,7 @@ export const IMAGE = z.strictObject({
   sourceFormat: format,
   prejoin,
   state: z.enum(['ready', 'damaged']),
+  glance: GLANCE_SOURCE.optional().describe('the image in Glance that it was published from'),
 }) satisfies z.ZodType<ImageSummary>;
 
 export const IMAGES = z.strictObject({ images: z.array(IMAGE) });
@@ -57,7 +77,9 @@ export const PUBLISH_REQUEST = z.strictObject({
     .string()
     .min(1)
     .max(4_096)
-    .describe('absolute path on the tracker’s host, or an http(s) URL'),
+    .describe(
+      'absolute path on the tracker’s host, or a URI of http(s), glance, rbd, iscsi, nbd or nbd+unix',
+    ),
   name: z.string().optional(),
   format: format.optional().describe('default: by inspection'),
   inPlace: z.boolean().optional().describe('serve a raw file where it lies'),
@@ -191,3 +213,23 @@ const NODE_IMAGE = z.strictObject({
 }) satisfies z.ZodType<NodeImageSummary>;
 
 export const NODE_IMAGES = z.strictObject({ node: z.string(), images: z.array(NODE_IMAGE) });
+
+const GLANCE_IMAGE = z.strictObject({
+  id: glanceId.describe('in Glance'),
+  name: z.string(),
+  state: z
+    .enum(['waiting', 'importing', 'published', 'failed', 'unusable'])
+    .describe('unusable: no image that VMs can boot from as it is'),
+  failures: count,
+  image: imageId.optional().describe('of the catalogue'),
+  error: z.string().optional(),
+}) satisfies z.ZodType<GlanceImageStatus>;
+
+export const GLANCE = z.strictObject({
+  selection: z.enum(['marked', 'active', 'none', 'listed']),
+  state: z.enum(['starting', 'following', 'failing']),
+  failures: count.describe('looks in a row that failed'),
+  lookedAt: time.optional(),
+  error: z.strictObject({ code: z.string(), message: z.string(), hint: z.string() }).optional(),
+  images: z.array(GLANCE_IMAGE).describe('imported by this process, or still to be'),
+}) satisfies z.ZodType<GlanceFollowStatus>;

@@ -37,6 +37,29 @@ export interface ImageSummary {
   readonly prejoin: PrejoinPolicy;
   /** 'damaged': the original no longer holds what was published; peers may still have it. */
   readonly state: 'ready' | 'damaged';
+  /** Of an image that was published from Glance; its `name` is then `glance.id`, which the metainfo's signature covers. */
+  readonly glance?: GlanceSource;
+}
+
+/** The image in Glance that an image was published from, in Glance's words. */
+export interface GlanceSource {
+  /** A UUID in lower case. */
+  readonly id: string;
+  /** What people call it; not unique, and possibly empty. */
+  readonly name: string;
+  /** Who may have it: `private` and `shared` images are shown to those only whom Glance shows them. */
+  readonly visibility: 'public' | 'community' | 'shared' | 'private';
+  /** The project's id; '' where Glance tells none. */
+  readonly owner: string;
+  /** What Glance stores: `raw` is byte for byte our image, anything else was flattened. */
+  readonly diskFormat: string;
+  /** Bytes that Glance stores, and their hash: of the qcow2 file if it is one. */
+  readonly size: number;
+  readonly osHashAlgo: string;
+  /** Lower-case hex. */
+  readonly osHashValue: string;
+  /** Published because the tracker follows Glance, not because somebody asked for it. */
+  readonly isFollowed: boolean;
 }
 
 /**
@@ -44,8 +67,9 @@ export interface ImageSummary {
  * one `published` or `failed`.
  */
 export interface PublishRequest {
-  /** Absolute path on the tracker's host, or an http(s) URL. */
+  /** Absolute path on the tracker's host, or a URI of a scheme of image-source: http(s), glance, rbd, iscsi, nbd, nbd+unix. */
   readonly source: string;
+  /** Not for an image of Glance, which is called by its Glance id. */
   readonly name?: string;
   /** What the publisher says it is; checked against the content. Default: by inspection, qcow2 or raw. */
   readonly format?: 'raw' | 'qcow2';
@@ -199,6 +223,32 @@ export interface NodeSummary {
   readonly address: string;
   readonly connectedSince: string;
   readonly images: readonly string[];
+}
+
+/** GET /v1/glance, `Authorization: Bearer <admin token>`: how following Glance goes. 404 when the tracker follows none. */
+export interface GlanceFollowStatus {
+  readonly selection: 'marked' | 'active' | 'none' | 'listed';
+  /** 'failing': Glance or Keystone did not answer the last time; nothing changes until they do. */
+  readonly state: 'starting' | 'following' | 'failing';
+  /** Looks in a row that failed. */
+  readonly failures: number;
+  /** RFC 3339: the last look that did not fail. */
+  readonly lookedAt?: string;
+  readonly error?: { readonly code: string; readonly message: string; readonly hint: string };
+  /** Those that were imported by this process or are still to be. */
+  readonly images: readonly GlanceImageStatus[];
+}
+
+export interface GlanceImageStatus {
+  /** In Glance. */
+  readonly id: string;
+  readonly name: string;
+  /** 'unusable': no image that VMs can boot from as it is; `error` says why. */
+  readonly state: 'waiting' | 'importing' | 'published' | 'failed' | 'unusable';
+  readonly failures: number;
+  /** Of the catalogue. */
+  readonly image?: string;
+  readonly error?: string;
 }
 
 export type { Problem } from '@bootswarm/rest';

@@ -8,16 +8,21 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
-import type { ImageSummary } from './api.ts';
+import type { GlanceSource, ImageSummary } from './api.ts';
 import type { DataDir } from './data-dir.ts';
 import { moveDirectory, syncDirectory } from './durable-file.ts';
-import { type ImageDirectory, readImageDirectory, whyDamaged } from './image-directory.ts';
+import {
+  type ImageDirectory,
+  readImageDirectory,
+  rewriteRecord,
+  whyDamaged,
+} from './image-directory.ts';
 
 /** Shorter prefixes of an id would soon be ambiguous, and are likelier to be typing errors. */
 const ID_PREFIX_LENGTH_MIN = 4;
 
 interface Entry {
-  readonly directory: ImageDirectory;
+  directory: ImageDirectory;
   isDamaged: boolean;
 }
 
@@ -79,6 +84,23 @@ export class Catalogue {
   find(key: string): { image: ImageSummary; directory: ImageDirectory } {
     const entry = this.#byId.get(key) ?? this.#byName.get(key) ?? this.#byPrefix(key);
     return { image: summaryOf(entry), directory: entry.directory };
+  }
+
+  /** The image that was published from this one of Glance; its name is signed. */
+  ofGlance(glanceId: string): ImageSummary | undefined {
+    const entry = this.#byName.get(glanceId);
+    return entry?.directory.image.glance?.id === glanceId ? summaryOf(entry) : undefined;
+  }
+
+  /** Glance says something else of it now. */
+  describe(id: string, glance: GlanceSource): Promise<ImageSummary> {
+    return this.#inTurn(async () => {
+      const entry = this.#byId.get(id);
+      if (entry === undefined) throw notFound(id);
+      await rewriteRecord(entry.directory, { glance });
+      entry.directory = { ...entry.directory, image: { ...entry.directory.image, glance } };
+      return summaryOf(entry);
+    });
   }
 
   /** A new directory of this process's own, on the same file system as the images. */
@@ -164,7 +186,7 @@ function summaryOf({ directory, isDamaged }: Entry): ImageSummary {
   return { ...directory.image, state: isDamaged ? 'damaged' : 'ready' };
 }
 
-function notFound(key: string): OperatorError {
+export function notFound(key: string): OperatorError {
   return new OperatorError(
     'image-not-found',
     `There is no image ${JSON.stringify(key)}`,

@@ -1,9 +1,8 @@
 /**
  * The tracker's HTTP API (api.ts): one table says every route, its method and who may use it; what is not in the table is
  * refused, and api-description.ts says of each what the OpenAPI document has. Routes that change anything want the admin token;
- * reading is open to whoever reaches the port, as the images are public to the cloud's nodes and metainfo is signed.
+ * reading is open to whoever reaches the port, but for images that Glance keeps from him (access.ts).
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import {
@@ -14,16 +13,16 @@ import {
   ProcessMetrics,
   type RouteName,
   RouteTable,
-  sendMetrics,
   sendProblem,
 } from '@bootswarm/rest';
 import { OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
+import { Access } from './access.ts';
 import type { TrackerHealth } from './api.ts';
 import { API } from './api-description.ts';
-import { bootOrderSummary } from './boot-order-summary.ts';
 import type { Catalogue } from './catalogue.ts';
-import { sendImageFile } from './image-download.ts';
+import type { GlanceLink } from './glance/glance-link.ts';
+import { imageRoutes } from './image-routes.ts';
 import type { OriginProcess } from './origin-process.ts';
 import type { CloudWatch } from './overview/cloud-watch.ts';
 import { TrackerMetrics } from './overview/tracker-metrics.ts';
@@ -31,8 +30,8 @@ import { WebPage } from './page/web-page.ts';
 import type { PrefetchDesk } from './prefetch-desk.ts';
 import { nodeImages, prefetchRoutes } from './prefetch-routes.ts';
 import { problemOf } from './problem.ts';
-import { publishStream } from './publish-stream.ts';
 import type { Publisher } from './publisher.ts';
+import { sendJson } from './send-json.ts';
 import type { SignalServer } from './signal-server.ts';
 import { nodeSummaries, swarmSummaries } from './swarm-summary.ts';
 import { VERSION } from './version.ts';
@@ -44,9 +43,12 @@ export interface HttpApiOptions {
   readonly publisherKey: string;
   readonly catalogue: Catalogue;
   readonly publisher: Publisher;
+  readonly glance: Pick<GlanceLink, 'visibility' | 'status'>;
   readonly log: Logger;
   /** Where the web page was built to; default: where its build puts it. */
   readonly pageDir?: string;
+  openAtOrigin(image: string): Promise<void>;
+  withdraw(image: string): Promise<void>;
   /** Not there while the tracker starts; the port opens only after that. */
   signals(): SignalServer;
   prefetches(): PrefetchDesk;
@@ -79,7 +81,7 @@ export class HttpApi {
   readonly server: Server;
   readonly #options: HttpApiOptions;
   readonly #startedAt = performance.now();
-  readonly #tokenDigest: Buffer;
+  readonly #access: Access;
   readonly #table: RouteTable<Route>;
   readonly #calls = new Set<Promise<void>>();
   /** Told to callers, by code. */
@@ -90,9 +92,10 @@ export class HttpApi {
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
-    this.#tokenDigest = digestOf(options.adminToken);
+    const { adminToken, catalogue, glance } = options;
+    this.#access = new Access(adminToken, catalogue, glance.visibility);
     this.#metrics = new TrackerMetrics({
-      catalogue: options.catalogue,
+      catalogue,
       process: this.#process,
       problems: this.#problems,
       signals: () => options.signals(),
@@ -139,7 +142,7 @@ export class HttpApi {
   }
 
   #routes(): Route[] {
-    const { catalogue } = this.#options;
+    const images = imageRoutes(this.#options, this.#access);
     const open = (path: string, handle: Route['handle']): Route => ({
       method: 'GET',
       path,
@@ -152,57 +155,42 @@ export class HttpApi {
         this.#page.sendFile(request, response, key),
       ),
       open('/healthz', ({ response }) => sendJson(response, this.#health())),
-      open('/metrics', async ({ response }) => sendMetrics(response, await this.#metrics.read())),
+      open('/metrics', ({ request, response }) =>
+        this.#metrics.send(response, this.#access.listed(request)),
+      ),
       open('/v1/openapi.json', ({ response }) =>
         sendJson(response, openApiDocument(this.routes, API)),
       ),
-      open('/v1/images', ({ response }) => sendJson(response, { images: catalogue.list() })),
-      open('/v1/images/{image}', ({ response, key }) =>
-        sendJson(response, catalogue.find(key).image),
+      ...images.reading,
+      open('/v1/swarms', (call) => this.#swarms(call)),
+      open('/v1/overview', ({ request, response }) =>
+        sendJson(response, this.#options.watch().overview(this.#access.listed(request))),
       ),
-      open('/v1/images/{image}/boot-order', ({ response, key }) => this.#bootOrder(response, key)),
-      open('/v1/images/{image}/metainfo', (call) => this.#download(call, 'metainfo')),
-      open('/v1/images/{image}/torrent', (call) => this.#download(call, 'torrent')),
-      open('/v1/images/{image}/piece-layer', (call) => this.#download(call, 'piece-layer')),
-      open('/v1/swarms', ({ response }) => this.#swarms(response)),
-      open('/v1/overview', ({ response }) => sendJson(response, this.#options.watch().overview())),
       open('/v1/overview/stream', (call) => this.#stream(call)),
-      open('/v1/alarms', ({ response }) =>
-        sendJson(response, { alarms: this.#options.watch().alarms() }),
+      open('/v1/alarms', ({ request, response }) => {
+        const listed = this.#access.listed(request);
+        const alarms = this.#options.watch().alarms();
+        sendJson(response, { alarms: alarms.map((alarm) => listed.alarm(alarm)) });
+      }),
+      open('/v1/nodes', (call) => this.#nodes(call)),
+      open('/v1/nodes/{node}/images', async ({ request, response, key }) =>
+        sendJson(response, await nodeImages(request, key, this.#options, this.#access)),
       ),
-      open('/v1/nodes', ({ response }) =>
-        sendJson(response, { nodes: nodeSummaries(this.#options.signals().nodes()) }),
-      ),
-      open('/v1/nodes/{node}/images', ({ response, key }) =>
-        sendJson(response, nodeImages(key, this.#options)),
-      ),
-      ...prefetchRoutes(this.#options, sendJson),
       {
-        method: 'POST',
-        path: '/v1/images',
+        method: 'GET',
+        path: '/v1/glance',
         access: 'admin',
-        handle: ({ request, response }) =>
-          publishStream(request, response, this.#options.publisher, {
-            log: this.#options.log,
-            openAtOrigin: async (image) => {
-              await this.#options.origin()?.open(image);
-              this.#options.signals().imageSeeded(image);
-            },
-          }),
+        handle: ({ response }) => this.#glance(response),
       },
-      {
-        method: 'DELETE',
-        path: '/v1/images/{image}',
-        access: 'admin',
-        handle: ({ response, key }) => this.#withdraw(response, key),
-      },
+      ...prefetchRoutes(this.#options, this.#access),
+      ...images.changing,
     ];
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const { route, key } = this.#find(request);
-      if (route.access === 'admin') this.#authorize(request);
+      if (route.access === 'admin') this.#access.authorize(request);
       await route.handle({ request, response, key });
     } catch (error) {
       const problem = problemOf(error);
@@ -223,18 +211,6 @@ export class HttpApi {
       'No route takes a query',
       'Leave out what follows "?".',
     );
-  }
-
-  #authorize(request: IncomingMessage): void {
-    const [, token] =
-      /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(request.headers.authorization ?? '') ?? [];
-    const hint = `Send "Authorization: Bearer TOKEN" with the token in admin.token of the data directory.`;
-    if (token === undefined)
-      throw new OperatorError('token-missing', 'This needs the admin token', hint);
-    // Digests, because timingSafeEqual() wants equal lengths and must not tell ours.
-    if (!timingSafeEqual(digestOf(token), this.#tokenDigest)) {
-      throw new OperatorError('token-wrong', 'This is not the admin token', hint);
-    }
   }
 
   #health(): TrackerHealth {
@@ -260,49 +236,36 @@ export class HttpApi {
     }
     // Events are what keeps it from being idle.
     request.socket.setTimeout(0);
-    watch.stream.add(response, 'overview', watch.overview());
+    watch.listen(response, this.#access.isAdmin(request));
   }
 
-  #bootOrder(response: ServerResponse, key: string): void {
-    const { image } = this.#options.catalogue.find(key);
-    const stats = this.#options.signals().bootOrderStats(image.id);
-    sendJson(response, bootOrderSummary(image, stats));
-  }
-
-  async #swarms(response: ServerResponse): Promise<void> {
+  async #swarms({ request, response }: Call): Promise<void> {
     const { catalogue, signals, origin } = this.#options;
+    const listed = this.#access.listed(request);
     const stats = await origin()?.stats();
-    sendJson(response, { swarms: swarmSummaries(signals().swarms(), catalogue, stats) });
+    const swarms = signals()
+      .swarms()
+      .filter(({ image }) => listed.has(image));
+    sendJson(response, { swarms: swarmSummaries(swarms, catalogue, stats) });
   }
 
-  #download(
-    { request, response, key }: Call,
-    what: 'metainfo' | 'torrent' | 'piece-layer',
-  ): Promise<void> {
-    return sendImageFile(request, response, this.#options.catalogue.find(key).directory, what);
+  #nodes({ request, response }: Call): void {
+    const listed = this.#access.listed(request);
+    const nodes = nodeSummaries(this.#options.signals().nodes());
+    const shown = nodes.map((node) => ({
+      ...node,
+      images: node.images.filter((image) => listed.has(image)),
+    }));
+    sendJson(response, { nodes: shown });
   }
 
-  async #withdraw(response: ServerResponse, key: string): Promise<void> {
-    const { catalogue, signals, origin } = this.#options;
-    const { id } = catalogue.find(key).image;
-    await catalogue.withdraw(id);
-    signals().imageWithdrawn(id);
-    this.#options.prefetches().imageWithdrawn(id);
-    await origin()?.withdraw(id);
-    response.writeHead(204).end();
+  #glance(response: ServerResponse): void {
+    const status = this.#options.glance.status();
+    if (status !== undefined) return sendJson(response, status);
+    throw new OperatorError(
+      'glance-unknown',
+      'The tracker follows no Glance',
+      'Start it with --glance-url URL or with credentials for OpenStack.',
+    );
   }
-}
-
-function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
-}
-
-function sendJson(response: ServerResponse, value: object, status = 200): void {
-  const body = `${JSON.stringify(value)}\n`;
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  });
-  response.end(body);
 }

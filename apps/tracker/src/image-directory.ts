@@ -2,13 +2,14 @@
  * The files of one published image, in DATA/images/<id>, and how they are read back: image.json (below), `metainfo` (signed,
  * without the whole layer), `image.torrent` (with it), `piece-layer` and its compressed forms, `packed-layer` if the metainfo
  * names a swarm for it, and disk.raw unless the original is served where it lies. They are written once, by Publisher, and
- * never change; boot-order.json beside them does.
+ * never change, but for what image.json quotes of Glance; boot-order.json beside them does.
  */
 import { open, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { type LayerTorrent, type Metainfo, openSignedMetainfo } from '@bootswarm/metainfo';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { ImageSummary } from './api.ts';
+import { replaceFile } from './durable-file.ts';
 
 export const RECORD_FILE = 'image.json';
 export const METAINFO_FILE = 'metainfo';
@@ -70,6 +71,17 @@ export async function readImageDirectory(
       { cause: error },
     );
   }
+}
+
+/** Changes what may change of a published image: what Glance says of it. */
+export async function rewriteRecord(
+  { path }: ImageDirectory,
+  changes: Pick<ImageSummary, 'glance'>,
+): Promise<void> {
+  const file = join(path, RECORD_FILE);
+  const record = JSON.parse(await readFile(file, 'utf8')) as ImageRecord;
+  const changed: ImageRecord = { ...record, image: { ...record.image, ...changes } };
+  await replaceFile(file, `${JSON.stringify(changed, null, 2)}\n`, 0o644);
 }
 
 /** Why the original cannot be what was published, if its size alone tells. */

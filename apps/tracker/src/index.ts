@@ -1,4 +1,5 @@
 export type * from './api.ts';
+export type { GlanceSelection } from './glance/glance-follower.ts';
 export type * from './origin-protocol.ts';
 export { ORIGIN_LINE_BYTES_MAX } from './origin-protocol.ts';
 export type * from './overview-api.ts';

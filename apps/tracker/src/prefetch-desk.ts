@@ -118,11 +118,7 @@ export class PrefetchDesk {
   find(id: string): PrefetchStats {
     const found = this.#book.get(id);
     if (found !== undefined) return found;
-    throw new OperatorError(
-      'prefetch-not-found',
-      `There is no prefetch order ${JSON.stringify(id.slice(0, 64))}`,
-      'List them with: bootswarm prefetch list.',
-    );
+    throw prefetchNotFound(id);
   }
 
   list(): PrefetchStats[] {
@@ -210,4 +206,12 @@ export class PrefetchDesk {
     });
     return this.#keeping;
   }
+}
+
+export function prefetchNotFound(id: string): OperatorError {
+  return new OperatorError(
+    'prefetch-not-found',
+    `There is no prefetch order ${JSON.stringify(id.slice(0, 64))}`,
+    'List them with: bootswarm prefetch list.',
+  );
 }

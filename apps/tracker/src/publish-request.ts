@@ -1,5 +1,6 @@
 /** Reads the body of POST /v1/images, strictly: a field that nobody knows is a mistake, not a wish to be ignored. */
 import type { IncomingMessage } from 'node:http';
+import { parseSource, SOURCES_TOLD } from '@bootswarm/image-source';
 import { OperatorError } from '@bootswarm/stdx';
 import type { PublishRequest } from './api.ts';
 
@@ -35,13 +36,6 @@ export async function readJsonObject(
   return objectIn(text);
 }
 
-/** The source as everybody may see it: a URL may carry a password, or a signature in its query. */
-export function publicSource(source: string): string {
-  if (!URL.canParse(source)) return source;
-  const { protocol, host, pathname } = new URL(source);
-  return `${protocol}//${host}${pathname}`;
-}
-
 function objectIn(text: string): Record<string, unknown> {
   let value: unknown;
   try {
@@ -66,7 +60,7 @@ function parsePublishRequest(value: Record<string, unknown>): PublishRequest {
     );
   }
   if (typeof source !== 'string' || !isSource(source)) {
-    throw invalid('source', 'Give an absolute path on the tracker’s host, or an http(s) URL.');
+    throw invalid('source', SOURCES_TOLD);
   }
   if (name !== undefined && typeof name !== 'string') throw invalid('name', 'Give a string.');
   if (format !== undefined && format !== 'raw' && format !== 'qcow2') {
@@ -89,7 +83,11 @@ function parsePublishRequest(value: Record<string, unknown>): PublishRequest {
 
 function isSource(source: string): boolean {
   if (source.length > SOURCE_LENGTH_MAX || source.includes('\0')) return false;
-  return source.startsWith('/') || (/^https?:/i.test(source) && URL.canParse(source));
+  try {
+    return parseSource(source).type !== 'path' || source.startsWith('/');
+  } catch {
+    return false;
+  }
 }
 
 async function readBody(request: IncomingMessage, bytesMax: number): Promise<string> {

@@ -1,9 +1,10 @@
 /** POST /v1/images: runs a publish and tells how it goes, one JSON object per line. It ends when the caller goes away. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { publicSource } from '@bootswarm/image-source';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { PublishEvent } from './api.ts';
-import { publicSource, readPublishRequest } from './publish-request.ts';
+import { readPublishRequest } from './publish-request.ts';
 import type { Publisher, PublishProgress } from './publisher.ts';
 
 /** Ten a second look smooth. */

@@ -7,12 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { LOG_HOOKS, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { ImageSummary } from './api.ts';
 import { BootOrderStore } from './boot-order-store.ts';
 import { Catalogue } from './catalogue.ts';
 import { DataDir } from './data-dir.ts';
-import { HttpApi } from './http-api.ts';
+import { GlanceLink, type GlanceOptions } from './glance/glance-link.ts';
+import { asAnnounced } from './glance/visibility.ts';
+import { HttpApi, type HttpApiOptions } from './http-api.ts';
 import { OriginProcess } from './origin-process.ts';
 import { CloudWatch } from './overview/cloud-watch.ts';
 import { PrefetchDesk } from './prefetch-desk.ts';
@@ -31,6 +33,8 @@ export interface TrackerOptions {
   readonly originBytesPerSecondMax?: number;
   /** Default: info. */
   readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+  /** The Glance that images come from; default: none. */
+  readonly glance?: GlanceOptions;
   /** The origin's program; default: the one beside this file. */
   readonly originMain?: string;
   /** Where the web page was built to; default: where its build puts it. */
@@ -74,13 +78,20 @@ async function start(
   const bootOrders = new BootOrderStore(catalogue, log);
   undo.push(() => bootOrders.close());
   let origin: OriginProcess | undefined;
+  const glance = new GlanceLink(options.glance);
+  const onAdded = (image: ImageSummary) => signals.imagePublished(image, []);
+  const publisher = new Publisher({ catalogue, secrets, onAdded, glance: glance.originals });
+  const { openAtOrigin, withdraw } = imageLife({
+    catalogue,
+    signals: () => signals,
+    prefetches: () => prefetches,
+    origin: () => origin,
+  });
   const api = new HttpApi({
     dataDir: dataDir.path,
     adminToken: secrets.adminToken,
     publisherKey: secrets.publicKeyHex,
-    catalogue,
-    publisher: new Publisher(catalogue, secrets, (image) => signals.imagePublished(image, [])),
-    log,
+    ...{ catalogue, publisher, glance, log, openAtOrigin, withdraw },
     pageDir: options.pageDir,
     signals: () => signals,
     prefetches: () => prefetches,
@@ -109,18 +120,9 @@ async function start(
   undo.push(() => signals.close());
   undo.push(() => watch.close());
   for (const image of byAge(catalogue.list())) {
-    signals.imagePublished(image, await bootOrders.read(image.id));
+    signals.imagePublished(asAnnounced(image), await bootOrders.read(image.id));
   }
-  origin = await OriginProcess.start({
-    dataDir,
-    listen: options.originListen,
-    bytesPerSecondMax: options.originBytesPerSecondMax,
-    log,
-    mainPath: options.originMain ?? ORIGIN_MAIN,
-    images: () => catalogue.ids(),
-    onAddress: (address) => signals.originsChanged([address]),
-    onDamaged: (image, reason) => catalogue.markDamaged(image, reason),
-  });
+  origin = await startOrigin(options, { dataDir, log, catalogue, signals });
   undo.push(() => origin?.close());
   // Last: whoever gets through finds all images and the origin.
   const url = await listen(api, options.listen);
@@ -128,6 +130,8 @@ async function start(
     signals.close();
     await api.close();
   });
+  glance.follow({ catalogue, publisher, signals, log, openAtOrigin, withdraw });
+  undo.push(() => glance.close());
   log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
   const address = origin.address ?? options.originListen;
   return { url, origin: address, adminToken: secrets.adminToken, close };
@@ -137,6 +141,51 @@ function openLog({ logLevel = 'info' }: TrackerOptions, undo: (() => void | Prom
   const destination = pino.destination({ fd: 2, sync: false });
   undo.push(() => flush(destination));
   return pino({ level: logLevel, name: 'tracker', hooks: LOG_HOOKS }, destination);
+}
+
+/** What of an image's life concerns more than the catalogue. */
+function imageLife({
+  catalogue,
+  signals,
+  prefetches,
+  origin,
+}: Pick<HttpApiOptions, 'catalogue' | 'signals' | 'prefetches' | 'origin'>): Pick<
+  HttpApiOptions,
+  'openAtOrigin' | 'withdraw'
+> {
+  return {
+    openAtOrigin: async (image) => {
+      await origin()?.open(image);
+      signals().imageSeeded(image);
+    },
+    withdraw: async (image) => {
+      await catalogue.withdraw(image);
+      signals().imageWithdrawn(image);
+      prefetches().imageWithdrawn(image);
+      await origin()?.withdraw(image);
+    },
+  };
+}
+
+function startOrigin(
+  options: TrackerOptions,
+  {
+    dataDir,
+    log,
+    catalogue,
+    signals,
+  }: { dataDir: DataDir; log: Logger; catalogue: Catalogue; signals: SignalServer },
+): Promise<OriginProcess> {
+  return OriginProcess.start({
+    dataDir,
+    listen: options.originListen,
+    bytesPerSecondMax: options.originBytesPerSecondMax,
+    log,
+    mainPath: options.originMain ?? ORIGIN_MAIN,
+    images: () => catalogue.ids(),
+    onAddress: (address) => signals.originsChanged([address]),
+    onDamaged: (image, reason) => catalogue.markDamaged(image, reason),
+  });
 }
 
 /** The oldest first: agents are told of the newest if they cannot be told of all. */

@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ImageSummary, Problem, TrackerHealth } from '../src/api.ts';
 import type { Catalogue } from '../src/catalogue.ts';
+import { GlanceLink } from '../src/glance/glance-link.ts';
 import { HttpApi } from '../src/http-api.ts';
 import type { CloudWatch } from '../src/overview/cloud-watch.ts';
 import type { PrefetchDesk } from '../src/prefetch-desk.ts';
@@ -87,6 +88,9 @@ describe('the route table', () => {
     publisherKey: 'a'.repeat(64),
     catalogue: {} as Catalogue,
     publisher: {} as Publisher,
+    glance: new GlanceLink(undefined),
+    openAtOrigin: async () => {},
+    withdraw: async () => {},
     log: pino({ level: 'silent' }),
     signals: () => ({}) as SignalServer,
     prefetches: () => ({}) as PrefetchDesk,
@@ -114,6 +118,7 @@ describe('the route table', () => {
       'GET /v1/alarms open',
       'GET /v1/nodes open',
       'GET /v1/nodes/{node}/images open',
+      'GET /v1/glance admin',
       'GET /v1/prefetches open',
       'GET /v1/prefetches/{prefetch} open',
       'POST /v1/prefetches admin',

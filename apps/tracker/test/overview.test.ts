@@ -118,6 +118,7 @@ test('an overview shows images with their spread, and the busiest nodes when the
       ...{ identity: identityOf(node), connectedAtMs: 0, images: [IMAGE] },
     })),
     alarms: [],
+    isListed: () => true,
     bootOrderOf: () => [{ bootsMerged: 3, learnedAtMs: 0, pieceIndexes: Uint32Array.of(1, 2) }],
   });
   OVERVIEW.parse(overview);

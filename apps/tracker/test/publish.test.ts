@@ -166,7 +166,7 @@ describe('what cannot be published', () => {
       [{ source: '/a\0b' }, 'field-invalid', 400],
       [{ source: `/${'a'.repeat(5_000)}` }, 'field-invalid', 400],
       [{ source: 'file:///etc/passwd' }, 'field-invalid', 400],
-      [{ source: 'nbd://host/x' }, 'field-invalid', 400],
+      [{ source: 'ftp://host/x' }, 'field-invalid', 400],
       [{ source: 'json:{"driver":"file"}' }, 'field-invalid', 400],
       [{ source, name: 1 }, 'field-invalid', 400],
       [{ source, format: 'vmdk' }, 'field-invalid', 400],

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PublishEvent } from '../src/api.ts';
-import { type RunningTracker, runTracker } from '../src/run-tracker.ts';
+import { type RunningTracker, runTracker, type TrackerOptions } from '../src/run-tracker.ts';
 
 export const FAKE_ORIGIN = fileURLToPath(new URL('./fake-origin.ts', import.meta.url));
 
@@ -14,15 +14,22 @@ export class TrackerFixture {
   readonly dataDir = join(this.path, 'data');
   tracker!: RunningTracker;
 
-  /** `pageDir`: where the web page was built to, as far as this tracker knows. */
-  async start(pageDir = this.path): Promise<this> {
+  /** `page`: where the web page was built to, as far as this tracker knows; `glance`: where images come from. */
+  async start({
+    page = this.path,
+    glance,
+  }: {
+    readonly page?: string;
+    readonly glance?: TrackerOptions['glance'];
+  } = {}): Promise<this> {
     this.tracker = await runTracker({
       dataDir: this.dataDir,
       listen: { host: '127.0.0.1', port: 0 },
       originListen: { host: '127.0.0.1', port: 0 },
       logLevel: 'silent',
       originMain: FAKE_ORIGIN,
-      pageDir,
+      pageDir: page,
+      ...(glance && { glance }),
     });
     return this;
   }

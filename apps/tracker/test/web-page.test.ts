@@ -12,7 +12,7 @@ let fixture: TrackerFixture;
 
 beforeEach(async () => {
   pageDir = mkdtempSync(join(tmpdir(), 'page-'));
-  fixture = await new TrackerFixture().start(pageDir);
+  fixture = await new TrackerFixture().start({ page: pageDir });
 });
 afterEach(async () => {
   await fixture.end();

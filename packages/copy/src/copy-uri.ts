@@ -98,6 +98,6 @@ function invalid(shown: string, why: string): OperatorError {
   return new OperatorError(
     'uri-invalid',
     `${JSON.stringify(shown.slice(0, 200))} cannot be copied from or to: ${why}`,
-    'Give a path, or file:PATH, http(s)://HOST/PATH, nbd+unix:///EXPORT?socket=PATH or swarm:IMAGE.',
+    'Give a path, or file:PATH, http(s)://HOST/PATH, nbd+unix:///EXPORT?socket=PATH, glance:ID or swarm:IMAGE.',
   );
 }

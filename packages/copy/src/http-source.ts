@@ -11,6 +11,7 @@ import { sourceChanged, sourceEmpty } from './copy-error.ts';
 import {
   bytesOfUnits,
   type CopySource,
+  type Digest,
   nextMissing,
   type Run,
   unitCountOf,
@@ -28,6 +29,17 @@ const SILENCE_MS_MAX = 30_000;
 const ATTEMPTS_MAX = 6;
 const RETRY_MS = 500;
 
+/** What is known of the bytes at a URL from elsewhere. */
+export interface KnownBytes {
+  /** For messages and the journal, in place of the URL. */
+  readonly shown: string;
+  readonly length: number;
+  /** Of all bytes; the server need not name their version then. */
+  readonly digest: Digest;
+  /** Asked for before each request, so that a token that expires meanwhile is a new one then. */
+  readonly headers: () => Promise<Readonly<Record<string, string>>>;
+}
+
 interface Version {
   readonly etag: string | undefined;
   readonly modified: string | undefined;
@@ -38,32 +50,51 @@ export class HttpSource implements CopySource {
   readonly length: number;
   readonly unitLength: number;
   readonly version: string | undefined;
+  readonly digest?: Digest;
   /** Where the redirects ended, so that all ranges come from one server. */
   readonly #url: URL;
   readonly #signal: AbortSignal;
   readonly #ifRange: string | undefined;
   readonly #hasRanges: boolean;
+  readonly #known: KnownBytes | undefined;
+  /** Of the URL that was given: the headers are for its server alone. */
+  readonly #origin: string;
 
-  private constructor({ response, url }: Answer, length: number, signal: AbortSignal) {
+  private constructor(
+    { response, url }: Answer,
+    length: number,
+    signal: AbortSignal,
+    origin: string,
+    known: KnownBytes | undefined,
+  ) {
     const { etag, modified } = versionOf(response.headers);
-    this.shown = display(url);
+    this.shown = known?.shown ?? display(url);
     this.length = length;
     this.unitLength = unitLengthFor(length);
     this.#url = url;
     this.#signal = signal;
+    this.#origin = origin;
+    this.#known = known;
+    if (known !== undefined) {
+      this.digest = known.digest;
+      this.version = `${known.digest.algorithm} ${known.digest.hex}`;
+      this.#hasRanges = response.statusCode === 206;
+      return;
+    }
     this.#ifRange = etag ?? modified;
     // Without a tag, what differs in the query alone may have been made at the same time.
     this.version = etag ?? (modified && `${modified} ${hash('sha256', url.search)}`);
     this.#hasRanges = response.statusCode === 206 && this.#ifRange !== undefined;
   }
 
-  static async open(url: URL, signal: AbortSignal): Promise<HttpSource> {
-    const answer = await retrying(signal, display(url), () =>
-      get(url, { range: 'bytes=0-0', silenceMsMax: SILENCE_MS_MAX, signal }),
-    );
+  static async open(url: URL, signal: AbortSignal, known?: KnownBytes): Promise<HttpSource> {
+    const answer = await retrying(signal, display(url), async () => {
+      const headers = await known?.headers();
+      return get(url, { range: 'bytes=0-0', silenceMsMax: SILENCE_MS_MAX, signal, headers });
+    });
     const { response } = answer;
     response.destroy();
-    const length = lengthOf(answer);
+    const length = known?.length ?? lengthOf(answer);
     if (length === 0) throw sourceEmpty(display(url));
     if (
       length === undefined ||
@@ -75,7 +106,7 @@ export class HttpSource implements CopySource {
         'Serve the image from a server that sends Content-Length and no Content-Encoding.',
       );
     }
-    return new HttpSource(answer, length, signal);
+    return new HttpSource(answer, length, signal, url.origin, known);
   }
 
   runs(had: Bitfield, signal: AbortSignal): AsyncIterable<Run> {
@@ -83,7 +114,8 @@ export class HttpSource implements CopySource {
   }
 
   async recheck(): Promise<void> {
-    if (this.version === undefined) return;
+    // A digest of all bytes says more than a server.
+    if (this.version === undefined || this.digest !== undefined) return;
     const answer = await retrying(this.#signal, this.shown, () =>
       this.#get({ range: 'bytes=0-0' }),
     );
@@ -188,13 +220,20 @@ export class HttpSource implements CopySource {
     return Buffer.allocUnsafeSlow(bytesOfUnits(this, unit, 1));
   }
 
-  #get(options: { readonly range?: string; readonly ifRange?: string }): Promise<Answer> {
-    return get(this.#url, { ...options, silenceMsMax: SILENCE_MS_MAX, signal: this.#signal });
+  async #get(options: { readonly range?: string; readonly ifRange?: string }): Promise<Answer> {
+    const isMeant = this.#url.origin === this.#origin;
+    const headers = isMeant ? await this.#known?.headers() : undefined;
+    const signal = this.#signal;
+    return get(this.#url, { ...options, silenceMsMax: SILENCE_MS_MAX, signal, headers });
   }
 
   #requireSame(answer: Answer): void {
     const { etag, modified } = versionOf(answer.response.headers);
-    const isSame = (etag ?? modified) === this.#ifRange && lengthOf(answer) === this.length;
+    const length = lengthOf(answer);
+    const isSame =
+      this.#known === undefined
+        ? (etag ?? modified) === this.#ifRange && length === this.length
+        : length === undefined || length === this.length;
     const { statusCode } = answer.response;
     if (isSame && (statusCode === 206 || !this.#hasRanges)) return;
     answer.response.destroy();

@@ -1,9 +1,11 @@
 /** Which schemes FROM and TO may have, and what each can do: the one place where a new one is registered. */
+import type { GlanceClient } from '@bootswarm/openstack';
 import { OperatorError } from '@bootswarm/stdx';
 import type { CopySource } from './copy-source.ts';
 import { type CopyUri, filePathOf, httpUrlOf, imageOf, nbdExportOf } from './copy-uri.ts';
 import { FileSource } from './file-source.ts';
 import { FileTarget } from './file-target.ts';
+import { openGlanceImage } from './glance-source.ts';
 import { HttpSource } from './http-source.ts';
 import { NbdSource } from './nbd-source.ts';
 import { type SwarmImages, SwarmSource } from './swarm-source.ts';
@@ -45,8 +47,8 @@ export class Schemes {
   }
 }
 
-/** What needs nothing but this host and the network; `swarm:` where there are images of an agent. */
-export function builtInSchemes(images?: SwarmImages): Schemes {
+/** What needs nothing but this host and the network; `swarm:` and `glance:` where there is an agent or a Glance to ask. */
+export function builtInSchemes(images?: SwarmImages, glance?: GlanceClient): Schemes {
   const http: Scheme = { reader: (uri, signal) => HttpSource.open(httpUrlOf(uri), signal) };
   const schemes = new Schemes()
     .register('file', {
@@ -58,6 +60,11 @@ export function builtInSchemes(images?: SwarmImages): Schemes {
     .register('nbd+unix', {
       reader: (uri, signal) => NbdSource.open(nbdExportOf(uri), uri.shown, signal),
     });
+  if (glance !== undefined) {
+    schemes.register('glance', {
+      reader: (uri, signal) => openGlanceImage(glance, imageOf(uri), signal),
+    });
+  }
   if (images === undefined) return schemes;
   return schemes.register('swarm', {
     reader: (uri, signal) => SwarmSource.open(images, imageOf(uri), signal),

@@ -1,5 +1,9 @@
-/** Copies a local raw image into a sparse file: holes are not read, zeros not written. Publishing it is the caller's. */
+/**
+ * Copies a local raw image into a sparse file: holes are not read, zeros not written. Reads a source again that does not tell
+ * whether it was written to. Publishing it is the caller's.
+ */
 import { dataExtents } from './extents.ts';
+import { sourceChanged } from './image-error.ts';
 import type { LocalFile } from './local-file.ts';
 import type { SparseFile } from './sparse-file.ts';
 
@@ -37,4 +41,24 @@ export async function copySparse(
   }
   await source.requireUnchanged();
   onProgress?.(source.length, source.length);
+}
+
+/**
+ * Reads `source` once more and compares. What `copy` holds is then what all of the source was at the moment the copy was done.
+ * Throws OperatorError `source-changed`; when aborted, the signal's reason.
+ */
+export async function requireSame(
+  source: LocalFile,
+  copy: SparseFile,
+  signal?: AbortSignal,
+): Promise<void> {
+  const [mine, theirs] = [Buffer.allocUnsafe(READ_LENGTH), Buffer.allocUnsafe(READ_LENGTH)];
+  for (let offset = 0; offset < source.length; offset += READ_LENGTH) {
+    signal?.throwIfAborted();
+    const length = Math.min(READ_LENGTH, source.length - offset);
+    await source.read(theirs.subarray(0, length), offset);
+    await copy.read(mine.subarray(0, length), offset);
+    if (theirs.compare(mine, 0, length, 0, length) === 0) continue;
+    throw sourceChanged(source.path, 'a second reading gave other bytes');
+  }
 }

@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { assert, OperatorError } from '@bootswarm/stdx';
-import { copySparse } from './copy-sparse.ts';
+import { copySparse, requireSame } from './copy-sparse.ts';
+import { type Digest, requireDigest } from './digest.ts';
 import { dataExtents, type Extent } from './extents.ts';
 import { flattenQcow2 } from './flatten.ts';
 import { display } from './http-get.ts';
@@ -20,6 +21,8 @@ import {
 } from './image-format.ts';
 import { LocalFile } from './local-file.ts';
 import { parseQcow2Header, QCOW2_HEAD_LENGTH } from './qcow2-header.ts';
+import { copyRemoteDisk } from './remote-disk.ts';
+import { parseSource, type RemoteDisk } from './source-location.ts';
 import { SparseFile } from './sparse-file.ts';
 
 /** 16 TiB: 2^20 pieces of 16 MiB, and the largest file of ext4. */
@@ -44,6 +47,18 @@ export interface FetchOptions {
   /** Called at most once for each MiB. */
   readonly onProgress?: (progress: FetchProgress) => void;
   readonly signal?: AbortSignal;
+  /** Where the bytes of a Glance image are; default: there is no Glance. */
+  readonly glance?: (imageId: string) => Promise<StoredImage>;
+}
+
+/** An image that a service keeps, with what that promises of it. */
+export interface StoredImage {
+  readonly url: URL;
+  /** Asked for before each request. */
+  readonly headers: () => Promise<Readonly<Record<string, string>>>;
+  readonly format: SourceFormat;
+  /** Of the bytes as they are stored. */
+  readonly digest: Digest;
 }
 
 export interface FetchedImage {
@@ -58,18 +73,22 @@ export interface FetchedImage {
 }
 
 /**
- * Fetches `source`: a path on this host, or an http(s) URL. Throws OperatorError, with the codes of LocalFile, downloadImage,
- * requireFormat, parseQcow2Header, flattenQcow2 and SparseFile, `source-unsupported` and `in-place-impossible`; when aborted,
- * the signal's reason.
+ * Fetches `source`, a path on this host or a URI (source-location.ts). Throws OperatorError, with the codes of parseSource,
+ * LocalFile, downloadImage, requireDigest, copyRemoteDisk, requireFormat, parseQcow2Header, flattenQcow2 and SparseFile,
+ * `in-place-impossible` and `glance-unknown`; when aborted, the signal's reason.
  */
 export async function fetchImage(source: string, options: FetchOptions): Promise<FetchedImage> {
   options.signal?.throwIfAborted();
-  const url = httpUrl(source);
+  const location = parseSource(source);
   const rawPath = join(resolve(options.directory), `${options.name ?? randomUUID()}.raw`);
   assert(/^[A-Za-z0-9][\w.-]*$/.test(options.name ?? 'image'), `file name ${options.name}`);
-  if (url === undefined) return fetchLocal(resolve(source), rawPath, options);
+  if (location.type === 'path') return fetchLocal(resolve(location.path), rawPath, options);
   if (options.inPlace) throw inPlaceImpossible(source, 'it is not on this host');
-  return fetchHttp(url, rawPath, options);
+  if (location.type === 'http') return fetchHttp(location.url, rawPath, options);
+  if (location.type === 'remote-disk') return fetchRemoteDisk(location, rawPath, options);
+  if (options.glance === undefined) throw glanceUnknown();
+  const stored = await options.glance(location.imageId);
+  return fetchHttp(stored.url, rawPath, { ...options, format: stored.format }, stored);
 }
 
 async function fetchLocal(
@@ -81,37 +100,89 @@ async function fetchLocal(
   const sourceFormat = await formatOf(path, source, options.format);
   if (sourceFormat === 'qcow2') {
     if (options.inPlace) throw inPlaceImpossible(path, 'it is qcow2 and has to be flattened');
+    if (source.isDevice) return await fetchDevice(source, rawPath, options);
     return await flatten(path, source, rawPath, options);
   }
   if (options.inPlace) {
     const extents = await dataExtents(source.fd, source.length, options.signal);
     return { rawPath: path, length: source.length, isInPlace: true, sourceFormat, extents };
   }
+  if (source.isDevice) return await fetchDevice(source, rawPath, options);
   return await intoFile(rawPath, sourceFormat, options, (target) =>
     copySparse(source, target, { onProgress: inSteps('fetch', options), signal: options.signal }),
   );
 }
 
-async function fetchHttp(url: URL, rawPath: string, options: FetchOptions): Promise<FetchedImage> {
-  const name = display(url);
-  const download = await SparseFile.create(rawPath);
+/** Copied first whatever is on it: nothing keeps others from writing to it, so it is read twice. */
+function fetchDevice(
+  source: LocalFile,
+  rawPath: string,
+  options: FetchOptions,
+): Promise<FetchedImage> {
+  const { signal } = options;
+  return viaCopy(source.path, rawPath, options, async (copy) => {
+    await copySparse(source, copy, { onProgress: inSteps('fetch', options), signal });
+    await requireSame(source, copy, signal);
+  });
+}
+
+/** A volume says nothing of what is on it, and nothing is guessed: it is raw unless the publisher says otherwise. */
+function fetchRemoteDisk(
+  disk: RemoteDisk,
+  rawPath: string,
+  options: FetchOptions,
+): Promise<FetchedImage> {
+  const { signal, format = 'raw' } = options;
+  return viaCopy(disk.name, rawPath, { ...options, format }, (copy) =>
+    copyRemoteDisk(disk, copy, {
+      lengthMax: IMAGE_LENGTH_MAX,
+      onProgress: inSteps('fetch', options),
+      signal,
+    }),
+  );
+}
+
+/** Has `fill` bring the original as it is, then inspects, and flattens it if need be. */
+async function viaCopy(
+  name: string,
+  rawPath: string,
+  options: FetchOptions,
+  fill: (copy: SparseFile) => Promise<void>,
+): Promise<FetchedImage> {
+  const copy = await SparseFile.create(rawPath);
   try {
-    await downloadImage(url, download, {
+    await fill(copy);
+    await using source = await LocalFile.open(copy.partialPath, IMAGE_LENGTH_MAX);
+    const sourceFormat = await formatOf(name, source, options.format);
+    if (sourceFormat === 'qcow2') return await flatten(name, source, rawPath, options);
+    return await publish(copy, sourceFormat, options.signal);
+  } finally {
+    await copy.discard();
+  }
+}
+
+function fetchHttp(
+  url: URL,
+  rawPath: string,
+  options: FetchOptions,
+  stored?: StoredImage,
+): Promise<FetchedImage> {
+  const name = display(url);
+  return viaCopy(name, rawPath, options, async (copy) => {
+    await downloadImage(url, copy, {
       lengthMax: IMAGE_LENGTH_MAX,
       // So that the wrong file is refused after its first bytes instead of its last.
       onHead: async () => {
-        requireFormat(name, detectFormat(await download.head(FORMAT_HEAD_LENGTH)), options.format);
+        requireFormat(name, detectFormat(await copy.head(FORMAT_HEAD_LENGTH)), options.format);
       },
       onProgress: inSteps('fetch', options),
       signal: options.signal,
+      headers: stored?.headers,
     });
-    await using source = await LocalFile.open(download.partialPath, IMAGE_LENGTH_MAX);
-    const sourceFormat = await formatOf(name, source, options.format);
-    if (sourceFormat === 'qcow2') return await flatten(name, source, rawPath, options);
-    return await publish(download, sourceFormat, options.signal);
-  } finally {
-    await download.discard();
-  }
+    if (stored === undefined) return;
+    await using file = await LocalFile.open(copy.partialPath, IMAGE_LENGTH_MAX);
+    await requireDigest(name, file, stored.digest, options.signal);
+  });
 }
 
 async function flatten(
@@ -167,19 +238,6 @@ async function formatOf(
   return requireFormat(name, detectFormat(await file.head(FORMAT_HEAD_LENGTH)), label);
 }
 
-/** undefined: `source` is a path. */
-function httpUrl(source: string): URL | undefined {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(source)?.[1].toLowerCase();
-  if (scheme === undefined) return undefined;
-  const url = scheme === 'http' || scheme === 'https' ? URL.parse(source) : null;
-  if (url !== null) return url;
-  throw new OperatorError(
-    'source-unsupported',
-    `${scheme}:// is not a source that images can be published from, or this is not a URL`,
-    'Give a path on the host of the tracker, or an http or https URL.',
-  );
-}
-
 /** 1 MiB: a progress bar shows no smaller step. */
 const PROGRESS_STEP = 1024 * 1024;
 
@@ -198,5 +256,13 @@ function inPlaceImpossible(source: string, why: string): OperatorError {
     'in-place-impossible',
     `${source} cannot be served where it lies: ${why}`,
     'Have it copied instead, or give a local raw image.',
+  );
+}
+
+function glanceUnknown(): OperatorError {
+  return new OperatorError(
+    'glance-unknown',
+    'The tracker has not been told where Glance is',
+    'Start it with --glance-url URL or with credentials for OpenStack.',
   );
 }

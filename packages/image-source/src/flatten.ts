@@ -8,6 +8,7 @@ import { OperatorError } from '@bootswarm/stdx';
 import { diskFull } from './image-error.ts';
 import type { LocalFile } from './local-file.ts';
 import type { Qcow2Header } from './qcow2-header.ts';
+import { cpuSeconds, ProgressText } from './qemu-img.ts';
 import type { SparseFile } from './sparse-file.ts';
 import { INPUT_PATH, runTool, type ToolResult } from './tool.ts';
 
@@ -58,11 +59,6 @@ const IMAGE = `json:${JSON.stringify({
   backing: null,
   file: { driver: 'file', filename: INPUT_PATH },
 })}`;
-
-/** 1 s for each 8 MiB: a tenth of the speed at which one core inflates. */
-function cpuSeconds(length: number): number {
-  return 60 + Math.ceil(length / (8 * 1024 * 1024));
-}
 
 /** `qemu-img check`'s exit codes; 3, leaked clusters, harms nobody who reads. */
 const CHECK_FINE = new Set([0, 3]);
@@ -119,21 +115,4 @@ function firstLine({ exitCode, stderr }: ToolResult): string {
   const line = stderr.split('\n', 1)[0];
   if (line !== '') return line;
   return exitCode === undefined ? 'it used more than its share of CPU time' : `exit ${exitCode}`;
-}
-
-/** Reads the progress of `qemu-img -p`, `    (12.34/100%)\r` again and again, cut anywhere. */
-export class ProgressText {
-  readonly #onFraction: (fraction: number) => void;
-  #rest = '';
-
-  constructor(onFraction: (fraction: number) => void) {
-    this.#onFraction = onFraction;
-  }
-
-  push(text: string): void {
-    const parts = (this.#rest + text).split('%)');
-    this.#rest = parts.pop() ?? '';
-    const latest = /\((\d+(?:\.\d+)?)\/100$/.exec(parts.at(-1) ?? '');
-    if (latest !== null) this.#onFraction(Math.min(1, Number(latest[1]) / 100));
-  }
 }

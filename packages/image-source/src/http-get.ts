@@ -17,6 +17,8 @@ export interface GetOptions {
   /** Longest silence of the server, before and between the bytes of its answer. */
   readonly silenceMsMax: number;
   readonly signal: AbortSignal;
+  /** Sent to the server of the URL, and to none that it redirects to. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Answer {
@@ -52,7 +54,8 @@ const TRANSIENT_ERRNOS = new Set([
 export async function get(url: URL, options: GetOptions): Promise<Answer> {
   let at = url;
   for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
-    const response = await requestOnce(at, options);
+    const isMeant = at.origin === url.origin;
+    const response = await requestOnce(at, isMeant ? options : { ...options, headers: {} });
     const status = response.statusCode ?? 0;
     if (!REDIRECTS.has(status)) {
       if (status === 200 || (options.range !== undefined && isAnswerToRange(status))) {
@@ -96,6 +99,7 @@ async function requestOnce(url: URL, options: GetOptions): Promise<IncomingMessa
       // A compressed answer has other offsets and another length than the image.
       'accept-encoding': 'identity',
       'user-agent': 'bootswarm',
+      ...options.headers,
       ...(options.range !== undefined && { range: options.range }),
       ...(options.ifRange !== undefined && { 'if-range': options.ifRange }),
     },

@@ -19,6 +19,8 @@ export interface DownloadOptions {
   readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
   readonly signal?: AbortSignal;
   readonly pace?: DownloadPace;
+  /** Asked for before each request, so that a token that expires meanwhile is a new one then. */
+  readonly headers?: () => Promise<Readonly<Record<string, string>>>;
 }
 
 export interface DownloadPace {
@@ -63,6 +65,8 @@ export async function downloadImage(
 
 class Download {
   #url: URL;
+  /** Of the URL that was given: what is sent there is not for the server of another. */
+  readonly #origin: string;
   readonly #target: SparseFile;
   readonly #options: DownloadOptions;
   readonly #pace: DownloadPace;
@@ -77,6 +81,7 @@ class Download {
 
   constructor(url: URL, target: SparseFile, options: DownloadOptions) {
     this.#url = url;
+    this.#origin = url.origin;
     this.#target = target;
     this.#options = options;
     this.#pace = options.pace ?? DEFAULT_PACE;
@@ -101,7 +106,7 @@ class Download {
     this.#url = answer.url;
     const { response } = answer;
     if (response.statusCode === 206 && contentRange(response)?.start === 0) {
-      await this.#receiveRanges(response);
+      if (!(await this.#receiveRanges(response))) await this.#receiveWhole(undefined);
     } else if (response.statusCode === 200) {
       await this.#receiveWhole(response);
     } else {
@@ -110,14 +115,22 @@ class Download {
     }
   }
 
-  async #receiveRanges(first: IncomingMessage): Promise<void> {
+  /** False when the very first answer shows that the server calls something a range that is none. */
+  async #receiveRanges(first: IncomingMessage): Promise<boolean> {
     this.#length = contentRange(first)?.total ?? 0;
     this.#version = versionOf(first);
     this.#requireLength(this.#length);
     await this.#target.truncate(this.#length);
     const { rangeLength } = this.#pace;
     let next = Math.min(this.#length, rangeLength);
-    await this.#receiveRange({ start: 0, end: next }, first);
+    try {
+      await this.#receiveRange({ start: 0, end: next }, first);
+    } catch (error) {
+      first.destroy();
+      // Some stores behind Glance answer 206 and send everything.
+      if (error instanceof OperatorError && error.code === 'http-range-wrong') return false;
+      throw error;
+    }
     await this.#options.onHead();
     const work = async () => {
       while (next < this.#length) {
@@ -133,6 +146,7 @@ class Download {
       this.#stop.abort();
       await Promise.allSettled(workers);
     }
+    return true;
   }
 
   /** `first`: an answer that is already there. */
@@ -228,11 +242,12 @@ class Download {
     }
   }
 
-  #get(range: ByteRange | undefined) {
+  async #get(range: ByteRange | undefined) {
     const options: GetOptions = {
       range: range && `bytes=${range.start}-${range.end - 1}`,
       silenceMsMax: this.#pace.silenceMsMax,
       signal: this.#signal,
+      headers: this.#url.origin === this.#origin ? await this.#options.headers?.() : undefined,
     };
     return get(this.#url, options);
   }

@@ -41,6 +41,11 @@ export class LocalFile {
     }
   }
 
+  /** A block device: nothing tells whether it was written to. */
+  get isDevice(): boolean {
+    return this.#version === DEVICE;
+  }
+
   /** Fills `target` from `position` on. Throws OperatorError `source-changed` when the file ends before, `source-unreadable`. */
   async read(target: Uint8Array, position: number): Promise<void> {
     let done = 0;
@@ -108,8 +113,10 @@ function versionOf(status: {
   isFile(): boolean;
 }): string {
   // ctime as well: mtime can be set back by whoever may write the file.
-  return status.isFile() ? `${status.size} ${status.mtimeNs} ${status.ctimeNs}` : 'device';
+  return status.isFile() ? `${status.size} ${status.mtimeNs} ${status.ctimeNs}` : DEVICE;
 }
+
+const DEVICE = 'device';
 
 function notAFile(path: string): OperatorError {
   return new OperatorError(

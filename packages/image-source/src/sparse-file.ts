@@ -64,6 +64,17 @@ export class SparseFile {
     return head.subarray(0, bytesRead);
   }
 
+  /** Fills `target` from `position` on; past the end it stays as it is. */
+  async read(target: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < target.length; ) {
+      const { bytesRead } = await this.#attempt(
+        this.#handle.read(target, done, target.length - done, position + done),
+      );
+      if (bytesRead === 0) return;
+      done += bytesRead;
+    }
+  }
+
   async length(): Promise<number> {
     return (await this.#attempt(this.#handle.stat())).size;
   }

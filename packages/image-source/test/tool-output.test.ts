@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MapLines } from '../src/extents.ts';
-import { ProgressText } from '../src/flatten.ts';
+import { ProgressText } from '../src/qemu-img.ts';
 
 /** `qemu-img map --output=json` of a file of 1,000,001 bytes (QEMU 7.2). */
 const MAP = `[{ "start": 0, "length": 4096, "depth": 0, "present": true, "zero": false, "data": true, "offset": 0},

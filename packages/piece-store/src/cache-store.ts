@@ -14,7 +14,7 @@ import {
 } from './cache-store-options.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { nodeDisk } from './node-disk.ts';
-import { makePieceBuffers } from './piece-buffers.ts';
+import { pieceBuffersOf } from './piece-buffers.ts';
 import { PieceLedger } from './piece-ledger.ts';
 import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
@@ -83,7 +83,7 @@ export class CachePieceStore implements PieceStore {
     this.#shape = new PieceShape(metainfo);
     this.#files = files;
     this.#ledger = PieceLedger.of(layer);
-    this.buffers = makePieceBuffers(metainfo.pieceLength);
+    this.buffers = pieceBuffersOf(metainfo.pieceLength);
     this.#hot = new HotPieces(options.hotBytesMax ?? 64 * MIB, (pieceIndex, piece) => {
       if (!this.#writer.uses(pieceIndex, piece)) this.buffers.give(piece);
     });

@@ -12,7 +12,7 @@ import {
   OperatorError,
 } from '@bootswarm/stdx';
 import { nodeDisk } from './node-disk.ts';
-import { makePieceBuffers } from './piece-buffers.ts';
+import { pieceBuffersOf } from './piece-buffers.ts';
 import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
 import { PieceVerifier } from './piece-verifier.ts';
@@ -76,7 +76,7 @@ export class OriginalPieceStore implements PieceStore {
     this.#shape = new PieceShape(metainfo);
     this.#file = file;
     this.#identity = identity;
-    this.buffers = makePieceBuffers(metainfo.pieceLength);
+    this.buffers = pieceBuffersOf(metainfo.pieceLength);
     this.#verifier = new PieceVerifier(file, this.#shape, layer, this.buffers);
     this.#verified = new Bitfield(metainfo.pieceCount);
     this.pieceCount = metainfo.pieceCount;

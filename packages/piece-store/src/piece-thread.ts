@@ -30,6 +30,9 @@ export interface WriteAnswer {
   readonly failure?: { readonly code: string; readonly message: string };
 }
 
+/** Each piece leaves some 300 bytes in the thread's heap, which hold the piece's memory until they are collected. */
+const YOUNG_MIB = 1;
+
 type Order = HashOrder | WriteOrder;
 type Answer = HashAnswer & WriteAnswer;
 
@@ -50,7 +53,10 @@ export class PieceThread {
   #start(): Worker {
     // From its text, as the watchdog: a thread that had to load TypeScript would take 18 MiB more.
     const modules = ['worker_threads', 'crypto', 'fs'].map((name) => `require('node:${name}')`);
-    const worker = new Worker(`(${serve})(${modules})`, { eval: true, execArgv: [] });
+    const worker = new Worker(`(${serve})(${modules})`, {
+      ...{ eval: true, execArgv: [] },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    });
     worker.on('message', (answer: Answer) => {
       const onAnswer = this.#waiting.shift();
       if (this.#waiting.length === 0) worker.unref();

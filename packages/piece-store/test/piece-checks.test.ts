@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { makePieceBuffers } from '../src/piece-buffers.ts';
+import { pieceBuffersOf } from '../src/piece-buffers.ts';
 import { PieceChecks } from '../src/piece-checks.ts';
 import { makeImage, type TestImage } from './test-image.ts';
 
 /** The piece in a buffer that threads share. */
 function shared(image: TestImage, pieceIndex: number, flippedByte?: number): Uint8Array {
-  const bytes = makePieceBuffers(image.metainfo.pieceLength).take();
+  const bytes = pieceBuffersOf(image.metainfo.pieceLength).take();
   bytes.set(image.piece(pieceIndex));
   if (flippedByte !== undefined) bytes[flippedByte] ^= 1;
   return bytes;

@@ -47,6 +47,11 @@ export class ImageReader {
     return new GuestReader(this, counted);
   }
 
+  /** A reader that copies the image: it is no boot, and teaches nobody in which order VMs read. */
+  copier(counted: ReadBytes): GuestReader {
+    return new GuestReader(this, counted, 'copy');
+  }
+
   /** Asks once for each missing piece of the range, behind all demand. */
   prefetch(offset: number, length: number): void {
     const { pieceLength } = this.driver.metainfo;
@@ -69,18 +74,18 @@ export class GuestReader {
   readonly #image: ImageReader;
   readonly #driver: SwarmDriver;
   readonly #counted: ReadBytes;
-  readonly #boot: FirstTouches;
+  readonly #boot: FirstTouches | undefined;
 
-  constructor(image: ImageReader, counted: ReadBytes) {
+  constructor(image: ImageReader, counted: ReadBytes, purpose: 'boot' | 'copy' = 'boot') {
     this.#image = image;
     this.#driver = image.driver;
     this.#counted = counted;
-    this.#boot = image.boots.open();
+    this.#boot = purpose === 'boot' ? image.boots.open() : undefined;
   }
 
   /** The guest is gone. */
   close(): void {
-    this.#image.boots.end(this.#boot);
+    if (this.#boot !== undefined) this.#image.boots.end(this.#boot);
   }
 
   /** Fills `target` from verified bytes at hand; false, with `target` undefined, if any byte needs the swarm or the disk. */
@@ -138,7 +143,8 @@ export class GuestReader {
 
   #touch(pieceIndex: number): void {
     this.#image.touched.set(pieceIndex);
-    if (this.#boot.isNew(pieceIndex)) this.#image.boots.touch(this.#boot, pieceIndex);
+    const boot = this.#boot;
+    if (boot?.isNew(pieceIndex)) this.#image.boots.touch(boot, pieceIndex);
   }
 
   #readPart(part: ReadPart): void {

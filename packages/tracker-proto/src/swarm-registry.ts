@@ -65,8 +65,10 @@ export class SwarmRegistry {
       case 'image-published':
         if (!this.#bootOrders.has(input.image)) {
           this.#bootOrders.add(input.image, input.pieceCount, input.kinds);
-          if (input.isPrejoined) this.#prejoined.add(input.image);
         }
+        // Told again when it changes: an image may be made private.
+        if (input.isPrejoined) this.#prejoined.add(input.image);
+        else this.#prejoined.delete(input.image);
         return;
       case 'image-seeded':
         this.#imageSeeded(input.image);

@@ -1,8 +1,9 @@
 /** Starts the FUSE directory of an agent, and what lives of it: the list of published images, and Nova's links. */
+import type { Credentials } from '@bootswarm/openstack';
 import type { Logger } from 'pino';
 import type { FuseStatus } from '../api.ts';
 import type { CacheKeeper } from '../cache-keeper.ts';
-import { CatalogueClient } from '../catalogue-client.ts';
+import { CatalogueClient, catalogueIdentity } from '../catalogue-client.ts';
 import type { InheritedSockets } from '../holder/inherited-sockets.ts';
 import type { ImageLibrary } from '../image-library.ts';
 import { readNovaConfig } from '../nova/nova-config.ts';
@@ -33,6 +34,7 @@ export interface FuseParts {
     readonly nbdReplyBytes: number;
     readonly pivot: boolean;
     readonly sockets?: InheritedSockets;
+    readonly openstackCredentials?: Credentials;
   };
   readonly fuse: FuseOptions;
   readonly library: ImageLibrary;
@@ -52,7 +54,10 @@ export function serveFuse(parts: FuseParts): { readonly status: FuseStatus } {
   const config = parts.fuse.nova && readNovaConfig(parts.fuse.nova.configFile);
   const server = startServer(parts);
   const nova = config && startLinks(parts, config, () => server.status.isMounted);
-  const catalogue = new CatalogueClient(options.trackerUrl);
+  const catalogue = new CatalogueClient(
+    options.trackerUrl,
+    catalogueIdentity(options.openstackCredentials),
+  );
   const published = new PublishedImages({
     list: () => catalogue.list(),
     has: (imageId) => library.get(imageId) !== undefined,

@@ -1,4 +1,5 @@
 /** The agent's metrics: their names, and where each is read when somebody scrapes. docs/metrics.md lists them. */
+import { isGlanceImageId } from '@bootswarm/openstack';
 import { type MetricFamily, Metrics, type ProcessMetrics, type Sample } from '@bootswarm/rest';
 import { WAIT_BOUNDS_SECONDS } from '@bootswarm/swarm-driver';
 import { PIECE_CLASSES, PIECE_SOURCES } from '@bootswarm/swarm-proto';
@@ -147,7 +148,7 @@ function imageFamilies(status: () => AgentStatus): MetricFamily[] {
       labels: ['image', 'name'],
       read: () =>
         status().images.map(({ id: image, name, piecesHad, pieceCount }) => ({
-          labels: { image, name },
+          labels: labelsOf(image, name),
           value: piecesHad / pieceCount,
         })),
     },
@@ -158,12 +159,20 @@ function imageFamilies(status: () => AgentStatus): MetricFamily[] {
       labels: ['image', 'name'],
       read: () =>
         status().images.map(({ id: image, name, peers }) => ({
-          labels: { image, name },
+          labels: labelsOf(image, name),
           value: peers,
         })),
     },
   ];
 }
+
+/** A whole id is all that joining a swarm asks for, and who scrapes may not be whom Glance shows the image. */
+function labelsOf(image: string, name: string): Sample['labels'] {
+  return { image: isGlanceImageId(name) ? image.slice(0, LABEL_LENGTH) : image, name };
+}
+
+/** 32 bits tell images apart and do not let anybody guess the other 128. */
+const LABEL_LENGTH = 8;
 
 function nodeFamilies(
   { alarms, vmsBooting }: AgentMetricsSources,

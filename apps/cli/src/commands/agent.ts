@@ -9,13 +9,14 @@ import type { CliContext } from '../cli-context.ts';
 import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
+import { type ProxyOptions, proxySettings, withProxyOptions } from '../glance-options.ts';
 import { type ListenAddress, listenOption, parseListenAddress } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
 import { agentUpgradeCommand } from './agent-upgrade.ts';
 
-interface Options extends NbdOptions {
+interface Options extends NbdOptions, ProxyOptions {
   readonly tracker?: string;
   readonly run?: string;
   readonly cache: string;
@@ -69,6 +70,9 @@ Over --cache-max, images that no guest uses leave the cache, the one last used l
 Its guests' reads wait while it restarts: a parent process, the socket holder, keeps the sockets and has
 a successor ready. Under systemd with Sockets= there is no need of one. --holder no: one process, for
 who has a supervisor that keeps sockets, or wants none.
+--glance-proxy is for nova.conf on this node, [glance] endpoint_override=http://HOST:PORT: raw images come from
+the swarm once Glance has said yes to the caller's token, all else is passed on. With --openstack-credentials
+the node may have images that its project may see in Glance and not everybody.
 --nbd-tcp is for NBD clients that are not on this host; VMs here use RUN/nbd.sock.
 Where guests hang although there is a /dev/kvm, as on some nested hosts, --accel tcg boots them slowly.
 
@@ -78,6 +82,7 @@ Examples:
   bootswarm agent --tracker http://127.0.0.1:7420 --advertise 10.0.0.5
   bootswarm agent --run ~/run --cache ~/cache --fill never --accel tcg
   bootswarm agent --hot 2G --fill always
+  bootswarm agent --glance-proxy 127.0.0.1:9292 --glance-url http://10.0.0.5:9292
   bootswarm agent --config /etc/bootswarm/agent.yaml --check
   bootswarm agent upgrade`;
 
@@ -136,7 +141,7 @@ export function agentCommand(context: CliContext): Command {
     })
     .enablePositionalOptions()
     .addCommand(agentUpgradeCommand(context));
-  return withConfigOptions(withTrackerOption(withNbdOptions(command)));
+  return withConfigOptions(withTrackerOption(withProxyOptions(withNbdOptions(command))));
 }
 
 async function live(options: Options, context: CliContext): Promise<void> {
@@ -160,6 +165,7 @@ async function live(options: Options, context: CliContext): Promise<void> {
         logLevel,
         metrics,
       },
+      ...(await proxySettings(options, env)),
       runDir,
       accelerators: ACCELERATORS[accel],
       trackerUrl: trackerUrl(options, env).origin,

@@ -5,11 +5,12 @@ import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
 import { type AgentOptions, runDirectory, withAgentOption } from '../daemons.ts';
+import { type GlanceOptions, glanceClient, withGlanceOptions } from '../glance-options.ts';
 import { type ProgressReport, progressReport } from '../progress-report.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
 import { printable } from '../terminal-text.ts';
 
-interface Options extends AgentOptions {
+interface Options extends AgentOptions, GlanceOptions {
   readonly sha256?: string;
   readonly force?: boolean;
   readonly json?: boolean;
@@ -23,7 +24,7 @@ export function copyCommand({ terminal }: CliContext): Command {
     .description(
       'Copy a whole image: verified, resumed where it was interrupted, in place at once.',
     )
-    .argument('<from>', 'file:, http(s):, nbd+unix: or swarm:IMAGE; a path as it is')
+    .argument('<from>', 'file:, http(s):, nbd+unix:, glance:ID or swarm:IMAGE; a path as it is')
     .argument('<to>', 'a path, or file:PATH')
     .option('--sha256 <hex>', 'what all bytes must hash to; else nothing is put in place')
     .option('--force', 'replace a file that is there')
@@ -35,14 +36,18 @@ swarm: is read through the agent of this host, which fills its cache at full spe
 the image's hash tree. An interrupted copy goes on where it stopped when the same command is given again; what it kept is
 proven first. Zeros become holes.
 
+glance: gives the bytes that Glance stores, a qcow2 file as it is, compared with os_hash_value. Say where Glance is with
+--openstack-credentials or OS_* of the environment, or with --glance-url.
+
 Examples:
   bootswarm copy swarm:debian-12 /var/lib/images/debian-12.raw
   bootswarm copy https://cloud.example.org/worker.raw worker.raw --sha256 9f86d081…
   bootswarm copy 'nbd+unix:///disk?socket=/run/nbd.sock' disk.raw
+  bootswarm copy glance:5f6a2c1e-… disk.raw --openstack-credentials openrc
   bootswarm copy swarm:3f9a file:/srv/worker.raw --force --json`,
     )
     .action((from: string, to: string, options: Options) => runCopy(from, to, options, terminal));
-  return withAgentOption(command);
+  return withAgentOption(withGlanceOptions(command));
 }
 
 async function runCopy(
@@ -52,8 +57,9 @@ async function runCopy(
   terminal: Terminal,
 ): Promise<void> {
   const images = new AgentImages(join(runDirectory(options, terminal.env), 'agent.sock'));
+  const glance = await glanceClient(options, terminal.env);
   const { sha256, force } = options;
-  const task = copy(from, to, { schemes: builtInSchemes(images), sha256, force });
+  const task = copy(from, to, { schemes: builtInSchemes(images, glance), sha256, force });
   const onSignal = (): void => task.cancel({ keep: true });
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   const report = options.json ? undefined : progressReport(terminal.stderr);

@@ -1,6 +1,7 @@
 /** `bootswarm images`: what the tracker's catalogue holds, all of it or one image. */
 import type { BootOrderSummary, ImageSummary, SwarmSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
+import { givenToken } from '../admin-token.ts';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
 import {
@@ -33,6 +34,8 @@ export function imagesCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
+Images that Glance keeps private are listed to who has the admin token in BOOTSWARM_TOKEN.
+
 Examples:
   bootswarm images
   bootswarm images --json | jq -r '.images[].id'
@@ -85,27 +88,29 @@ Examples:
 
 async function listImages(options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
-  const answer = await tracker.get<{ images: ImageSummary[] }>('/v1/images');
+  const path = '/v1/images';
+  const answer = await tracker.get<{ images: ImageSummary[] }>(path, givenToken(terminal.env));
   if (options.json) return printJson(terminal.stdout, answer);
   const rows = answer.images.map((image) => [
     ...[image.name, shortId(image.id), formatBytes(image.length), formatBytes(dataBytes(image))],
-    ...[image.state, image.createdAt, image.source],
+    ...[image.state, image.createdAt, sourceText(image)],
   ]);
   print(terminal.stdout, renderTable(COLUMNS, rows, terminal.stdout.columns));
 }
 
 async function showImage(name: string, options: Options, terminal: Terminal): Promise<void> {
   const tracker = findTracker(options, terminal.env);
-  const image = await tracker.get<ImageSummary>(imagePath(name));
+  const token = givenToken(terminal.env);
+  const image = await tracker.get<ImageSummary>(imagePath(name), token);
   const { kinds } = await tracker.get<BootOrderSummary>(`${imagePath(image.id)}/boot-order`);
-  const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms');
+  const { swarms } = await tracker.get<{ swarms: SwarmSummary[] }>('/v1/swarms', token);
   const swarm = swarms.find((candidate) => candidate.image === image.id);
   if (options.json) return printJson(terminal.stdout, { image, bootOrders: kinds, swarm });
   const lines = [
     `name       ${printable(image.name)}`,
     `id         ${image.id}`,
     `size       ${describeLength(image)}`,
-    `source     ${printable(image.source)} (${image.sourceFormat})`,
+    `source     ${printable(sourceText(image))} (${image.sourceFormat})`,
     `published  ${image.createdAt}`,
     `state      ${image.state}`,
     `prejoin    ${image.prejoin === 'all' ? 'all agents' : 'no agent'}`,
@@ -119,6 +124,11 @@ async function showImage(name: string, options: Options, terminal: Terminal): Pr
   }
   if (swarm === undefined || swarm.members.length === 0) return;
   print(terminal.stdout, `\n${memberTable(swarm, image, terminal.stdout.columns)}`);
+}
+
+function sourceText({ source, glance }: ImageSummary): string {
+  if (glance === undefined) return source;
+  return `${glance.name === '' ? source : `${glance.name} of Glance`}, ${glance.visibility}`;
 }
 
 function kindsText(count: number): string {

@@ -1,6 +1,7 @@
 /** `bootswarm nodes`: the agents that are connected to the tracker. */
 import type { NodeSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
+import { givenToken } from '../admin-token.ts';
 import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
 import { left, renderTable, right } from '../table.ts';
@@ -28,7 +29,10 @@ Examples:
     )
     .action(async (options: Options) => {
       const tracker = findTracker(options, terminal.env);
-      const answer = await tracker.get<{ nodes: NodeSummary[] }>('/v1/nodes');
+      const answer = await tracker.get<{ nodes: NodeSummary[] }>(
+        '/v1/nodes',
+        givenToken(terminal.env),
+      );
       if (options.json) return printJson(terminal.stdout, answer);
       const rows = answer.nodes.map((node) => [
         ...[node.node, node.zone, node.rack, node.address, String(node.images.length)],

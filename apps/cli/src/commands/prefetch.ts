@@ -1,7 +1,7 @@
 /** `bootswarm prefetch`: has nodes fetch an image before anybody needs it; lists such orders, and cancels them. */
 import type { PrefetchRequest, PrefetchSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
-import { adminToken } from '../admin-token.ts';
+import { adminToken, givenToken } from '../admin-token.ts';
 import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
@@ -114,7 +114,10 @@ function listCommand(terminal: Terminal): Command {
     )
     .action(async (options: ListOptions) => {
       const tracker = findTracker(options, terminal.env);
-      const answer = await tracker.get<{ prefetches: PrefetchSummary[] }>('/v1/prefetches');
+      const answer = await tracker.get<{ prefetches: PrefetchSummary[] }>(
+        '/v1/prefetches',
+        givenToken(terminal.env),
+      );
       if (options.json) return printJson(terminal.stdout, answer);
       const rows = answer.prefetches.map(orderRow);
       print(terminal.stdout, renderTable(ORDERS, rows, terminal.stdout.columns));
@@ -130,7 +133,7 @@ function showCommand(terminal: Terminal): Command {
     .addHelpText('after', '\nExamples:\n  bootswarm prefetch show 5f2c9a0b1d3e4f60')
     .action(async (id: string, options: ListOptions) => {
       const tracker = findTracker(options, terminal.env);
-      const summary = await tracker.get<PrefetchSummary>(orderPath(id));
+      const summary = await tracker.get<PrefetchSummary>(orderPath(id), givenToken(terminal.env));
       if (options.json) return printJson(terminal.stdout, summary);
       print(terminal.stdout, renderTable(ORDERS, [orderRow(summary)], terminal.stdout.columns));
       const rows = summary.nodes.map(({ node, state, piecesHad, piecesWanted, code }) => [

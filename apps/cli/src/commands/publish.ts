@@ -1,6 +1,7 @@
 /** `bootswarm publish`: puts an image into the tracker's catalogue and shows how far that is. */
 import { access, constants } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { isSourceUri } from '@bootswarm/image-source';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { ImageSummary, PrejoinPolicy, PublishEvent, PublishRequest } from '@bootswarm/tracker';
 import { Command, Option } from 'commander';
@@ -26,8 +27,8 @@ type Published = Extract<PublishEvent, { type: 'published' }>;
 
 export function publishCommand({ terminal }: CliContext): Command {
   const command = new Command('publish')
-    .description('Put an image into the catalogue: a raw or qcow2 FILE, or an http(s) URL of one.')
-    .argument('<file|url>', "a file on the tracker's host, or a URL it can fetch")
+    .description('Put an image into the catalogue: a raw or qcow2 FILE, a URL of one, or a volume.')
+    .argument('<file|url>', "a file or device on the tracker's host, or a URI it can read")
     .option('--name <name>', "what to call it; else the file's name")
     .addOption(
       new Option('--format <format>', 'what it is, instead of a look inside').choices([
@@ -51,10 +52,17 @@ Needs the admin token: BOOTSWARM_TOKEN, or on the tracker's host the file admin.
 Agents that know an image before a storm of VMs lose no time to meet; they fetch nothing of it until then.
 An image that is there already stays as it was published.
 
+URIs: http(s)://…, glance:IMAGE_ID, rbd:POOL/IMAGE[@SNAPSHOT][:id=USER][:conf=FILE],
+iscsi://HOST[:PORT]/TARGET/LUN, nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH. An image of Glance
+goes by its Glance id and has to have the hash that Glance promises. Volumes and devices are read twice, to
+be sure that nobody writes to them, and are raw unless --format says otherwise.
+
 Examples:
   bootswarm publish debian-12-generic-amd64.qcow2 --name debian-12
   bootswarm publish https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-generic-amd64.qcow2
   bootswarm publish /srv/images/worker.raw --in-place
+  bootswarm publish glance:6f0b2e5e-8d8c-4c0c-9c5e-0b6a3e1f7a42 --prejoin all
+  bootswarm publish rbd:volumes/volume-golden@v3 --name golden-v3
   bootswarm publish /srv/images/rare.raw --prejoin none`,
     )
     .action((source: string, options: Options) => publish(source, options, terminal));
@@ -103,7 +111,7 @@ const NO_REPORT: ProgressReport = { update: () => {}, stop: () => {} };
 
 /** A URL as it is; a path made absolute, and checked when the tracker sees the same files. */
 async function resolveSource(source: string, tracker: HttpClient): Promise<string> {
-  if (/^https?:\/\//i.test(source)) return source;
+  if (isSourceUri(source)) return source;
   const path = resolve(source);
   const { endpoint } = tracker;
   if (endpoint.type === 'tcp' && !isThisHost(endpoint.url)) return path;
@@ -114,7 +122,7 @@ async function resolveSource(source: string, tracker: HttpClient): Promise<strin
     throw new OperatorError(
       'source-unreadable',
       `cannot publish ${path}: ${messageOf(error)}`,
-      'give the path of a raw or qcow2 image, or an http(s) URL',
+      'give the path of a raw or qcow2 image, or a URI (bootswarm publish --help)',
       { cause: error },
     );
   }

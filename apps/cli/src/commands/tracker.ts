@@ -5,11 +5,12 @@ import type { CliContext } from '../cli-context.ts';
 import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
+import { type FollowOptions, followSettings, withFollowOptions } from '../glance-options.ts';
 import { type ListenAddress, listenOption } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { print } from '../terminal.ts';
 
-interface Options {
+interface Options extends FollowOptions {
   readonly data: string;
   readonly listen: ListenAddress;
   readonly originListen: ListenAddress;
@@ -39,15 +40,23 @@ export function trackerCommand({ terminal }: CliContext): Command {
 Every node has to reach both ports. Whoever reaches them may read images; publishing needs the
 admin token. The publisherKey of GET /healthz is for agents to pin with --publisher-key.
 
+With a Glance it publishes the images that have the property bootswarm=publish, and withdraws what Glance
+deletes or deactivates. Private and shared images are shown to those only whom Glance shows them. The
+credential is an openrc file of mode 0600 as Horizon gives it, or OS_AUTH_URL, OS_APPLICATION_CREDENTIAL_ID
+and OS_APPLICATION_CREDENTIAL_SECRET in the environment; without one Glance is asked as nobody.
+
 Examples:
   bootswarm tracker
   bootswarm tracker --listen 10.0.0.5:7420 --origin-listen 10.0.0.5:7421
   bootswarm tracker --origin-mbit 4000
+  bootswarm tracker --openstack-credentials /etc/bootswarm/openrc
+  bootswarm tracker --glance-url http://127.0.0.1:9292 --glance-follow active --glance-poll 5
   bootswarm tracker --config /etc/bootswarm/tracker.yaml
   bootswarm tracker --data ~/bootswarm --listen 127.0.0.1:7420 --origin-listen 127.0.0.1:7421`,
     )
     .action(async (options: Options, self: Command) => {
       applyConfig(self);
+      const glance = await followSettings(options, terminal.env);
       if (options.check) return print(terminal.stdout, 'the settings of the tracker are right');
       const { runTracker } = await import('@bootswarm/tracker');
       const { listen, originListen, originMbit, logLevel } = options;
@@ -57,12 +66,13 @@ Examples:
         originListen,
         originBytesPerSecondMax: originMbit === undefined ? undefined : originMbit * BYTES_PER_MBIT,
         logLevel,
+        glance,
       });
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
       print(terminal.stdout, `its web page: ${tracker.url}/`);
       await runUntilSignal(tracker);
     });
-  return withConfigOptions(command);
+  return withConfigOptions(withFollowOptions(command));
 }
 
 const BYTES_PER_MBIT = 125_000;

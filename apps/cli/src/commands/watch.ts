@@ -2,6 +2,7 @@
 import { OperatorError } from '@bootswarm/stdx';
 import type { Overview } from '@bootswarm/tracker';
 import { Command } from 'commander';
+import { givenToken } from '../admin-token.ts';
 import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
 import { describeOverview, OverviewHistory } from '../overview-text.ts';
@@ -25,6 +26,7 @@ export function watchCommand({ terminal }: CliContext): Command {
       `
 CACHE, PEERS and ORIGIN are bytes that guests read, by where they were; the graphs are the last minute, second by second, some
 seconds late. SHARE is what the origin sent of all that nodes received: 1 / nodes is the best there can be.
+Images that Glance keeps private are shown to who has the admin token in BOOTSWARM_TOKEN.
 
 Examples:
   bootswarm watch
@@ -33,7 +35,10 @@ Examples:
     .action(async (options: Options) => {
       const { stdout } = terminal;
       const history = new OverviewHistory();
-      const events = findTracker(options, terminal.env).getEvents<Overview>('/v1/overview/stream');
+      const events = findTracker(options, terminal.env).getEvents<Overview>(
+        '/v1/overview/stream',
+        givenToken(terminal.env),
+      );
       for await (const overview of events) {
         if (options.json) {
           print(stdout, JSON.stringify(overview));

@@ -3,6 +3,7 @@
  * alarms, and sends the overview to whoever listens. Composes nothing while nobody does.
  */
 import { statfs } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { EventStream } from '@bootswarm/rest';
 import {
   type Alarm,
@@ -16,6 +17,7 @@ import {
 } from '@bootswarm/tracker-proto';
 import type { Logger } from 'pino';
 import type { Catalogue } from '../catalogue.ts';
+import { ListedImages } from '../listed-images.ts';
 import { HISTORY_SECONDS, type Overview, STREAM_SAMPLES } from '../overview-api.ts';
 import type { SignalServer } from '../signal-server.ts';
 import { VERSION } from '../version.ts';
@@ -41,8 +43,9 @@ const RECEIVER_MS = 60_000;
 
 export class CloudWatch {
   readonly reports = new NodeReports();
-  readonly stream = new EventStream();
   readonly board = new AlarmBoard('tracker', (ms) => new Date(ms).toISOString());
+  /** To everybody, and to the administrator, who may know of all images. */
+  readonly #streams: readonly { readonly listed: ListedImages; readonly stream: EventStream }[];
   readonly #options: CloudWatchOptions;
   readonly #now: () => number;
   readonly #startedAt: number;
@@ -56,6 +59,10 @@ export class CloudWatch {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#startedAt = this.#now();
+    this.#streams = [false, true].map((isAdmin) => ({
+      listed: new ListedImages(options.catalogue, isAdmin),
+      stream: new EventStream(),
+    }));
     this.#history = new StormHistory(secondOf(this.#startedAt));
     this.#timer = setInterval(() => this.tick(), TICK_MS);
     this.#timer.unref();
@@ -77,11 +84,23 @@ export class CloudWatch {
     this.#history.setBooting(this.reports.vmsBooting);
     if (this.#ticks % RULES_EVERY_TICKS === 0) this.#looking = this.#look(nowMs);
     this.#ticks += 1;
-    if (this.stream.size > 0) this.stream.send('overview', this.overview(STREAM_SAMPLES));
+    for (const { listed, stream } of this.#streams) {
+      if (stream.size > 0) stream.send('overview', this.overview(listed, STREAM_SAMPLES));
+    }
   }
 
-  /** With that many seconds of history. */
-  overview(seconds = HISTORY_SECONDS): Overview {
+  /** The response is a stream of overviews from now on. Throws OperatorError `too-many-streams`. */
+  listen(response: ServerResponse, isAdmin: boolean): void {
+    const { listed, stream } = this.#streams[Number(isAdmin)];
+    stream.add(response, 'overview', this.overview(listed));
+  }
+
+  get listeners(): number {
+    return this.#streams.reduce((sum, { stream }) => sum + stream.size, 0);
+  }
+
+  /** Of these images, with that many seconds of history. */
+  overview(listed: ListedImages, seconds = HISTORY_SECONDS): Overview {
     const { catalogue, signals, hasOrigin } = this.#options;
     const nowMs = this.#now();
     this.#history.advance(secondOf(nowMs));
@@ -95,16 +114,17 @@ export class CloudWatch {
       },
       samples: this.#history.samples(seconds),
       storm: this.#history.storm,
-      images: catalogue.list(),
+      images: catalogue.list().filter(({ id }) => listed.has(id)),
+      isListed: (image) => listed.has(image),
       swarms: signals().swarms(),
       nodes: signals().nodes(),
       reports: this.reports,
-      alarms: this.alarms(),
+      alarms: this.alarms().map((alarm) => listed.alarm(alarm)),
       bootOrderOf: (image) => signals().bootOrderStats(image),
     });
   }
 
-  /** The tracker's own and those that nodes report. */
+  /** The tracker's own and those that nodes report; ListedImages says what of them may be told. */
   alarms(): Alarm[] {
     const ofNodes = Array.from(this.reports.all, ([node, { last }]) =>
       last.alarms.map((alarm): Alarm => ({ ...alarm, node })),
@@ -114,7 +134,7 @@ export class CloudWatch {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.stream.close();
+    for (const { stream } of this.#streams) stream.close();
     await this.#looking;
   }
 

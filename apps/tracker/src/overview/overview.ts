@@ -24,6 +24,8 @@ export interface OverviewFacts {
   readonly nodes: readonly NodeStats[];
   readonly reports: NodeReports;
   readonly alarms: readonly Alarm[];
+  /** Of those that are read from the origin, which may be told. */
+  isListed(image: string): boolean;
   bootOrderOf(image: string): readonly BootOrderStats[];
 }
 
@@ -34,6 +36,7 @@ export function overviewOf(facts: OverviewFacts): Overview {
   const { nowMs, tracker, samples, storm, reports, alarms } = facts;
   const nodes = facts.nodes.map((each) => nodeOverview(each, facts));
   const busiest = nodes.length <= NODES_MAX ? nodes : nodes.toSorted(byBusyness);
+  const originReads = reports.originReads.filter(({ image }) => facts.isListed(image));
   const names = new Map(facts.images.map(({ id, name }) => [id, name]));
   return {
     at: new Date(nowMs).toISOString(),
@@ -45,7 +48,7 @@ export function overviewOf(facts: OverviewFacts): Overview {
     zones: zoneOverviews(nodes),
     nodes: busiest.slice(0, NODES_MAX),
     nodesLeftOut: Math.max(0, nodes.length - NODES_MAX),
-    originReads: reports.originReads.map(({ atMs, node, image, reason, pieces }) => ({
+    originReads: originReads.map(({ atMs, node, image, reason, pieces }) => ({
       at: new Date(atMs).toISOString(),
       node,
       image,

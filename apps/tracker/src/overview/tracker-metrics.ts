@@ -2,9 +2,17 @@
  * The tracker's metrics: their names, and where each is read when somebody scrapes. What nodes have moved is summed from their
  * reports, so a cloud is seen whole at one place; docs/metrics.md lists them.
  */
-import { type MetricFamily, Metrics, type ProcessMetrics, type Sample } from '@bootswarm/rest';
+import type { ServerResponse } from 'node:http';
+import {
+  type MetricFamily,
+  Metrics,
+  type ProcessMetrics,
+  type Sample,
+  sendMetrics,
+} from '@bootswarm/rest';
 import { ALARM_CODES } from '@bootswarm/tracker-proto';
 import type { Catalogue } from '../catalogue.ts';
+import type { ListedImages } from '../listed-images.ts';
 import type { OriginStats } from '../origin-protocol.ts';
 import type { SignalServer } from '../signal-server.ts';
 import { VERSION } from '../version.ts';
@@ -20,18 +28,26 @@ export interface TrackerMetricsSources {
   originStats(): Promise<OriginStats | undefined>;
 }
 
+interface Scraped extends TrackerMetricsSources {
+  /** Of the images that have samples of their own, which whoever scrapes may know of. */
+  isListed(image: string): boolean;
+}
+
 export class TrackerMetrics {
   readonly #sources: TrackerMetricsSources;
   readonly #metrics: Metrics;
   #origin: OriginStats | undefined;
+  #listed: ListedImages | undefined;
 
   constructor(sources: TrackerMetricsSources) {
     this.#sources = sources;
     const origin = () => this.#origin;
+    const isListed = (image: string) => this.#listed?.has(image) === true;
+    const scraped = { ...sources, isListed };
     this.#metrics = new Metrics([
       ...ownFamilies(sources),
-      ...cloudFamilies(sources),
-      ...originFamilies(sources, origin),
+      ...cloudFamilies(scraped),
+      ...originFamilies(scraped, origin),
       ...troubleFamilies(sources),
       ...sources.process.families,
     ]);
@@ -42,9 +58,12 @@ export class TrackerMetrics {
   }
 
   /** As of now: what the origin has sent is asked of it first. */
-  async read(): Promise<Metrics> {
-    this.#origin = await this.#sources.originStats();
-    return this.#metrics;
+  async send(response: ServerResponse, listed: ListedImages): Promise<void> {
+    const origin = await this.#sources.originStats();
+    // Without a pause between: others scrape too, who may know of other images.
+    this.#origin = origin;
+    this.#listed = listed;
+    sendMetrics(response, this.#metrics);
   }
 }
 
@@ -59,11 +78,11 @@ function ownFamilies({ catalogue, signals, watch }: TrackerMetricsSources): Metr
     },
     gauge('catalogue_images', 'Images that are published.', () => catalogue.size),
     gauge('agents_connected', 'Agents that are connected.', () => signals().agentCount),
-    gauge('overview_listeners', 'Who listens to the overview.', () => watch().stream.size),
+    gauge('overview_listeners', 'Who listens to the overview.', () => watch().listeners),
   ];
 }
 
-function cloudFamilies({ signals, watch, catalogue }: TrackerMetricsSources): MetricFamily[] {
+function cloudFamilies({ signals, watch, catalogue, isListed }: Scraped): MetricFamily[] {
   const nameOf = (image: string) => (catalogue.has(image) ? catalogue.find(image).image.name : '');
   return [
     {
@@ -112,6 +131,7 @@ function cloudFamilies({ signals, watch, catalogue }: TrackerMetricsSources): Me
       read: () =>
         signals()
           .swarms()
+          .filter(({ image }) => isListed(image))
           .map(({ image, members }) => ({
             labels: { image, name: nameOf(image) },
             value: members.length,
@@ -121,12 +141,12 @@ function cloudFamilies({ signals, watch, catalogue }: TrackerMetricsSources): Me
 }
 
 function originFamilies(
-  { catalogue }: TrackerMetricsSources,
+  { catalogue, isListed }: Scraped,
   origin: () => OriginStats | undefined,
 ): MetricFamily[] {
   const ofImages = (value: (stats: OriginStats['images'][string]) => number): Sample[] =>
     Object.entries(origin()?.images ?? {}).flatMap(([image, stats]) => {
-      if (!catalogue.has(image)) return [];
+      if (!catalogue.has(image) || !isListed(image)) return [];
       const { name } = catalogue.find(image).image;
       return [{ labels: { image, name }, value: value(stats) }];
     });
@@ -154,6 +174,7 @@ function originFamilies(
       read: () =>
         catalogue
           .list()
+          .filter(({ id }) => isListed(id))
           .map(({ id: image, name, length, pieceCount, zeroPieces, pieceLength }) => ({
             labels: { image, name },
             value: Math.min(length, (pieceCount - zeroPieces) * pieceLength),
