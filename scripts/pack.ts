@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Makes dist-pack/bootswarm-VERSION.tgz, which `npm install -g ./FILE` puts on a machine without asking a registry: the compiled command,
- * all packages of ours and others that it imports, systemd units, samples and documents. What goes in is decided by pack/staging.ts.
+ * Makes dist-pack/bootswarm-VERSION.tgz, which `npm install -g ./FILE` puts on a machine without asking a registry: the compiled
+ * command, all packages that it imports, systemd units, samples and documents. pack/staging.ts decides what goes in.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';

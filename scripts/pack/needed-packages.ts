@@ -1,6 +1,6 @@
 /**
- * Which installed packages one workspace needs to run, by the lockfile. Decides what Node would find for each name, and where that
- * goes in a node_modules that belongs to the workspace alone; copies nothing.
+ * Which installed packages one workspace needs to run, by the lockfile. Decides what Node would find for each name, and where
+ * that goes in a node_modules that belongs to the workspace alone; copies nothing.
  */
 import { posix } from 'node:path';
 

@@ -1,6 +1,6 @@
 /**
- * Lays out what is packed as it will be installed: `bootswarm` with a node_modules of its own that holds all it imports. Decides which
- * files go in; compiling comes before, and packing is npm's.
+ * Lays out what is packed as it will be installed: `bootswarm` with a node_modules of its own that holds all it imports.
+ * Decides which files go in; compiling comes before, and packing is npm's.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
