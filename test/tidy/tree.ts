@@ -8,7 +8,7 @@ export interface SourceFile {
   readonly text: string;
 }
 
-const NOT_OURS = new Set(['node_modules', 'dist', '.git', '.turbo', '.bootswarm']);
+const NOT_OURS = new Set(['node_modules', 'dist', 'dist-pack', '.git', '.turbo', '.bootswarm']);
 
 /** An extension that is missing here belongs to files without text, or to files that no check reads. */
 const TEXT_EXTENSIONS = new Set([

@@ -123,3 +123,21 @@ test('systemd, where it is installed, understands every line and finds little ex
     expect(Number(exposure)).toBeLessThan(EXPOSURE_MAX);
   }
 });
+
+test('the drop-in for FUSE gives the agent what mounting takes, and no mount namespace that would hide the mount', () => {
+  const unit = settingsOf('bootswarm-agent.service');
+  const dropIn = settingsOf('bootswarm-agent-fuse.conf');
+  const seen = new Map([...unit, ...dropIn]);
+  // systemd.exec(5): whatever of these is on gives the unit a mount namespace, from which no mount gets out.
+  const makesNamespace =
+    /^(Protect(?!Proc)\w+|Private\w+|(ReadOnly|ReadWrite|Inaccessible)Paths|(Bind|TemporaryFile)\w+)$/;
+  const on = [...seen].filter(
+    ([name, values]) => makesNamespace.test(name) && values.at(-1) !== 'no',
+  );
+  expect(on).toEqual([]);
+  expect(seen.get('ProtectProc')).toEqual(['default']);
+  expect(seen.get('User')).toEqual(['root']);
+  expect(seen.get('CapabilityBoundingSet')!.at(-1)).toContain('CAP_SYS_ADMIN');
+  // The first value takes back what the unit says, which refuses mount(2).
+  expect(seen.get('SystemCallFilter')).toEqual(['', '@system-service @mount']);
+});
