@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { type LockedPackages, neededPackages } from './needed-packages.ts';
 
-interface Manifest {
+interface PackageFile {
   name: string;
   exports?: Record<string, string>;
   scripts?: unknown;
@@ -34,9 +34,9 @@ export function stagePackage(root: string, staging: string): void {
   };
   stageOurs(join(root, COMMAND), staging);
   for (const [from, to] of COPIED) cpSync(join(root, from), join(staging, to), { recursive: true });
-  const { files = [], ...manifest } = readManifest(staging);
+  const { files = [], ...packageFile } = readPackageFile(staging);
   const all = [...new Set([...files, ...COPIED.map(([, to]) => to)])];
-  writeManifest(staging, { ...manifest, files: all, bundleDependencies: true });
+  writePackageFile(staging, { ...packageFile, files: all, bundleDependencies: true });
   for (const { path, to, isOurs } of neededPackages(lock.packages, COMMAND)) {
     (isOurs ? stageOurs : stageOthers)(join(root, path), join(staging, to));
   }
@@ -48,9 +48,15 @@ function stageOurs(from: string, to: string): void {
   // Of the tracker: the web page, built to where its code looks for it.
   const page = join(from, 'dist/web');
   if (existsSync(page)) cpSync(page, join(to, 'dist/web'), { recursive: true });
-  const { scripts, devDependencies, exports = {}, files = ['dist'], ...kept } = readManifest(from);
+  const {
+    scripts,
+    devDependencies,
+    exports = {},
+    files = ['dist'],
+    ...kept
+  } = readPackageFile(from);
   const compiled = Object.entries(exports).map(([name, path]) => [name, compiledPath(path)]);
-  writeManifest(to, { ...kept, files, exports: Object.fromEntries(compiled) });
+  writePackageFile(to, { ...kept, files, exports: Object.fromEntries(compiled) });
 }
 
 /** Only what has a source still: tsc leaves in dist what it made of a file that is no more. */
@@ -74,15 +80,15 @@ function stageOthers(from: string, to: string): void {
   const nested = join(from, 'node_modules');
   cpSync(from, to, { recursive: true, filter: (path) => path !== nested });
   // Else npm would look for them in a registry. They are native code for speed, and do without.
-  const { optionalDependencies, ...kept } = readManifest(from);
-  writeManifest(to, kept);
+  const { optionalDependencies, ...kept } = readPackageFile(from);
+  writePackageFile(to, kept);
 }
 
-function readManifest(directory: string): Manifest {
-  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
+function readPackageFile(directory: string): PackageFile {
+  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as PackageFile;
 }
 
-function writeManifest(directory: string, manifest: Manifest): void {
+function writePackageFile(directory: string, packageFile: PackageFile): void {
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeFileSync(join(directory, 'package.json'), `${JSON.stringify(packageFile, null, 2)}\n`);
 }

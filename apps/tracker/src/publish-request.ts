@@ -59,9 +59,8 @@ function parsePublishRequest(value: Record<string, unknown>): PublishRequest {
       'The fields are source, name, format, inPlace and prejoin.',
     );
   }
-  if (typeof source !== 'string' || !isSource(source)) {
-    throw invalid('source', SOURCES_TOLD);
-  }
+  if (typeof source !== 'string') throw invalid('source', SOURCES_TOLD);
+  requireSource(source);
   if (name !== undefined && typeof name !== 'string') throw invalid('name', 'Give a string.');
   if (format !== undefined && format !== 'raw' && format !== 'qcow2') {
     throw invalid('format', 'Give "raw" or "qcow2", or leave it out.');
@@ -81,13 +80,15 @@ function parsePublishRequest(value: Record<string, unknown>): PublishRequest {
   };
 }
 
-function isSource(source: string): boolean {
-  if (source.length > SOURCE_LENGTH_MAX || source.includes('\0')) return false;
+function requireSource(source: string): void {
+  const isTooLong = source.length > SOURCE_LENGTH_MAX || source.includes('\0');
   try {
-    return parseSource(source).type !== 'path' || source.startsWith('/');
-  } catch {
-    return false;
+    if (!isTooLong && (parseSource(source).type !== 'path' || source.startsWith('/'))) return;
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    throw new OperatorError('field-invalid', error.message, error.hint);
   }
+  throw invalid('source', SOURCES_TOLD);
 }
 
 async function readBody(request: IncomingMessage, bytesMax: number): Promise<string> {
