@@ -10,7 +10,7 @@ import {
   type SignedMetainfo,
 } from '@bootswarm/metainfo';
 import { type Credentials, KeystoneSession } from '@bootswarm/openstack';
-import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { messageOf, OperatorError, readBounded } from '@bootswarm/stdx';
 
 /** Signed metainfo is some 400 bytes, and a piece layer of up to 16 KiB or the hashes of one that is longer. */
 export const METAINFO_BYTES_MAX = 64 * 1024;
@@ -138,7 +138,7 @@ export class CatalogueClient {
         ...{ signal, headers },
         redirect: 'error',
       });
-      return { status, body: await collect(body, bytesMax) };
+      return { status, body: await readBounded(body, bytesMax) };
     } catch (error) {
       throw new OperatorError(
         'tracker-unreachable',
@@ -164,21 +164,6 @@ export class CatalogueClient {
       'If the tracker was set up anew with another publisher key, remove publisher.pub from the cache directory.',
     );
   }
-}
-
-/** Leaving the loop cancels the rest. */
-async function collect(
-  body: ReadableStream<Uint8Array> | null,
-  bytesMax: number,
-): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body ?? []) {
-    length += chunk.length;
-    if (length > bytesMax) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
 }
 
 /** Of a JSON object; none when it is anything else. */

@@ -2,7 +2,7 @@
  * One request to an OpenStack API whose answer is a small JSON object. Decides how long to wait, how much to read and what a
  * failure is called; follows no redirect, since that would carry a token to where it was not meant to go.
  */
-import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { messageOf, OperatorError, readBounded } from '@bootswarm/stdx';
 
 export interface JsonRequest {
   /** Who is asked, as errors name it: Keystone, Glance. */
@@ -46,7 +46,7 @@ export async function requestJson(url: URL, request: JsonRequest): Promise<JsonA
       ...(request.body && { body: JSON.stringify(request.body) }),
     });
     ({ status, headers } = response);
-    bytes = await collect(response.body, bytesMax);
+    bytes = await readBounded(response.body, bytesMax);
   } catch (error) {
     request.signal?.throwIfAborted();
     throw unreachable(service, url, reasonOf(error), error);
@@ -58,21 +58,6 @@ export async function requestJson(url: URL, request: JsonRequest): Promise<JsonA
   if (bytes === undefined) throw unusable(service, url, `more than ${bytesMax} bytes`);
   if (status < 200 || status >= 300) return { status, headers, body: {} };
   return { status, headers, body: objectOf(service, url, bytes) };
-}
-
-/** undefined: there are more. Leaving the loop cancels the rest. */
-async function collect(
-  body: ReadableStream<Uint8Array> | null,
-  bytesMax: number,
-): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body ?? []) {
-    length += chunk.length;
-    if (length > bytesMax) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
 }
 
 function objectOf(service: string, url: URL, bytes: Uint8Array): Record<string, unknown> {

@@ -12,4 +12,5 @@ export {
   TOUCHES_MIN,
 } from './piece-order.ts';
 export { Random } from './random.ts';
+export { readBounded } from './read-bounded.ts';
 export { LOG_HOOKS, scrubSecrets } from './scrub-secrets.ts';
