@@ -49,9 +49,7 @@ async function computeNode(config?: string, ...extra: string[]): Promise<TestAge
   // QEMU is no root.
   chmodSync(cluster.directory, 0o755);
   nova = new NovaNode(cluster.directory, config);
-  const openrc = join(cluster.directory, 'openrc');
-  writeFileSync(openrc, glance.identity.openrc, { mode: 0o600 });
-  cluster.trackerExtra.push('--openstack-credentials', openrc, '--glance-poll', '0.3');
+  cluster.trackerExtra.push(...glance.credentials, '--glance-poll', '0.3');
   await cluster.startTracker();
   return cluster.addAgent('node1', ['--holder', 'yes', ...nova.agentArgs, ...extra]);
 }

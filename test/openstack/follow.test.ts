@@ -19,10 +19,8 @@ beforeAll(async () => {
   glance = await GlanceService.start();
   owner = glance.identity.token('owner');
   stranger = glance.identity.token('stranger');
-  const openrc = join(directory, 'openrc');
-  writeFileSync(openrc, glance.identity.openrc, { mode: 0o600 });
   cluster = new Cluster();
-  cluster.trackerExtra.push('--openstack-credentials', openrc, '--glance-poll', '0.3');
+  cluster.trackerExtra.push(...glance.credentials, '--glance-poll', '0.3');
   await cluster.startTracker();
 });
 

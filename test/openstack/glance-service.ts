@@ -53,6 +53,13 @@ export class GlanceService {
     return this.#proxy!;
   }
 
+  /** Options of a daemon that may see all images. */
+  get credentials(): string[] {
+    const openrc = join(this.directory, 'openrc');
+    writeFileSync(openrc, this.identity.openrc, { mode: 0o600 });
+    return ['--openstack-credentials', openrc];
+  }
+
   /** Starts the process, again after stop(). */
   async run(): Promise<void> {
     const log = openSync(join(this.directory, 'glance.log'), 'a');

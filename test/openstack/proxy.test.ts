@@ -31,10 +31,8 @@ beforeAll(async () => {
   glance = await GlanceService.start();
   owner = glance.identity.token('owner');
   stranger = glance.identity.token('stranger');
-  const openrc = join(directory, 'openrc');
-  writeFileSync(openrc, glance.identity.openrc, { mode: 0o600 });
   cluster = new Cluster();
-  cluster.trackerExtra.push('--openstack-credentials', openrc, '--glance-follow', 'none');
+  cluster.trackerExtra.push(...glance.credentials, '--glance-follow', 'none');
   await cluster.startTracker();
   agent = await cluster.addAgent('node1', [
     ...['--glance-proxy', '127.0.0.1:0', '--glance-url', glance.identity.url],

@@ -23,10 +23,8 @@ let owner: string;
 beforeAll(async () => {
   glance = await GlanceService.start();
   owner = glance.identity.token('owner');
-  const openrc = join(directory, 'openrc');
-  writeFileSync(openrc, glance.identity.openrc, { mode: 0o600 });
   cluster = new Cluster();
-  cluster.trackerExtra.push('--openstack-credentials', openrc, '--glance-follow', 'none');
+  cluster.trackerExtra.push(...glance.credentials, '--glance-follow', 'none');
   await cluster.startTracker();
 });
 
