@@ -1,6 +1,6 @@
 /**
  * Everything that must hold before a change lands: types, style, unit tests, system tests. Runs all of them whatever the
- * first ones say, and ends with one line that counts the tests. setup.mjs has installed what they need.
+ * first ones say, and ends with what failed and one line that counts the tests. setup.mjs has installed what they need.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -52,7 +52,7 @@ async function runStep(step: Step): Promise<Outcome> {
   const counts = countTests(step.resultPath && (await readResult(step.resultPath)));
   // A step can fail without a failed test: a type error, a worker that crashed, no test found. That counts as one.
   const failed = isOk ? counts.failed : Math.max(counts.failed, 1);
-  return { name: step.name, seconds, passed: counts.passed, failed };
+  return { ...counts, name: step.name, seconds, failed };
 }
 
 /** Node started us from setup.mjs, so PATH begins with node_modules/.bin. */
@@ -90,6 +90,7 @@ try {
 }
 
 console.log('');
+for (const failure of outcomes.flatMap(({ failures }) => failures)) console.log(failure);
 for (const { name, seconds, failed } of outcomes) {
   const verdict = failed === 0 ? 'ok' : 'FAILED';
   console.log(`${name.padEnd(8)}${verdict.padEnd(8)}${seconds.toFixed(1).padStart(6)} s`);
