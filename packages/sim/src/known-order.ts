@@ -17,7 +17,10 @@ export interface KnownOrder {
 /** By message, and by what was known before; undefined: nothing. */
 const outcomes = new WeakMap<MembersMessage, Map<KnownOrder | undefined, KnownOrder | undefined>>();
 
-/** What is known after `message`; undefined when it does not follow on `before`. The message is not changed from now on. */
+/**
+ * What is known after `message`: `before` itself when it does not follow on that, undefined when it contradicts it and all is
+ * forgotten. The message is not changed from now on.
+ */
 export function applyMembers(
   before: KnownOrder | undefined,
   message: MembersMessage,
@@ -35,7 +38,7 @@ function outcomeOf(
 ): KnownOrder | undefined {
   const order = new MemberOrder();
   if (before !== undefined) order.apply(before.whole);
-  if (!order.apply(message)) return undefined;
+  if (!order.apply(message)) return order.epoch === undefined ? undefined : before;
   const { members, origins } = order;
   const whole = { ...message, isFull: true, members, left: [], origins };
   return {

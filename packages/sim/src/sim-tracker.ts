@@ -241,13 +241,14 @@ export class SimSignal {
       return;
     }
     if (message.type !== 'members') return;
-    const known = applyMembers(this.#known, message);
-    if (known === undefined) {
+    const before = this.#known;
+    const known = applyMembers(before, message);
+    this.#known = known;
+    if (known === undefined || known === before) {
       if (!this.#isJoining) this.#join();
       return;
     }
     this.#isJoining = false;
-    this.#known = known;
     this.#options.onMembers(known.members, known.whole.origins);
   }
 

@@ -32,21 +32,34 @@ test('nodes that share what they know each know what a MemberOrder of their own 
       const shared: (KnownOrder | undefined)[] = [undefined, undefined, undefined];
       for (const [each, nodes] of sent) {
         for (const node of nodes) {
-          const outcome = applyMembers(shared[node], each);
-          expect(outcome !== undefined).toBe(own[node].apply(each));
-          if (outcome === undefined) continue;
+          const before = shared[node];
+          const outcome = applyMembers(before, each);
+          const isApplied = outcome !== undefined && outcome !== before;
+          expect(isApplied).toBe(own[node].apply(each));
           shared[node] = outcome;
+          expect(outcome?.whole.epoch).toBe(own[node].epoch);
+          if (outcome === undefined) continue;
           const members = own[node].members.map(({ address, ...rest }) => ({
             ...rest,
             ...address,
           }));
           expect(outcome.members).toEqual(new MemberDirectory(members));
-          expect(outcome.whole.epoch).toBe(own[node].epoch);
           expect(outcome.whole.origins).toEqual(origins);
         }
       }
     }),
   );
+});
+
+test('nodes forget an order that a message contradicts, and take no change to it before they are told it whole', () => {
+  const told = { type: 'members', image: 'i', left: [], origins } as const;
+  const whole = { ...told, epoch: 1, isFull: true, members: [memberOf('a', 0), memberOf('b', 1)] };
+  const contradiction = { ...told, epoch: 2, isFull: false, members: [], left: ['a'] };
+  const change = { ...told, epoch: 2, isFull: false, members: [memberOf('c', 2)] };
+  const known = applyMembers(undefined, whole);
+  expect(applyMembers(known, { ...change, epoch: 3 })).toBe(known);
+  expect(applyMembers(known, contradiction)).toBeUndefined();
+  expect(applyMembers(undefined, change)).toBeUndefined();
 });
 
 test('one message to nodes that know the same is worked out once', () => {
