@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { AgentStatus, ExportInfo, TouchedPieces, VmInfo } from '@bootswarm/agent';
-import { Bitfield } from '@bootswarm/stdx';
+import { Bitfield, LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import type { SwarmSummary } from '@bootswarm/tracker';
 
 export const BOOTSWARM = new URL('../apps/cli/src/main.ts', import.meta.url).pathname;
@@ -61,6 +61,15 @@ export async function until<T>(
   }
 }
 
+/** Without a holder too, an agent's Node is started as a holder or systemd would; other daemons' as it is. */
+export function nodeFor([command]: readonly string[]) {
+  const isLean = command === 'agent';
+  return {
+    nodeFlags: isLean ? LEAN_NODE_FLAGS : [],
+    nodeEnv: isLean ? LEAN_NODE_ENV : {},
+  };
+}
+
 class Daemon {
   readonly logPath: string;
   /** After `bootswarm`. */
@@ -93,9 +102,10 @@ class Daemon {
   async start(): Promise<RegExpExecArray> {
     const seen = existsSync(this.logPath) ? this.log.length : 0;
     const log = openSync(this.logPath, 'a');
-    this.#process = spawn(process.execPath, [BOOTSWARM, ...this.args], {
+    const { nodeFlags, nodeEnv } = nodeFor(this.args);
+    this.#process = spawn(process.execPath, [...nodeFlags, BOOTSWARM, ...this.args], {
       stdio: ['ignore', log, log],
-      env: { ...process.env, ...this.env },
+      env: { ...nodeEnv, ...process.env, ...this.env },
     });
     const child = this.#process;
     return until(`${this.args[0]} is ready`, () => {

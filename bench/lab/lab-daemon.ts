@@ -1,7 +1,7 @@
 /** A `bootswarm` daemon on a host of the lab: its ready line, its log, and what it has cost. Ends with the lab. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { BOOTSWARM } from '../../test/cluster.ts';
+import { BOOTSWARM, nodeFor } from '../../test/cluster.ts';
 import type { LabHost } from './network-lab.ts';
 
 /** A hundred of them may start at once on two cores. */
@@ -17,12 +17,16 @@ export class LabDaemon {
   readonly ended: Promise<never>;
 
   constructor(host: LabHost, args: readonly string[], logPath: string) {
-    const [program, ...before] = [...host.prefix, process.execPath, BOOTSWARM];
+    const { nodeFlags, nodeEnv } = nodeFor(args);
+    const [program, ...before] = [...host.prefix, process.execPath, ...nodeFlags, BOOTSWARM];
     const log = openSync(logPath, 'a');
     this.host = host;
     this.#what = `${args[0]} on ${host.name}`;
     this.#logPath = logPath;
-    this.#process = spawn(program, [...before, ...args], { stdio: ['ignore', 'pipe', log] });
+    this.#process = spawn(program, [...before, ...args], {
+      stdio: ['ignore', 'pipe', log],
+      env: { ...nodeEnv, ...process.env },
+    });
     closeSync(log);
     this.ended = new Promise((_, reject) => {
       this.#process.on('error', reject);

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../src/cli.ts';
@@ -70,6 +71,14 @@ test('the socket of the agent is where overlays look for it', () => {
   expect(socket.get('FileDescriptorName')).toEqual(['nbd']);
   // It outlives the agent, and so must the directory.
   expect(settingsOf('bootswarm-agent.service').get('RuntimeDirectoryPreserve')).toEqual(['yes']);
+});
+
+test('the agent runs on a lean Node', () => {
+  const environment = settingsOf('bootswarm-agent.service').get('Environment')!.join(' ');
+  const variables = Object.entries(LEAN_NODE_ENV).map(([name, value]) => `${name}=${value}`);
+  for (const setting of [`NODE_OPTIONS=${LEAN_NODE_FLAGS.join(' ')}`, ...variables]) {
+    expect(environment).toContain(setting);
+  }
 });
 
 test('an agent is started again however it ended, for as often as it takes', () => {

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
+import { errnoOf, LEAN_NODE_ENV, LEAN_NODE_FLAGS, messageOf, OperatorError } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import type { Logger } from 'pino';
 import type { DataDir } from './data-dir.ts';
@@ -207,12 +207,16 @@ export class OriginProcess {
     const { dataDir, mainPath } = this.#options;
     const { host, port } = this.#listen;
     const listen = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const args = [mainPath, '--data', dataDir.path, '--listen', listen];
+    const args = [...LEAN_NODE_FLAGS, mainPath, '--data', dataDir.path, '--listen', listen];
     // Nobody listens there, as #adopt() found: the socket of an origin that was killed.
     rmSync(dataDir.originSocket, { force: true });
     const log = openSync(dataDir.originLog, 'a', 0o600);
     // A session of its own: neither our terminal's Ctrl-C nor our death reaches it.
-    const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] });
+    const child = spawn(process.execPath, args, {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: { ...LEAN_NODE_ENV, ...process.env },
+    });
     closeSync(log);
     child.unref();
     let exit: string | undefined;

@@ -2,7 +2,7 @@
  * An origin that serves nothing but the control protocol, for the tests of its supervisor. What it does wrong, if anything,
  * is read from DATA/fake-origin.json: {version, exit, silent, refuses}.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -17,6 +17,9 @@ const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(listen) as RegExpExecArray;
 const behaviourPath = join(data, 'fake-origin.json');
 const behaviour = existsSync(behaviourPath) ? JSON.parse(readFileSync(behaviourPath, 'utf8')) : {};
 if (behaviour.exit !== undefined) process.exit(behaviour.exit);
+
+const started = JSON.stringify({ flags: process.execArgv, env: process.env });
+writeFileSync(join(data, 'fake-origin-node.json'), started);
 
 const images = new Set<string>(behaviour.serves ?? []);
 const peers = createServer().listen(Number(port), host, () => {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -93,6 +94,14 @@ describe('a new origin', () => {
     expect(Object.keys((await origin.stats())?.images ?? {})).toEqual([IMAGE]);
     await origin.close();
     expect(isAlive(pid)).toBe(false);
+  });
+
+  test('runs on a lean Node', async () => {
+    const { pid } = await start();
+    const { flags, env } = JSON.parse(readFileSync(join(path, 'fake-origin-node.json'), 'utf8'));
+    expect(pid).toBeGreaterThan(0);
+    expect(flags).toEqual(expect.arrayContaining([...LEAN_NODE_FLAGS]));
+    expect(env).toMatchObject(LEAN_NODE_ENV);
   });
 
   test('takes the place of one that was killed and left its socket', async () => {

@@ -4,6 +4,7 @@ export { BufferPool } from './buffer-pool.ts';
 export { copyBytes } from './copy-bytes.ts';
 export { errnoOf, messageOf, OperatorError, ProtocolError } from './errors.ts';
 export { EventHeap } from './event-heap.ts';
+export { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from './lean-node.ts';
 export {
   FOLLOWS_MIN,
   ORDER_WINDOW,

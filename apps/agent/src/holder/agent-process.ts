@@ -3,6 +3,7 @@
  * serves is socket-holder.ts's matter.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import type { BoundSocket } from './bound-socket.ts';
 import type { ToAgent, ToHolder } from './holder-messages.ts';
 import { SOCKET_NAMES, withoutListenVariables } from './inherited-sockets.ts';
@@ -30,11 +31,13 @@ export class AgentProcess {
 
   constructor({ command, sockets, onMessage, onEnd }: AgentProcessOptions) {
     const fds = sockets.filter((socket) => socket !== undefined).map(({ fd }) => fd);
-    this.#child = spawn(process.execPath, [...process.execArgv, ...command], {
+    const args = [...process.execArgv, ...LEAN_NODE_FLAGS, ...command];
+    this.#child = spawn(process.execPath, args, {
       // A session of its own: Ctrl-C reaches the holder alone, which then says SIGINT to one agent once.
       detached: true,
       stdio: ['inherit', 'inherit', 'inherit', ...fds, 'ipc'],
       env: {
+        ...LEAN_NODE_ENV,
         ...withoutListenVariables(process.env),
         LISTEN_PPID: `${process.pid}`,
         LISTEN_FDS: `${fds.length}`,

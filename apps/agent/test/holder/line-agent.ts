@@ -34,6 +34,7 @@ const server = createServer((client) => {
 async function answer(line: string): Promise<string> {
   if (line === 'die') process.kill(pid, 'SIGKILL');
   if (line === 'successor') return `${link.successorPid}`;
+  if (line === 'node') return JSON.stringify({ flags: process.execArgv, env: process.env });
   if (line !== 'upgrade') return `${code.version} ${pid}`;
   try {
     await link.prepareSuccessor();

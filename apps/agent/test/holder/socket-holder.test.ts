@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bindNbdSocket, bindPeerSocket } from '../../src/holder/bound-socket.ts';
 import { type HolderEvent, SocketHolder } from '../../src/holder/socket-holder.ts';
@@ -74,6 +75,13 @@ function next(type: HolderEvent['type']): Promise<HolderEvent> {
     };
   });
 }
+
+test('an agent runs on a lean Node', async () => {
+  await run({ version: 'one' });
+  const { flags, env } = JSON.parse(await say('node'));
+  expect(flags).toEqual(expect.arrayContaining([...LEAN_NODE_FLAGS]));
+  expect(env).toMatchObject(LEAN_NODE_ENV);
+});
 
 test('a client that connects while no agent runs is served by the next', async () => {
   await run({ version: 'one' });
