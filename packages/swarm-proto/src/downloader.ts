@@ -44,8 +44,8 @@ export class Downloader<Payload> {
   /** When fill last got a piece from a peer, or one of its own share. */
   #fillProgressAt = 0;
   readonly #usualLatency: UsualLatency;
-  /** Pieces taken from the origin out of turn, because fill had stalled. */
-  readonly #orphans = new Set<number>();
+  /** Pieces asked of the origin, or of who is unwilling, because fill had stalled: that they come ends no stall. */
+  readonly #outOfTurn = new Set<number>();
 
   constructor(state: SwarmState<Payload>, neighbours: Neighbours<Payload>) {
     this.#state = state;
@@ -180,8 +180,8 @@ export class Downloader<Payload> {
     if (isFromOrigin) stats.bytesFromOrigin += length;
     else stats.bytesFromPeers += length;
     stats.received[sourceOf(sender, this.#neighbours.isNear(sender))][flight.pieceClass] += length;
-    const isOrphan = this.#orphans.delete(pieceIndex);
-    if (flight.pieceClass === 'fill' && !isOrphan) this.#fillProgressAt = this.#state.now;
+    const isOutOfTurn = this.#outOfTurn.delete(pieceIndex);
+    if (flight.pieceClass === 'fill' && !isOutOfTurn) this.#fillProgressAt = this.#state.now;
     this.flights.store(flight);
     this.#state.emit({ type: 'deliver', pieceIndex, payload, isFromOrigin, isPrefetch });
     return isHeldFor;
@@ -356,7 +356,7 @@ export class Downloader<Payload> {
   #dropIfUnwanted(flight: Flight): void {
     if (flight.state !== 'waiting' || flight.isDemanded || flight.holders > 0) return;
     this.flights.end(flight);
-    this.#orphans.delete(flight.pieceIndex);
+    this.#outOfTurn.delete(flight.pieceIndex);
     this.availability.list(flight.pieceIndex);
   }
 
@@ -372,20 +372,31 @@ export class Downloader<Payload> {
       if (pick === undefined) break;
       this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer);
     }
+    const isStalled = now - this.#fillProgressAt > limits.fillStalledMs;
     const origin = this.#neighbours.origins.find((peer) => peer.isServing(now));
     if (origin === undefined) {
       this.#reachOriginForFill();
+      if (isStalled) this.#fillFromUnwilling();
       return;
     }
-    const isStalled = now - this.#fillProgressAt > limits.fillStalledMs;
     while (this.#hasPrefetchRoom() && origin.requests.size < limits.fillFromOriginMax) {
       let pick = this.#picker.fromOrigin(origin);
       if (pick === undefined && isStalled) {
         pick = this.#picker.orphan(origin);
-        if (pick) this.#orphans.add(pick.pieceIndex);
+        if (pick) this.#outOfTurn.add(pick.pieceIndex);
       }
       if (pick === undefined) break;
       this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer, 'fill-share');
+    }
+  }
+
+  /** Nobody willing is left: better a source that has been silent or slow than none, a piece at a time. */
+  #fillFromUnwilling(): void {
+    while (this.#hasPrefetchRoom()) {
+      const pick = this.#picker.fromUnwilling();
+      if (pick === undefined) return;
+      this.#outOfTurn.add(pick.pieceIndex);
+      this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer);
     }
   }
 

@@ -38,11 +38,21 @@ export class FillPicker<Payload> {
   fromPeers(): FillPick | undefined {
     const { limits, now, demandedAt, shape } = this.#state;
     const isBesideGuests = now - demandedAt < limits.guestsReadMs;
+    return this.#rarestOf((peer) => {
+      return peer.isServing(now) && peer.hasRoom(shape.pieceLength, isBesideGuests, limits);
+    });
+  }
+
+  /** The rarest piece of a peer that has been silent or slow, or said it would be, and is asked for nothing now. */
+  fromUnwilling(): FillPick | undefined {
+    return this.#rarestOf((peer) => !peer.peerIsChoking && peer.requests.size === 0);
+  }
+
+  #rarestOf(mayAsk: (peer: Peer) => boolean): FillPick | undefined {
     const roomy: Peer[] = [];
     let seeders = 0;
     for (const peer of this.#state.peers.values()) {
-      if (peer.isOrigin || !peer.isServing(now)) continue;
-      if (!peer.hasRoom(shape.pieceLength, isBesideGuests, limits)) continue;
+      if (peer.isOrigin || !mayAsk(peer)) continue;
       roomy.push(peer);
       if (peer.isSeeder) seeders += 1;
     }

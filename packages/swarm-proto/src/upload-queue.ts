@@ -55,10 +55,11 @@ export class UploadQueue {
     return this.#held.has(pieceIndex);
   }
 
-  /** Since when the request that has waited longest could have been sent. */
+  /** Since when the request that has waited longest could have been sent. Fill waits by its nature. */
   get waitingSince(): UploadMark | undefined {
     let first: UploadMark | undefined;
     for (const pieceClass of PIECE_CLASSES) {
+      if (pieceClass === 'fill') continue;
       const since = this.#ready[pieceClass][0]?.since;
       if (since !== undefined && (first === undefined || since.at < first.at)) first = since;
     }
