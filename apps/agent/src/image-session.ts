@@ -15,7 +15,6 @@ import {
 import type { Bitfield } from '@bootswarm/stdx';
 import {
   type BootTouches,
-  type GuestReader,
   ImageReader,
   noReadBytes,
   type ReadBytes,
@@ -24,6 +23,7 @@ import {
 import type { ReceivedBytes, SwarmMember, TouchBudget } from '@bootswarm/swarm-proto';
 import type { CacheUse, ImageStatus } from './api.ts';
 import { type FillMode, FillPolicy } from './fill-policy.ts';
+import { type ImageCopy, imageCopyOf } from './image-copy.ts';
 import { ImageExport } from './image-export.ts';
 import type { LayerFallback } from './layer-fetch.ts';
 import type { LayerSwarm } from './layer-swarm.ts';
@@ -54,16 +54,6 @@ export interface ImageSessionOptions {
   readonly touchBudget: TouchBudget;
 }
 
-/** Reads the image from its beginning to its end, or any part; to be closed. */
-export interface ImageCopy {
-  readonly length: number;
-  /** Fills `target`; resolves to false, with `target` undefined, when `signal` is aborted before it is filled. */
-  read(offset: number, target: Uint8Array, signal: AbortSignal): Promise<boolean>;
-  /** Has it fetched, behind what guests wait for. */
-  prefetch(offset: number, length: number): void;
-  close(): void;
-}
-
 /** Of one session, by what they count. */
 export interface SessionCounters {
   readonly read: ReadBytes;
@@ -92,12 +82,11 @@ export class ImageSession {
   readonly reader: ImageReader;
   /** The cache file, for VMs that read it without us. */
   readonly localCopy: LocalCopy;
-  /** Shown to NBD clients under its own id; VMs have exports of their own. */
-  isAttached = false;
   /** When its cache is to be looked through for rot again, in milliseconds of performance.now(). */
   scrubDueAt = 0;
   /** When a guest was about to come, in milliseconds since 1970. */
   wantedAt = 0;
+  #isAttached = false;
   #orderedUntil = 0;
   readonly #host: SwarmHost;
   readonly #store: CachePieceStore;
@@ -163,6 +152,16 @@ export class ImageSession {
     this.#isWanted = store.have.count > driver.layer.zeroCount;
   }
 
+  /** Shown to NBD clients under its own id; VMs have exports of their own. */
+  get isAttached(): boolean {
+    return this.#isAttached;
+  }
+
+  set isAttached(isAttached: boolean) {
+    this.#isAttached = isAttached;
+    this.#updateFill();
+  }
+
   /** It is attached, or a guest or a copy reads it. Which VMs may come back to it is for their registry to say. */
   get isInUse(): boolean {
     if (this.isAttached || this.#isOrdered || this.#copies > 0) return true;
@@ -211,6 +210,7 @@ export class ImageSession {
     if (found === undefined) {
       found = new ImageExport(vm === '' ? this.id : `${this.id}@${vm}`, this.reader);
       this.#exports.set(vm, found);
+      this.#updateFill();
     }
     return found;
   }
@@ -219,17 +219,10 @@ export class ImageSession {
   openCopy(): ImageCopy {
     this.#copies += 1;
     this.#isWanted = true;
-    const reader = this.reader.copier(this.#copied);
-    let isOpen = true;
-    return {
-      length: this.metainfo.length,
-      read: (offset, target, signal) => readWith(reader, offset, target, signal),
-      prefetch: (offset, length) => reader.prefetch(offset, length),
-      close: () => {
-        if (isOpen) this.#copies -= 1;
-        isOpen = false;
-      },
-    };
+    this.#updateFill();
+    return imageCopyOf(this.reader.copier(this.#copied), this.metainfo.length, () => {
+      this.#copies -= 1;
+    });
   }
 
   /** A VM is gone: its counts go with it. */
@@ -249,7 +242,6 @@ export class ImageSession {
   tick(): void {
     this.#layer.swarm?.tick(performance.now());
     this.#store.noticeForeignWrites();
-    this.#isWanted ||= this.isAttached || this.#exports.size > 0;
     this.#updateFill();
   }
 
@@ -334,6 +326,7 @@ export class ImageSession {
 
   #updateFill(): void {
     const { driver } = this.reader;
+    this.#isWanted ||= this.isAttached || this.#exports.size > 0;
     const { openedCount, size } = driver.pending;
     // What cannot be kept would be fetched over and over.
     const isWorthIt = this.#isWanted && this.#store.canKeep;
@@ -362,28 +355,6 @@ export class ImageSession {
     await this.localCopy.close();
     await this.#store.close();
   }
-}
-
-function readWith(
-  reader: GuestReader,
-  offset: number,
-  target: Uint8Array,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (reader.readNow(offset, target)) return Promise.resolve(true);
-  return new Promise((resolve) => {
-    const stop = () => {
-      read.cancel();
-      resolve(false);
-    };
-    const read = reader.read(offset, target, () => {
-      signal.removeEventListener('abort', stop);
-      resolve(true);
-    });
-    // It may be filled by now, or not be needed any more.
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
 }
 
 function addReadBytes(sum: ReadBytes, more: ReadBytes): void {

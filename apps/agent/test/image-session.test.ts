@@ -5,6 +5,7 @@ import { CachePieceStore } from '@bootswarm/piece-store';
 import { SwarmHost } from '@bootswarm/swarm-driver';
 import { TouchBudget } from '@bootswarm/swarm-proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { FillMode } from '../src/fill-policy.ts';
 import { ImageSession } from '../src/image-session.ts';
 import { imageOf, PIECE_LENGTH } from './catalogue-server.ts';
 
@@ -14,6 +15,18 @@ const IMAGE = imageOf('session', [false, true, false]);
 let directory: string;
 let host: SwarmHost;
 let session: ImageSession;
+
+/** Of IMAGE, which is closed after the test. */
+async function openSession(fill: FillMode): Promise<ImageSession> {
+  const { metainfo, layer } = IMAGE;
+  return await ImageSession.open({
+    ...{ metainfo, directory, host, hotBytesMax: 0, fill },
+    layer: { pieceLayer: layer, from: 'metainfo' },
+    onStoreEvent: () => {},
+    onTouched: () => {},
+    touchBudget: new TouchBudget(),
+  });
+}
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'image-session-'));
@@ -27,13 +40,7 @@ beforeEach(async () => {
     foreignPeersAllowed: false,
     onEvent: () => {},
   });
-  session = await ImageSession.open({
-    ...{ metainfo, directory, host, hotBytesMax: 0, fill: 'never' },
-    layer: { pieceLayer: layer, from: 'metainfo' },
-    onStoreEvent: () => {},
-    onTouched: () => {},
-    touchBudget: new TouchBudget(),
-  });
+  session = await openSession('never');
 });
 afterEach(async () => {
   await session.close();
@@ -60,6 +67,24 @@ test('is in use while a guest reads it; that a VM had an export once does not co
   const whileRead = session.isInUse;
   source.close();
   expect([isInUse, whileRead, session.isInUse]).toEqual([false, true, false]);
+});
+
+test.each([
+  ['attached', (each: ImageSession): unknown => Object.assign(each, { isAttached: true })],
+  ['given to a VM', (each: ImageSession): unknown => each.exportFor('vm')],
+  ['copied', (each: ImageSession): unknown => each.openCopy()],
+])('is filled as soon as it is %s', async (_, want) => {
+  await session.close();
+  session = await openSession('always');
+  const fills: boolean[] = [];
+  const { driver } = session.reader;
+  const handle = driver.handle.bind(driver);
+  driver.handle = (input) => {
+    if (input.type === 'fill') fills.push(input.enabled);
+    handle(input);
+  };
+  want(session);
+  expect(fills).toEqual([true]);
 });
 
 test('names the file that VMs may read when all of it is there', async () => {

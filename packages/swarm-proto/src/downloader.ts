@@ -1,11 +1,12 @@
 /**
  * Gets pieces: demand at once, boot order next, then fill. Opens requests and takes answers. Whom to ask is SourceChooser's
- * decision, what to fill FillPicker's, and whom to give up Patrol's.
+ * decision, what to fill Filler's, and whom to give up Patrol's.
  */
 import { Bitfield } from '@bootswarm/stdx';
 import { Availability } from './availability.ts';
 import type { OriginReason } from './engine-io.ts';
-import { FillPicker } from './fill-picker.ts';
+import type { FillPick } from './fill-picker.ts';
+import { Filler } from './filler.ts';
 import { type Flight, Flights } from './flights.ts';
 import { Frontier } from './frontier.ts';
 import type { Neighbours } from './neighbours.ts';
@@ -29,7 +30,7 @@ export class Downloader<Payload> {
   readonly #state: SwarmState<Payload>;
   readonly #neighbours: Neighbours<Payload>;
   readonly #chooser: SourceChooser<Payload>;
-  readonly #picker: FillPicker<Payload>;
+  readonly filler: Filler<Payload>;
   readonly availability: Availability;
   readonly flights = new Flights();
   readonly patrol: Patrol<Payload>;
@@ -40,19 +41,14 @@ export class Downloader<Payload> {
   readonly #payloads = new Map<number, { payload: Payload; sender: Peer }>();
   readonly #bootOrder = new PrefetchQueue();
   readonly #prefetchMax: number;
-  #isFillEnabled = false;
-  /** When fill last got a piece from a peer, or one of its own share. */
-  #fillProgressAt = 0;
   readonly #usualLatency: UsualLatency;
-  /** Pieces asked of the origin, or of who is unwilling, because fill had stalled: that they come ends no stall. */
-  readonly #outOfTurn = new Set<number>();
 
   constructor(state: SwarmState<Payload>, neighbours: Neighbours<Payload>) {
     this.#state = state;
     this.#neighbours = neighbours;
     this.availability = new Availability(state.shape.pieceCount);
     this.#chooser = new SourceChooser(state, neighbours);
-    this.#picker = new FillPicker(state, this.availability, neighbours);
+    this.filler = new Filler(state, neighbours, this.availability, this);
     this.patrol = new Patrol(state, neighbours, this.flights, this.#chooser, this);
     const { have, limits, shape } = state;
     this.#expected = new Bitfield(shape.pieceCount);
@@ -64,15 +60,6 @@ export class Downloader<Payload> {
     }
   }
 
-  get isFillEnabled(): boolean {
-    return this.#isFillEnabled && !this.#state.have.isFull;
-  }
-
-  setFill(isEnabled: boolean): void {
-    this.#isFillEnabled = isEnabled;
-    this.#fillProgressAt = this.#state.now;
-  }
-
   prefetch(pieceIndexes: readonly number[]): void {
     this.#bootOrder.append(pieceIndexes);
     for (const pieceIndex of pieceIndexes) this.#expected.set(pieceIndex);
@@ -82,7 +69,7 @@ export class Downloader<Payload> {
   readAhead(behind: number, pieceIndexes: readonly number[]): void {
     if (this.#expected.has(behind)) return;
     for (const pieceIndex of pieceIndexes) {
-      if (!this.#hasPrefetchRoom()) return;
+      if (!this.hasPrefetchRoom()) return;
       if (this.#state.have.has(pieceIndex) || this.flights.get(pieceIndex)) continue;
       const flight = this.#begin(pieceIndex, 'boot-order');
       flight.isFirstTouch = this.#frontier.isInFront;
@@ -129,7 +116,7 @@ export class Downloader<Payload> {
       if (stuck >= STUCK_MAX) break;
     }
     for (let next = this.#bootOrder.first; next !== undefined; next = this.#bootOrder.first) {
-      if (!this.#hasPrefetchRoom()) break;
+      if (!this.hasPrefetchRoom()) break;
       const flight = this.flights.get(next);
       if (flight !== undefined) flight.isOwn = true;
       else if (!this.#state.have.has(next)) {
@@ -138,7 +125,7 @@ export class Downloader<Payload> {
       }
       this.#bootOrder.advance();
     }
-    if (this.isFillEnabled) this.#fill();
+    if (this.filler.isEnabled) this.filler.fill();
   }
 
   /** A wire says `piece`. The payload goes to be verified if anybody here still wants it. */
@@ -180,8 +167,8 @@ export class Downloader<Payload> {
     if (isFromOrigin) stats.bytesFromOrigin += length;
     else stats.bytesFromPeers += length;
     stats.received[sourceOf(sender, this.#neighbours.isNear(sender))][flight.pieceClass] += length;
-    const isOutOfTurn = this.#outOfTurn.delete(pieceIndex);
-    if (flight.pieceClass === 'fill' && !isOutOfTurn) this.#fillProgressAt = this.#state.now;
+    if (flight.pieceClass === 'fill') this.filler.got(pieceIndex);
+    else this.filler.forget(pieceIndex);
     this.flights.store(flight);
     this.#state.emit({ type: 'deliver', pieceIndex, payload, isFromOrigin, isPrefetch });
     return isHeldFor;
@@ -263,9 +250,12 @@ export class Downloader<Payload> {
     }
   }
 
-  /** Everything of the fill has been asked for. */
   get isEndgame(): boolean {
-    return this.isFillEnabled && this.availability.listed === 0;
+    return this.filler.isEndgame;
+  }
+
+  askForFill({ pieceIndex, peer }: FillPick, originReason?: OriginReason): void {
+    this.#ask(this.#begin(pieceIndex, 'fill'), peer, originReason);
   }
 
   #want(pieceIndex: number, pieceClass: PieceClass): Flight {
@@ -356,53 +346,12 @@ export class Downloader<Payload> {
   #dropIfUnwanted(flight: Flight): void {
     if (flight.state !== 'waiting' || flight.isDemanded || flight.holders > 0) return;
     this.flights.end(flight);
-    this.#outOfTurn.delete(flight.pieceIndex);
+    this.filler.forget(flight.pieceIndex);
     this.availability.list(flight.pieceIndex);
   }
 
-  #hasPrefetchRoom(): boolean {
+  hasPrefetchRoom(): boolean {
     const { prefetchAsked, storing, waiting } = this.flights;
     return prefetchAsked + storing + waiting.size < this.#prefetchMax;
-  }
-
-  #fill(): void {
-    const { limits, now } = this.#state;
-    while (this.#hasPrefetchRoom()) {
-      const pick = this.#picker.fromPeers();
-      if (pick === undefined) break;
-      this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer);
-    }
-    const isStalled = now - this.#fillProgressAt > limits.fillStalledMs;
-    const origin = this.#neighbours.origins.find((peer) => peer.isServing(now));
-    if (origin === undefined) {
-      this.#reachOriginForFill();
-      if (isStalled) this.#fillFromUnwilling();
-      return;
-    }
-    while (this.#hasPrefetchRoom() && origin.requests.size < limits.fillFromOriginMax) {
-      let pick = this.#picker.fromOrigin(origin);
-      if (pick === undefined && isStalled) {
-        pick = this.#picker.orphan(origin);
-        if (pick) this.#outOfTurn.add(pick.pieceIndex);
-      }
-      if (pick === undefined) break;
-      this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer, 'fill-share');
-    }
-  }
-
-  /** Nobody willing is left: better a source that has been silent or slow than none, a piece at a time. */
-  #fillFromUnwilling(): void {
-    while (this.#hasPrefetchRoom()) {
-      const pick = this.#picker.fromUnwilling();
-      if (pick === undefined) return;
-      this.#outOfTurn.add(pick.pieceIndex);
-      this.#ask(this.#begin(pick.pieceIndex, 'fill'), pick.peer);
-    }
-  }
-
-  #reachOriginForFill(): void {
-    const isNobodyElse =
-      this.availability.bucketSize(0) > 0 && this.#neighbours.origins.length === 0;
-    if (isNobodyElse) this.#neighbours.reachOrigin();
   }
 }

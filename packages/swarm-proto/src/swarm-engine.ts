@@ -116,7 +116,7 @@ export class SwarmEngine<Payload> {
       case 'read-ahead':
         return this.#downloader.readAhead(input.behind, input.pieceIndexes);
       case 'fill':
-        return this.#downloader.setFill(input.enabled);
+        return this.#downloader.filler.enable(input.enabled);
       case 'verified':
         return this.#onVerified(input);
       case 'stored':
@@ -361,9 +361,9 @@ export class SwarmEngine<Payload> {
 
   /** Lateness, our own and others', is looked for only while something is awaited. */
   #setPatrol(): void {
-    const { flights, isFillEnabled } = this.#downloader;
+    const { flights, filler } = this.#downloader;
     if (this.#state.isOrigin) return;
-    const isAwaiting = flights.size > 0 || isFillEnabled || this.#uploader.isBacklogged;
+    const isAwaiting = flights.size > 0 || filler.isEnabled || this.#uploader.isBacklogged;
     if (!isAwaiting) this.#patrolAt = Infinity;
     else if (this.#patrolAt === Infinity) this.#patrolAt = this.#state.now + PATROL_MS;
   }

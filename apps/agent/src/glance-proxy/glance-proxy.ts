@@ -15,7 +15,7 @@ import {
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { GlanceProxyStatus } from '../api.ts';
-import type { ImageCopy } from '../image-session.ts';
+import type { ImageCopy } from '../image-copy.ts';
 import { byteRange, sendCopy } from './image-file.ts';
 import { PassThrough } from './pass-through.ts';
 

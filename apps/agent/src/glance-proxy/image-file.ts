@@ -1,7 +1,7 @@
 /** Answers a request for an image's bytes from the swarm, as Glance would: whole or one range, no faster than they are taken. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import type { ImageCopy } from '../image-session.ts';
+import type { ImageCopy } from '../image-copy.ts';
 
 export interface SendOptions {
   /** undefined: all. */
