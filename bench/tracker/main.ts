@@ -1,13 +1,16 @@
 /**
  * What one core gives the tracker: many agents that are connected and idle, then announces at a steady rate, and how long each
  * takes from being sent until the tracker has handled it. An announce is a `progress` and every second one a `stats`, each with a
- * ping behind it on the same connection, whose pong says that it was handled. The tracker has a core of its own (taskset).
+ * ping behind it on the same connection, whose pong says that it was handled. The tracker has a core of its own, and we
+ * the rest (taskset): our own event loop's lateness is part of every time, and reported.
  * `--agents N` (default 10000), `--announces N` a second (default 5000), `--seconds N` (default 20), `--images N` (default 20),
  * `--profile` writes a CPU profile of the tracker beside its data and says where, `--json FILE`.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { Cluster } from '../../test/cluster.ts';
 import { cpuSeconds, peakResidentBytes, residentBytes } from '../../test/process-usage.ts';
@@ -41,6 +44,10 @@ async function publishImages(cluster: Cluster): Promise<string[]> {
   return ids;
 }
 
+function pin(pid: number, cpus: string): void {
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', cpus, String(pid)]);
+}
+
 function quantile(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
@@ -57,7 +64,8 @@ try {
   }
   const images = await publishImages(cluster);
   const { pid } = cluster.tracker;
-  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '0', String(pid)]);
+  pin(pid, '0');
+  if (availableParallelism() > 1) pin(process.pid, `1-${availableParallelism() - 1}`);
   const atRest = residentBytes(pid);
   const startedAt = performance.now();
   const agents = await AnnouncingAgents.connect(cluster.url, agentCount, images);
@@ -68,6 +76,8 @@ try {
   const idleCpu = (cpuSeconds(pid) - idleFrom) / 5;
   const idleRss = residentBytes(pid);
   const busyFrom = cpuSeconds(pid);
+  const ownDelay = monitorEventLoopDelay({ resolution: 1 });
+  ownDelay.enable();
   const latencies = (await agents.announce(announcesPerSecond, seconds)).sort((a, b) => a - b);
   const busyCpu = (cpuSeconds(pid) - busyFrom) / seconds;
   const p99 = quantile(latencies, 0.99);
@@ -84,6 +94,8 @@ try {
       ...{ name: 'announce, p99', value: p99, unit: 'ms', peer: 'promised' },
       ...{ peerValue: LATENCY_MS_MAX, ratio: LATENCY_MS_MAX / p99 },
     },
+    { name: 'our own event loop late, p99', value: ownDelay.percentile(99) / 1e6, unit: 'ms' },
+    { name: 'our own event loop late, most', value: ownDelay.max / 1e6, unit: 'ms' },
     { name: 'CPU meanwhile', value: busyCpu * 100, unit: '% of a core' },
     {
       ...{ name: 'RSS, peak', value: rss / 2 ** 20, unit: 'MiB', peer: 'promised' },
