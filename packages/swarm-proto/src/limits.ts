@@ -101,7 +101,7 @@ export const DEFAULT_LIMITS: SwarmLimits = {
   requestsInFlightMax: 64,
   demandInFlightMax: 128,
   pipelineMs: 50,
-  pipelineBesideGuestsMs: 10,
+  pipelineBesideGuestsMs: 4,
   guestsReadMs: 1_000,
   hedgeMinMs: 100,
   hedgeMaxMs: 400,

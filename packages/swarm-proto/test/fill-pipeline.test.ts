@@ -98,6 +98,6 @@ test('fill asks ahead for little while guests read, and for more when they are c
   // More than a second.
   node.receive(2_100);
   expect([calm, node.piecesAskedAhead]).toEqual([64, 64]);
-  // 10 ms.
-  expect(beside).toBeLessThanOrEqual(20);
+  // 4 ms.
+  expect(beside).toBeLessThanOrEqual(8);
 });
