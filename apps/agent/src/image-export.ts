@@ -1,6 +1,6 @@
 /** One image under one export name, as the NBD server sees it; reads through it are counted for the VM in the name. */
 import { type ImageReader, noReadBytes, type ReadBytes } from '@bootswarm/swarm-driver';
-import type { ExportBinding, ExportSource } from './nbd/export-source.ts';
+import type { ExportBinding, ForesightedSource } from './nbd/export-source.ts';
 
 /** NBD wants a power of two up to 32 MiB; pieces are 64 KiB to 16 MiB, and a read of one piece is the cheapest. */
 export class ImageExport implements ExportBinding {
@@ -40,11 +40,13 @@ export class ImageExport implements ExportBinding {
     return Math.min(limit, pieceIndex * length);
   }
 
-  open(): ExportSource {
+  open(): ForesightedSource {
     this.#connections += 1;
     const guest = this.#reader.guest(this.read);
     return {
       readNow: (offset, target) => guest.readNow(offset, target),
+      readAhead: (offset, target) => guest.readAhead(offset, target),
+      took: (offset, length) => guest.took(offset, length),
       read: (offset, target, done) => guest.read(offset, target, done),
       prefetch: (offset, length) => guest.prefetch(offset, length),
       close: () => {

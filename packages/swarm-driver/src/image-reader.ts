@@ -90,26 +90,42 @@ export class GuestReader {
 
   /** Fills `target` from verified bytes at hand; false, with `target` undefined, if any byte needs the swarm or the disk. */
   readNow(offset: number, target: Uint8Array): boolean {
+    if (!this.readAhead(offset, target)) return false;
+    this.took(offset, target.length);
+    return true;
+  }
+
+  /** As readNow(), for a read that has not come: when it does, and these bytes are given, took() is to be called. */
+  readAhead(offset: number, target: Uint8Array): boolean {
     const { layer, store, metainfo } = this.#driver;
     const { pieceLength } = metainfo;
-    let zero = 0;
     for (let done = 0; done < target.length; ) {
       const pieceIndex = Math.floor((offset + done) / pieceLength);
       const within = offset + done - pieceIndex * pieceLength;
       const length = Math.min(target.length - done, pieceLength - within);
       const part = length === target.length ? target : target.subarray(done, done + length);
-      if (layer.isZero(pieceIndex)) {
-        part.fill(0);
-        zero += length;
-      } else {
-        if (!store.readNow(pieceIndex, within, part)) return false;
-        this.#touch(pieceIndex);
-      }
+      if (layer.isZero(pieceIndex)) part.fill(0);
+      else if (!store.readNow(pieceIndex, within, part)) return false;
       done += length;
     }
-    this.#counted.zero += zero;
-    this.#counted.cache += target.length - zero;
     return true;
+  }
+
+  /** Counts a read that readAhead() has filled. */
+  took(offset: number, length: number): void {
+    const { layer, metainfo } = this.#driver;
+    const { pieceLength } = metainfo;
+    const end = offset + length;
+    for (let at = offset; at < end; ) {
+      const pieceIndex = Math.floor(at / pieceLength);
+      const next = Math.min(end, (pieceIndex + 1) * pieceLength);
+      if (layer.isZero(pieceIndex)) this.#counted.zero += next - at;
+      else {
+        this.#counted.cache += next - at;
+        this.#touch(pieceIndex);
+      }
+      at = next;
+    }
   }
 
   /** Fills `target` and calls `done` once, however long it takes: a read without a source waits. */

@@ -9,17 +9,17 @@ import {
   type FuseRead,
   FuseSession,
   OUT_HEADER_LENGTH,
-  READ_LENGTH_MAX,
   type Unique,
   uniqueKey,
 } from '@bootswarm/fuse-proto';
 import { messageOf } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
-import type { ExportSource, ReadHandle } from '../nbd/export-source.ts';
+import type { ForesightedSource, ReadHandle } from '../nbd/export-source.ts';
 import { type ReplyAllowance, ReplyBudget } from '../nbd/reply-budget.ts';
 import { FuseChannel } from './fuse-channel.ts';
 import { type ImageFile, type ImageFiles, imageIdOf } from './image-files.ts';
 import type { OpenFiles } from './open-files.ts';
+import { ReplyAhead } from './reply-ahead.ts';
 
 export interface FuseServerOptions {
   readonly fd: number;
@@ -61,12 +61,12 @@ export class FuseServer {
   readonly #channel: FuseChannel;
   readonly #budget: ReplyBudget;
   readonly #allowance: ReplyAllowance = { heldBytes: 0, retry: () => this.#serveHeld() };
-  readonly #sources = new Map<number, ExportSource>();
+  readonly #sources = new Map<number, ForesightedSource>();
   /** By number of the request: reads that the swarm or the disk keeps waiting. */
   readonly #waiting = new Map<number, Waiting>();
   /** In order of arrival: reads for whose bytes there is no memory yet. */
   readonly #held = new Map<number, Read>();
-  readonly #scratch = Buffer.allocUnsafeSlow(OUT_HEADER_LENGTH + READ_LENGTH_MAX);
+  readonly #ahead = new ReplyAhead();
   /** No agent of this mount has given the same before: it grows slower than the clock does. */
   #nextHandle = Date.now() * 4096;
   #findCount = 0;
@@ -191,7 +191,7 @@ export class FuseServer {
     });
   }
 
-  #sourceOf({ handle, file }: Read): ExportSource | undefined {
+  #sourceOf({ handle, file }: Read): ForesightedSource | undefined {
     const known = this.#sources.get(handle);
     if (known) return known;
     const source = file.open();
@@ -219,17 +219,14 @@ export class FuseServer {
     const source = this.#sourceOf(read);
     // Let go between the message and now, which only an image without a reader is.
     if (source === undefined) return this.#write(this.#session.gone(read.unique));
-    const total = OUT_HEADER_LENGTH + read.length;
-    const reply = this.#scratch.subarray(0, total);
-    if (source.readNow(read.offset, reply.subarray(OUT_HEADER_LENGTH))) {
-      this.#session.encodeReadReply(read, reply);
-      this.#write(reply);
-      return;
-    }
-    this.#hold(read, source);
+    const reply = this.#ahead.replyTo(read, source);
+    if (reply === undefined) return this.#hold(read, source);
+    this.#session.encodeReadReply(read, reply);
+    this.#write(reply);
+    if (this.#channel.isStreaming) this.#ahead.prepare(read, source);
   }
 
-  #hold(read: Read, source: ExportSource): void {
+  #hold(read: Read, source: ForesightedSource): void {
     const total = OUT_HEADER_LENGTH + read.length;
     if (this.#held.size === 0 && this.#budget.reserve(this.#allowance, total)) {
       this.#wait(read, source);
@@ -249,7 +246,7 @@ export class FuseServer {
   }
 
   /** Its memory has been reserved. */
-  #wait(read: Read, source: ExportSource | undefined): void {
+  #wait(read: Read, source: ForesightedSource | undefined): void {
     const { unique } = read;
     const replyLength = OUT_HEADER_LENGTH + read.length;
     if (source === undefined) {

@@ -7,7 +7,7 @@ import type { FuseDirectory, FuseFile } from '@bootswarm/fuse-proto';
 import type { ImageExport } from '../image-export.ts';
 import type { ImageLibrary } from '../image-library.ts';
 import type { ImageSession } from '../image-session.ts';
-import type { ExportSource } from '../nbd/export-source.ts';
+import type { ForesightedSource } from '../nbd/export-source.ts';
 
 const FILE_NAME = /^([0-9a-f]{40})\.raw$/;
 /** 13 hex digits, 52 bits: as much as a number holds, and no two images of a cloud share them. */
@@ -52,7 +52,7 @@ export class ImageFile implements FuseFile {
   }
 
   /** One per open file: each is the boot of a guest. Undefined when the image was let go. */
-  open(): ExportSource | undefined {
+  open(): ForesightedSource | undefined {
     const session = this.#session();
     if (session === undefined) return undefined;
     session.wantedAt = Date.now();

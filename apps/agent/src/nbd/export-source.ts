@@ -28,6 +28,13 @@ export interface ExportSource {
   close(): void;
 }
 
+/** A source for a server that makes an answer before it is asked. */
+export interface ForesightedSource extends ExportSource {
+  /** As readNow(), but nothing counts as read until took(). */
+  readAhead(offset: number, target: Uint8Array): boolean;
+  took(offset: number, length: number): void;
+}
+
 export interface ReadHandle {
   /** Nobody waits for this read any more: `done` is not called after this, and `target` is free. */
   cancel(): void;
