@@ -8,7 +8,7 @@ import { readSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { MESSAGE_LENGTH_MAX } from '@bootswarm/fuse-proto';
 import { assert, errnoOf } from '@bootswarm/stdx';
-import { WakefulLoop } from './wakeful-loop.ts';
+import { WakefulLoop } from '../wakeful-loop.ts';
 
 interface PipeHandle {
   /** 0, or a negative errno. */

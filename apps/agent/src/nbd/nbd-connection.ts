@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import type { ReadEffect } from '@bootswarm/nbd-proto';
 import { NbdSession } from '@bootswarm/nbd-proto';
+import type { WakefulLoop } from '../wakeful-loop.ts';
 import type { ExportBinding, ExportDirectory, ExportSource, ReadHandle } from './export-source.ts';
 import type { ReplyAllowance, ReplyBudget } from './reply-budget.ts';
 import { GATHERED_BYTES_MAX, type ReplyBuffers } from './reply-buffers.ts';
@@ -26,6 +27,8 @@ export interface ConnectionOptions {
   readonly directory: ExportDirectory;
   readonly budget: ReplyBudget;
   readonly buffers: ReplyBuffers;
+  /** Stays awake for a client that sends one request after another. */
+  readonly loop: WakefulLoop;
   /** Clients must go through it before anything else; none: no TLS. */
   readonly tlsGate?: TlsGate;
   /** QEMU's own server allows 10 s; TLS is in it. */
@@ -83,7 +86,12 @@ export class NbdConnection {
 
   #listen(): void {
     const socket = this.#socket;
-    socket.on('data', (bytes) => this.#guard(() => this.#session.handle(bytes)));
+    const { loop } = this.#options;
+    socket.on('data', (bytes) => {
+      loop.heard();
+      this.#guard(() => this.#session.handle(bytes));
+      loop.served();
+    });
     socket.on('end', () => this.#guard(() => this.#inputEnded()));
     socket.on('drain', () => this.#pump());
     socket.on('error', (error) => this.#end('abandoned', error));

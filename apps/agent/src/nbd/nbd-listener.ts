@@ -8,6 +8,7 @@ import { chmod } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { createServer } from 'node:net';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { WakefulLoop } from '../wakeful-loop.ts';
 import type { ExportDirectory } from './export-source.ts';
 import type { ConnectionEnd } from './nbd-connection.ts';
 import { NbdConnection } from './nbd-connection.ts';
@@ -60,6 +61,10 @@ export class NbdListener {
   readonly #options: NbdListenerOptions;
   readonly #budget: ReplyBudget;
   readonly #buffers = new ReplyBuffers();
+  readonly #loop = new WakefulLoop({
+    now: () => performance.now(),
+    inNextTurn: setImmediate,
+  });
   readonly #connections = new Set<NbdConnection>();
 
   private constructor(options: NbdListenerOptions) {
@@ -71,6 +76,7 @@ export class NbdListener {
         directory: options.directory,
         budget: this.#budget,
         buffers: this.#buffers,
+        loop: this.#loop,
         tlsGate: options.tlsGate,
         handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
         halfClosedTimeoutMs: options.halfClosedTimeoutMs ?? 10_000,

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { WakefulLoop } from '../../src/fuse/wakeful-loop.ts';
+import { WakefulLoop } from '../src/wakeful-loop.ts';
 
 let nowMs: number;
 /** What the event loop has to do in its next turn: nothing, and it sleeps. */

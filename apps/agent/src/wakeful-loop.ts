@@ -7,8 +7,8 @@
  */
 
 export interface WakefulLoopOptions {
-  /** Serves the requests that are there or come, for a moment that nobody else notices. */
-  readonly look: () => void;
+  /** Serves the requests that are there or come, for a moment that nobody else notices; none: each turn of the loop does. */
+  readonly look?: () => void;
   /** Milliseconds. */
   readonly now: () => number;
   /** Runs it in the loop's next turn, for which the loop does not sleep. */
@@ -52,7 +52,7 @@ export class WakefulLoop {
 
   readonly #turn = (): void => {
     const { look, now, inNextTurn } = this.#options;
-    look();
+    look?.();
     if (this.isAwake(now())) return inNextTurn(this.#turn);
     this.#isTurning = false;
     this.#inARow = 0;
