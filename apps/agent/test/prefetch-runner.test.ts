@@ -190,3 +190,14 @@ test('says again what it holds of a boot order when the tracker is back', () => 
   runner.connected();
   expect(bootHeld).toHaveLength(2);
 });
+
+test('says again what it holds of a boot order when the image was let go and is back', () => {
+  learn(1, 4, 1);
+  runner.tick();
+  const session = sessions.get(HIGH.id)!;
+  sessions.delete(HIGH.id);
+  runner.tick();
+  sessions.set(HIGH.id, session);
+  runner.tick();
+  expect(bootHeld).toHaveLength(2);
+});
