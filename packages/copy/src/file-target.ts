@@ -18,7 +18,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DirectoryLock } from '@bootswarm/piece-store';
-import { Bitfield, errnoOf, OperatorError } from '@bootswarm/stdx';
+import { Bitfield, errnoOf, OperatorError, readWhole } from '@bootswarm/stdx';
 import { targetError, targetExists } from './copy-error.ts';
 import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_BYTES_MAX } from './copy-journal.ts';
 import {
@@ -28,7 +28,7 @@ import {
   type Run,
   unitCountOf,
 } from './copy-source.ts';
-import { readWhole, writeAll, writeSparse } from './sparse-io.ts';
+import { writeAll, writeSparse } from './sparse-io.ts';
 
 /** What a crash costs at most is copied again. */
 const COMMIT_BYTES = 64 * 1024 * 1024;
