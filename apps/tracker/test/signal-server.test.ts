@@ -21,6 +21,7 @@ let http: Server;
 let signals: SignalServer;
 /** Images of which more was learned, and the kinds to keep of each. */
 let learned: [string, number][];
+let onReport: () => void;
 
 beforeEach(() => start());
 
@@ -29,11 +30,13 @@ afterEach(() => stop());
 async function start(limits: Partial<SignalLimits> = {}): Promise<void> {
   http = createServer((_, response) => response.end());
   learned = [];
+  onReport = () => {};
   signals = new SignalServer({
     server: http,
     publisherKey: KEY,
     log: pino({ level: 'silent' }),
     onLearned: (image, records) => learned.push([image, records().length]),
+    onReport: () => onReport(),
     limits,
   });
   signals.imagePublished({ id: IMAGE, pieceCount: 100, prejoin: 'none' }, []);
@@ -223,6 +226,23 @@ describe('agents', () => {
     await Agent.hello('one');
     expect(await one.closedWith()).toEqual([4_000, 'replaced']);
     expect(signals.agentCount).toBe(1);
+  });
+
+  test('lose their own connection, and nobody another, by a mistake of ours in what they say', async () => {
+    onReport = () => {
+      throw new Error('a mistake');
+    };
+    const one = await Agent.hello('one');
+    const two = await Agent.hello('two');
+    const counts = {
+      ...{ intervalMs: 1_000, vmsBooting: 0, vmsConnected: 0, readCache: 0, readPeers: 0 },
+      ...{ readOrigin: 0, receivedPeers: 0, receivedOrigin: 0, cacheBytes: 0, cacheBytesMax: 0 },
+    };
+    one.say({ type: 'stats', report: { ...counts, originReads: [], alarms: [] } });
+    expect(await one.closedWith()).toEqual([1_011, 'internal-error']);
+    expect([...signals.errors]).toEqual([['internal-error', 1]]);
+    two.join();
+    expect(await two.next()).toMatchObject({ type: 'members' });
   });
 
   test('are told when the tracker stops', async () => {
