@@ -9,6 +9,7 @@ describe('readTree', () => {
       'packages/b/dist/index.js': 'built',
       'packages/b/node_modules/ws/index.ts': 'installed',
       '.turbo/log.md': 'cached',
+      '.git': 'gitdir: elsewhere\n',
       '.ci/run': '#!/bin/sh\n',
       'docs/picture.png': 'no text',
       'ARCHITECTURE.md': '# Architecture\n',

@@ -35,7 +35,9 @@ export function readTree(root: string): SourceFile[] {
 function filePaths(root: string, directory: string): string[] {
   return readdirSync(join(root, directory), { withFileTypes: true }).flatMap((entry) => {
     const path = directory === '' ? entry.name : `${directory}/${entry.name}`;
-    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : filePaths(root, path);
+    // A linked work tree of git has a file of this name.
+    if (NOT_OURS.has(entry.name)) return [];
+    if (entry.isDirectory()) return filePaths(root, path);
     return entry.isFile() ? [path] : [];
   });
 }

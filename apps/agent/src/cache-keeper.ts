@@ -169,7 +169,7 @@ export class CacheKeeper {
     for (const imageId of chosen) {
       // A guest may have come since, or be about to.
       const wantedAt = library.get(imageId)?.wantedAt ?? 0;
-      if (this.isInUse(imageId) || Date.now() - wantedAt < UNUSED_MS_MIN) continue;
+      if (this.isInUse(imageId) || Math.abs(Date.now() - wantedAt) < UNUSED_MS_MIN) continue;
       log.info({ image: imageId }, 'image evicted');
       await library.evict(imageId).catch((error: unknown) => {
         log.error({ image: imageId, error: messageOf(error) }, 'image not removed');

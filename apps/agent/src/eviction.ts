@@ -29,7 +29,10 @@ export function imagesToEvict(
   let used = images.reduce((sum, { diskBytes }) => sum + diskBytes, 0);
   if (used <= bytesMax * HIGH_WATERMARK) return [];
   const chosen: string[] = [];
-  const unused = images.filter((image) => !image.isInUse && now - image.lastUsedAt > UNUSED_MS_MIN);
+  // A clock that was ahead for a while must not keep an image until that time has come.
+  const unused = images.filter(
+    ({ isInUse, lastUsedAt }) => !isInUse && Math.abs(now - lastUsedAt) > UNUSED_MS_MIN,
+  );
   for (const image of unused.sort((a, b) => a.lastUsedAt - b.lastUsedAt)) {
     if (used <= bytesMax * LOW_WATERMARK) break;
     used -= image.diskBytes;

@@ -7,7 +7,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import { type CachePieceStore, PieceChecks } from '@bootswarm/piece-store';
-import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { messageOf, OperatorError, readWhole } from '@bootswarm/stdx';
 
 export interface LocalCopyOptions {
   /** Absolute path of cache.raw. */
@@ -155,16 +155,6 @@ export class LocalCopy {
       'The agent mends it and tries again; look for who else writes there, and after the disk.',
     );
   }
-}
-
-async function readWhole(file: FileHandle, target: Uint8Array, position: number): Promise<boolean> {
-  let done = 0;
-  while (done < target.length) {
-    const { bytesRead } = await file.read(target, done, target.length - done, position + done);
-    if (bytesRead === 0) return false;
-    done += bytesRead;
-  }
-  return true;
 }
 
 function stopping(): OperatorError {

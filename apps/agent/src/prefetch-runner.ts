@@ -36,6 +36,7 @@ export class PrefetchRunner {
   #tasks: readonly KeptTask[];
   /** By order: what the tracker was told last. */
   readonly #told = new Map<string, string>();
+  /** By image that is open: what the tracker was told last. */
   readonly #bootHeldTold = new Map<string, string>();
   readonly #opening = new Set<string>();
   /** By image: why it could not be opened, and when. */
@@ -63,6 +64,9 @@ export class PrefetchRunner {
     }));
     for (const order of this.#told.keys()) {
       if (!tasks.some(({ id }) => id === order)) this.#told.delete(order);
+    }
+    for (const image of this.#failures.keys()) {
+      if (!tasks.some((task) => task.image === image)) this.#failures.delete(image);
     }
     this.#keep();
     this.tick();
@@ -144,6 +148,10 @@ export class PrefetchRunner {
   }
 
   #tellBootHeld(): void {
+    // The tracker forgets with the swarm what was told of an image.
+    for (const image of this.#bootHeldTold.keys()) {
+      if (this.#options.get(image) === undefined) this.#bootHeldTold.delete(image);
+    }
     for (const session of this.#options.sessions()) {
       const { revision } = session.reader.boots;
       const key = `${revision} ${session.piecesHad}`;

@@ -258,26 +258,21 @@ export class SignalClient {
     this.#options.onStateChange('connecting', reason);
   }
 
-  /** Returns why the connection must end, if it must. */
+  /** Returns why the connection must end, if it must: a mistake of ours is to cost nothing more either. */
   #receive(data: Buffer, isBinary: boolean): string | undefined {
     if (!isBinary) return 'text-frame';
-    let message: TrackerMessage;
     try {
-      message = decodeTrackerMessage(data);
+      return this.#onMessage(decodeTrackerMessage(data));
     } catch (error) {
-      if (error instanceof ProtocolError) return error.code;
-      throw error;
+      return error instanceof ProtocolError ? error.code : `internal-error: ${messageOf(error)}`;
     }
+  }
+
+  #onMessage(message: TrackerMessage): string | undefined {
     if (message.type === 'welcome') return this.#onWelcome(message);
     if (this.#state !== 'connected') return 'welcome-expected';
-    if (message.type === 'prefetch') {
-      this.#options.onPrefetch(message.tasks);
-      return undefined;
-    }
-    if (message.type === 'published') {
-      this.#options.onPublished(message.image);
-      return undefined;
-    }
+    if (message.type === 'prefetch') return void this.#options.onPrefetch(message.tasks);
+    if (message.type === 'published') return void this.#options.onPublished(message.image);
     const swarm = this.#swarms.get(message.image);
     // What was said before our leave arrived there.
     if (swarm === undefined) return undefined;
@@ -285,10 +280,11 @@ export class SignalClient {
       case 'members':
         return this.#onMembers(swarm, message);
       case 'boot-order':
+        if (this.#options.onBootOrder(message.image, message)) break;
+        // To join again would bring the same order again, at once and for ever.
+        if (message.isFull) return 'boot-order-invalid';
         // What was said before our join was heard follows on nothing.
-        if (!this.#options.onBootOrder(message.image, message) && !swarm.isJoining) {
-          this.#sendJoin(swarm);
-        }
+        if (!swarm.isJoining) this.#sendJoin(swarm);
         break;
       case 'withdrawn':
         this.#drop(swarm);

@@ -27,6 +27,12 @@ test('what is in use stays, and what was a moment ago', () => {
   expect(imagesToEvict(images, 100, NOW + 1)).toEqual(['b']);
 });
 
+test('what was used while the clock was ahead goes too, after what was used in the past', () => {
+  const images = [image('a', 300, 10 * NOW), image('b', 300, 20)];
+  expect(imagesToEvict(images, 100, NOW)).toEqual(['b', 'a']);
+  expect(imagesToEvict([image('a', 300, NOW + UNUSED_MS_MIN)], 100, NOW)).toEqual([]);
+});
+
 test('whatever the images are: in use none goes, none that was used later than one that stays, and down to the mark', () => {
   const some = fc.array(
     fc.record({
@@ -50,7 +56,8 @@ test('whatever the images are: in use none goes, none that was used later than o
       }
       const gone = images.filter(({ imageId }) => chosen.includes(imageId));
       const canGo = images.filter(
-        (each) => !each.isInUse && NOW - each.lastUsedAt > UNUSED_MS_MIN && !gone.includes(each),
+        (each) =>
+          !each.isInUse && Math.abs(NOW - each.lastUsedAt) > UNUSED_MS_MIN && !gone.includes(each),
       );
       expect(gone.some(({ isInUse }) => isInUse)).toBe(false);
       const latest = Math.max(0, ...gone.map(({ lastUsedAt }) => lastUsedAt));

@@ -1,7 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { routeKey } from '@bootswarm/rest';
+import { parameterOf, routeKey } from '@bootswarm/rest';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  documentedMetrics,
+  metricRows,
+  operationsOf,
+  requestPath,
+  type ServedDocument,
+} from '../../../packages/rest/test/documented-api.ts';
 import { CONTROL_ROUTES, controlApiDocument } from '../src/control-api.ts';
 import { AgentMetrics } from '../src/telemetry/agent-metrics.ts';
 import { signedImage } from './catalogue-server.ts';
@@ -36,26 +41,32 @@ const REFUSED: Readonly<Record<string, string>> = {
 
 test('the document that is served has every route and nothing else', async () => {
   const { body } = await agent.ask('GET', '/v1/openapi.json');
-  const served = body as { info: { version: string }; paths: Record<string, object> };
+  const served = body as ServedDocument;
   expect(served).toEqual(JSON.parse(JSON.stringify(controlApiDocument(served.info.version))));
-  const operations = Object.entries(served.paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
-  );
-  expect(operations.sort()).toEqual(CONTROL_ROUTES.map(routeKey).sort());
+  expect(operationsOf(served)).toEqual(CONTROL_ROUTES.map(routeKey).sort());
 });
 
-describe.each(CONTROL_ROUTES)('$method $path', (route) => {
-  const pathOf = (key: string) => route.path.replace(/\{.*\}/, key);
-  const key = route.path.includes('{vm}') ? 'web-1' : 'debian-12';
-  const isBodied = Object.keys(route.body.shape).length > 0;
-  const refusal = (code: string) => ({
-    type: 'application/problem+json',
-    body: { code, detail: expect.stringMatching(/\w/), hint: expect.stringMatching(/\w/) },
-  });
+const refusal = (code: string) => ({
+  type: 'application/problem+json',
+  body: { code, detail: expect.stringMatching(/\w/), hint: expect.stringMatching(/\w/) },
+});
 
-  test('refuses a query, a body and a path that are wrong, and a body that is missing', async () => {
+test.each(CONTROL_ROUTES.filter(({ key }) => key !== undefined))(
+  '$method $path says what is wrong with its path',
+  async (route) => {
+    const ask = (key: string) =>
+      agent.ask(route.method, requestPath(route, key), BODIES[routeKey(route)]);
+    expect(await ask('%ff')).toMatchObject(refusal('path-malformed'));
+    expect(await ask('nothing')).toMatchObject(refusal(`${parameterOf(route.path)}-not-found`));
+  },
+);
+
+describe.each(CONTROL_ROUTES)('$method $path', (route) => {
+  const path = requestPath(route, route.path.includes('{vm}') ? 'web-1' : 'debian-12');
+  const isBodied = Object.keys(route.body.shape).length > 0;
+
+  test('refuses a query and a body that are wrong, and a body that is missing', async () => {
     const body = BODIES[routeKey(route)];
-    const path = pathOf(key);
     expect(await agent.ask(route.method, `${path}?x=1`, body)).toMatchObject(
       refusal('bad-request'),
     );
@@ -66,10 +77,6 @@ describe.each(CONTROL_ROUTES)('$method $path', (route) => {
       const changed = { ...body, [field]: [] };
       expect(await agent.ask(route.method, path, changed)).toMatchObject(refusal('bad-request'));
     }
-    if (route.key === undefined) return;
-    expect(await agent.ask(route.method, pathOf('%ff'))).toMatchObject(refusal('path-malformed'));
-    const code = `${/\{(\w+)\}/.exec(route.path)![1]}-not-found`;
-    expect(await agent.ask(route.method, pathOf('nothing'), body)).toMatchObject(refusal(code));
   });
 
   test('answers as it is described', async () => {
@@ -80,11 +87,7 @@ describe.each(CONTROL_ROUTES)('$method $path', (route) => {
       await agent.ask('DELETE', '/v1/exports/debian-12');
     }
     const known = REFUSED[routeKey(route)];
-    const { status, type, body } = await agent.ask(
-      route.method,
-      pathOf(key),
-      BODIES[routeKey(route)],
-    );
+    const { status, type, body } = await agent.ask(route.method, path, BODIES[routeKey(route)]);
     if (known !== undefined) {
       expect(route.problems).toContain(known);
       return expect(body).toMatchObject({ code: known });
@@ -100,14 +103,7 @@ test('the metrics that are documented are those that there are', () => {
     status: () => ({}),
     process: { families: [] },
   } as unknown as ConstructorParameters<typeof AgentMetrics>[0]);
-  const document = readFileSync(join(import.meta.dirname, '../../../docs/metrics.md'), 'utf8');
-  const table = document.split('## Of the agent')[1].split('## Of both')[0];
-  const documented = [...table.matchAll(/^\| `(bootswarm_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$/gm)];
-  expect(documented.map(([, ...cells]) => cells)).toEqual(
-    metrics.families.map(({ name, type, labels = [], help }) => [
-      ...[name, type, labels.map((label) => `\`${label}\``).join(', '), help],
-    ]),
-  );
+  expect(documentedMetrics('Of the agent')).toEqual(metricRows(metrics.families));
 });
 
 test('a scrape, which may be open on TCP, has no whole id of an image that may be private in Glance', () => {

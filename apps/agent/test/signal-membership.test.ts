@@ -179,6 +179,19 @@ describe('boot orders', () => {
     expect(await tracker.received.next()).toEqual({ ...touches, image: IMAGE });
   });
 
+  test('end the connection when they are whole and cannot be used, or meet a mistake of ours', async () => {
+    const tracker = await rig.joined();
+    // To join again would bring the same once more, at once and for ever.
+    tracker.say({ ...order(99), isFull: true });
+    expect(await rig.events.next()).toMatchObject({ type: 'boot-order' });
+    expect(await rig.lost()).toBe('boot-order-invalid');
+    rig.timers.pass(200);
+    const again = await rig.welcomed();
+    again.say(order(98));
+    expect(await rig.events.next()).toMatchObject({ type: 'boot-order' });
+    expect(await rig.lost()).toBe('internal-error: a mistake');
+  });
+
   test('are asked for anew from a tracker that comes back, and told nothing of while it is away', async () => {
     const tracker = await rig.joined();
     tracker.socket.terminate();

@@ -157,6 +157,7 @@ export class SignalRig {
       onJoining: (image) => this.joinings.push(image),
       onBootOrder: (image, { revision, kinds }) => {
         this.events.push({ type: 'boot-order', image, revision, kinds });
+        if (revision === 98) throw new Error('a mistake');
         return revision !== 99;
       },
       onStateChange: (state, reason) => this.events.push({ type: 'state', state, reason }),

@@ -144,3 +144,20 @@ test('--check says whether all is right, with the exit code that keeps systemd f
   expect(await runCli(['tracker', '--config', path, '--check'], terminal)).toBe(2);
   expect(terminal.err).toContain('cannot read the settings');
 });
+
+test('--check refuses what the start would refuse of nova.conf', async () => {
+  const conf = join(directory, 'nova.conf');
+  const check = async (text: string) => {
+    writeFileSync(conf, text);
+    const terminal = capturedTerminal();
+    const nova = ['--fuse', '/fuse', '--nova-instances', '/instances', '--nova-conf', conf];
+    const code = await runCli(['agent', '--check', ...nova], terminal);
+    return { code, told: terminal.out + terminal.err };
+  };
+  expect(await check('[libvirt]\nimages_type = raw\n')).toEqual({
+    code: 1,
+    told: expect.stringMatching(/^bootswarm: Nova is set to copy base images.*\n {2}→ Set images_/),
+  });
+  expect(await check('[libvirt]\nimages_type = rbd\n')).toMatchObject({ code: 1 });
+  expect(await check('[libvirt]\nimages_type = qcow2\n')).toMatchObject({ code: 0 });
+});

@@ -4,7 +4,7 @@ import { runCli } from '../src/cli.ts';
 import { describeOverview, OverviewHistory } from '../src/overview-text.ts';
 import { textWidth } from '../src/terminal-text.ts';
 import { capturedTerminal } from './captured-terminal.ts';
-import { type FakeDaemon, fakeDaemon } from './fake-daemon.ts';
+import { type FakeDaemon, fakeDaemon, json } from './fake-daemon.ts';
 
 const MIB = 2 ** 20;
 const sampleAt = (at: number, vmsBooting = 0) => ({
@@ -93,20 +93,59 @@ test('keeps a minute of the seconds that events bring, each once', () => {
   }
 });
 
-test('watch prints each overview on a line with --json, until the tracker ends', async () => {
-  const event = `event: overview\ndata: ${JSON.stringify(OVERVIEW)}\n\n`;
+/** Served in turn; a text is a stream that ends after it, and after the last the tracker knows the route no more. */
+async function watch(args: readonly string[], answers: string[], tty = {}) {
   daemon = await fakeDaemon((_, response) => {
+    const events = answers.shift();
+    const gone = { code: 'route-not-found', title: 't', detail: 'There is nothing', hint: 'Look.' };
+    if (events === undefined) return json(response, 404, gone);
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     // Cut where it is cut on a network: anywhere.
-    response.write(event.slice(0, 100));
-    response.end(event.slice(100) + event);
+    response.write(events.slice(0, 100));
+    response.end(events.slice(100));
   });
   const { endpoint } = daemon;
   const url = endpoint.type === 'tcp' ? endpoint.url.origin : '';
   const terminal = capturedTerminal();
-  expect(await runCli(['watch', '--tracker', url, '--json'], terminal)).toBe(1);
-  const lines = terminal.out.trim().split('\n');
-  expect(lines.map((line) => JSON.parse(line))).toEqual([OVERVIEW, OVERVIEW]);
-  expect(terminal.err).toContain('the tracker has ended the stream');
+  Object.assign(terminal.stdout, tty);
+  const code = await runCli(['watch', '--tracker', url, ...args], terminal);
   expect(daemon.requests[0].url).toBe('/v1/overview/stream');
+  return { code, out: terminal.out, err: terminal.err };
+}
+
+const eventOf = (overview: Overview): string =>
+  `event: overview\ndata: ${JSON.stringify(overview)}\n\n`;
+
+test('watch prints each overview on a line with --json, and says beside them that the tracker is away', async () => {
+  const { code, out, err } = await watch(
+    ['--json'],
+    [eventOf(OVERVIEW).repeat(2), '', eventOf(OVERVIEW)],
+  );
+  const lines = out.trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toEqual([OVERVIEW, OVERVIEW, OVERVIEW]);
+  // Once each time, however often it is tried; what the tracker refuses is no reason to try again.
+  const away = 'bootswarm: the tracker has ended the stream; trying again\n';
+  expect(err).toBe(`${away.repeat(2)}bootswarm: There is nothing\n  → Look.\n`);
+  expect(code).toBe(1);
+});
+
+test('watch leaves the last picture on a terminal while the tracker is away, with what it then says', async () => {
+  const before = { ...OVERVIEW, samples: [sampleAt(OVERVIEW.now.at - 1), OVERVIEW.now] };
+  const after = { ...OVERVIEW, samples: [] };
+  const tty = { isTTY: true, columns: 80, rows: 50 };
+  const { out } = await watch([], [eventOf(before), eventOf(after)], tty);
+  const pictures = out.split('\u001b[H').slice(1);
+  expect(pictures).toHaveLength(4);
+  const [shown, lost, again] = pictures.map((each) => each.replaceAll('\u001b[K', ''));
+  expect(lost).toBe(`LOST     the tracker has ended the stream; trying again\n\n${shown}`);
+  // A tracker that was started anew knows nothing of what was before.
+  expect(again).toMatch(/^booting +0$/m);
+  expect(shown).not.toMatch(/^booting +0$/m);
+});
+
+test('watch ends when the tracker was not there in the first place', async () => {
+  expect(await watch([], [''])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('the tracker has ended the stream\n  → look whether it runs'),
+  });
 });

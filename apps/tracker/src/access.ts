@@ -6,7 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { OperatorError } from '@bootswarm/stdx';
 import type { ImageSummary } from './api.ts';
-import { type Catalogue, notFound } from './catalogue.ts';
+import { type Catalogue, type FoundImage, onlyOne } from './catalogue.ts';
 import type { Visibility } from './glance/visibility.ts';
 import { ListedImages } from './listed-images.ts';
 
@@ -44,13 +44,16 @@ export class Access {
   }
 
   /**
-   * Finds what catalogue.find() finds. Of an image that is not for everybody the whole id is as good as a right: it is all that
+   * Finds what catalogue.find() finds, among the images that the caller may know of. Of an image that is not for everybody the whole id is as good as a right: it is all that
    * the swarm asks for. By its name or a part of its id it is there for those only whom Glance shows it.
    */
-  async find(request: IncomingMessage, key: string): Promise<ReturnType<Catalogue['find']>> {
-    const found = this.#catalogue.find(key);
-    if (found.image.id === key || (await this.mayKnow(request, found.image))) return found;
-    throw notFound(key);
+  async find(request: IncomingMessage, key: string): Promise<FoundImage> {
+    const shown: FoundImage[] = [];
+    for (const found of this.#catalogue.matching(key)) {
+      const { image } = found;
+      if (image.id === key || (await this.mayKnow(request, image))) shown.push(found);
+    }
+    return onlyOne(key, shown);
   }
 
   async mayKnow(request: IncomingMessage, image: ImageSummary): Promise<boolean> {

@@ -21,6 +21,11 @@ import {
 /** Shorter prefixes of an id would soon be ambiguous, and are likelier to be typing errors. */
 const ID_PREFIX_LENGTH_MIN = 4;
 
+export interface FoundImage {
+  readonly image: ImageSummary;
+  readonly directory: ImageDirectory;
+}
+
 interface Entry {
   directory: ImageDirectory;
   isDamaged: boolean;
@@ -81,9 +86,15 @@ export class Catalogue {
    * Finds an image by its id, its name, or a prefix of at least 4 digits that only its id has. Throws OperatorError
    * `image-not-found` or `image-ambiguous`.
    */
-  find(key: string): { image: ImageSummary; directory: ImageDirectory } {
-    const entry = this.#byId.get(key) ?? this.#byName.get(key) ?? this.#byPrefix(key);
-    return { image: summaryOf(entry), directory: entry.directory };
+  find(key: string): FoundImage {
+    return onlyOne(key, this.matching(key));
+  }
+
+  /** All that `key` may mean: the image that has it as its id, or its name, else those whose ids begin with it. */
+  matching(key: string): FoundImage[] {
+    const entry = this.#byId.get(key) ?? this.#byName.get(key);
+    const entries = entry === undefined ? this.#byPrefix(key) : [entry];
+    return entries.map((each) => ({ image: summaryOf(each), directory: each.directory }));
   }
 
   /** The image that was published from this one of Glance; its name is signed. */
@@ -167,26 +178,28 @@ export class Catalogue {
     return entry;
   }
 
-  #byPrefix(prefix: string): Entry {
-    if (prefix.length < ID_PREFIX_LENGTH_MIN || !/^[0-9a-f]+$/.test(prefix)) throw notFound(prefix);
-    const matches = [...this.#byId].filter(([id]) => id.startsWith(prefix));
-    if (matches.length > 1) {
-      throw new OperatorError(
-        'image-ambiguous',
-        `${matches.length} images have ids that begin with ${prefix}`,
-        `Give more digits: ${matches.map(([id]) => id.slice(0, prefix.length + 8)).join(', ')}`,
-      );
-    }
-    if (matches.length === 0) throw notFound(prefix);
-    return matches[0][1];
+  #byPrefix(prefix: string): Entry[] {
+    if (prefix.length < ID_PREFIX_LENGTH_MIN || !/^[0-9a-f]+$/.test(prefix)) return [];
+    return [...this.#byId].filter(([id]) => id.startsWith(prefix)).map(([, entry]) => entry);
   }
+}
+
+/** Throws OperatorError `image-not-found` or `image-ambiguous`, which names what was found. */
+export function onlyOne(key: string, found: readonly FoundImage[]): FoundImage {
+  if (found.length === 1) return found[0];
+  if (found.length === 0) throw notFound(key);
+  throw new OperatorError(
+    'image-ambiguous',
+    `${found.length} images have ids that begin with ${key}`,
+    `Give more digits: ${found.map(({ image }) => image.id.slice(0, key.length + 8)).join(', ')}`,
+  );
 }
 
 function summaryOf({ directory, isDamaged }: Entry): ImageSummary {
   return { ...directory.image, state: isDamaged ? 'damaged' : 'ready' };
 }
 
-export function notFound(key: string): OperatorError {
+function notFound(key: string): OperatorError {
   return new OperatorError(
     'image-not-found',
     `There is no image ${JSON.stringify(key)}`,

@@ -1,6 +1,6 @@
 /**
  * One connection to a running origin process: requests out, answers in, a deadline on each. Whether there should be an
- * origin, and which, is OriginSupervisor's decision.
+ * origin, and which, is OriginProcess's decision.
  */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';

@@ -174,7 +174,8 @@ export class OriginProcess {
       'origin is up',
     );
     this.#options.onAddress({ host: hello.host, port: hello.port });
-    await Promise.all(wanted.map((image) => this.open(image)));
+    // Not `wanted`: what was published since then found no origin to open it.
+    await Promise.all(this.#options.images().map((image) => this.open(image)));
   }
 
   /** The origin that runs already, if it is of our version and listens where we want it. */

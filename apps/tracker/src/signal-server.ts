@@ -79,6 +79,7 @@ const CLOSED_BY_REGISTRY = 4_000;
 const GOING_AWAY = 1_001;
 const UNSUPPORTED_DATA = 1_003;
 const POLICY_VIOLATION = 1_008;
+const INTERNAL_ERROR = 1_011;
 /** An agent that does not answer a close frame is cut off. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
@@ -253,10 +254,15 @@ export class SignalServer {
       this.#handle({ type: 'message', connection, message });
       this.#heard(connection, message);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#log.warn({ connection, code: error.code, ...error.data }, 'bad message');
-      this.#count(error.code);
-      this.#close(connection, POLICY_VIOLATION, error.code);
+      if (error instanceof ProtocolError) {
+        this.#log.warn({ connection, code: error.code, ...error.data }, 'bad message');
+        this.#count(error.code);
+        this.#close(connection, POLICY_VIOLATION, error.code);
+        return;
+      }
+      this.#log.error({ connection, err: error }, 'message not handled');
+      this.#count('internal-error');
+      this.#close(connection, INTERNAL_ERROR, 'internal-error');
     }
   }
 

@@ -14,7 +14,9 @@ import { OriginControl } from '../src/origin-control.ts';
 import { OriginProcess } from '../src/origin-process.ts';
 
 const FAKE_ORIGIN = fileURLToPath(new URL('./fake-origin.ts', import.meta.url));
+const ORIGIN = fileURLToPath(new URL('../src/origin/main.ts', import.meta.url));
 const IMAGE = 'a'.repeat(40);
+const OTHER = 'b'.repeat(40);
 
 let path: string;
 let dataDir: DataDir;
@@ -22,6 +24,8 @@ let running: OriginProcess[];
 let addresses: PeerAddress[];
 let onAddress: (address: PeerAddress) => void;
 let damaged: string[];
+/** What the catalogue has. */
+let images: string[];
 
 beforeEach(() => {
   path = mkdtempSync(join(tmpdir(), 'origin-process-'));
@@ -29,6 +33,7 @@ beforeEach(() => {
   running = [];
   addresses = [];
   damaged = [];
+  images = [IMAGE];
   onAddress = () => {};
 });
 
@@ -54,7 +59,7 @@ async function start(
     mainPath: FAKE_ORIGIN,
     // Long enough for an origin that answers, on a busy machine.
     requestTimeoutMs: 1_000,
-    images: () => [IMAGE],
+    images: () => images,
     onAddress: (address) => {
       addresses.push(address);
       onAddress(address);
@@ -94,6 +99,24 @@ describe('a new origin', () => {
     expect(Object.keys((await origin.stats())?.images ?? {})).toEqual([IMAGE]);
     await origin.close();
     expect(isAlive(pid)).toBe(false);
+  });
+
+  test('serves also what was published while it came up', async () => {
+    onAddress = () => {
+      images = [IMAGE, OTHER];
+    };
+    const origin = await start();
+    expect(Object.keys((await origin.stats())?.images ?? {})).toEqual([IMAGE, OTHER]);
+  });
+
+  test('ends when no tracker ever comes', async () => {
+    const args = [ORIGIN, '--data', path, '--listen', '127.0.0.1:0', '--orphan-ms', '10'];
+    const child = spawn(process.execPath, args);
+    try {
+      expect(await once(child, 'exit', { signal: AbortSignal.timeout(20_000) })).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   test('runs on a lean Node', async () => {

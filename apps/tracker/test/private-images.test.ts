@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { choosePieceLength, createInfo, type Metainfo, PieceHasher } from '@bootswarm/metainfo';
 import { encodeAgentMessage, SIGNALLING_VERSION } from '@bootswarm/tracker-proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -121,6 +122,19 @@ async function pathsThatTell(headers: Record<string, string>, what: string[]): P
   return telling;
 }
 
+/** What fixture.image(…, [3]) is when it is published under a name for which its id begins so; one of some 65,536. */
+function imageBeginningWith(beginning: string): Metainfo {
+  const length = 16_384;
+  const shape = { length, pieceLength: choosePieceLength(length) };
+  const hasher = new PieceHasher(shape);
+  hasher.push(Buffer.alloc(length, 3));
+  const { piecesRoot } = hasher.finish();
+  for (let at = 0; ; at += 1) {
+    const metainfo = createInfo({ name: `twin-${at}`, ...shape, piecesRoot });
+    if (metainfo.imageId.startsWith(beginning)) return metainfo;
+  }
+}
+
 const LISTS = [
   ...['/metrics', '/v1/images', '/v1/swarms', '/v1/overview', '/v1/overview/stream'],
   ...['/v1/alarms', '/v1/nodes', '/v1/nodes/n1/images'],
@@ -133,6 +147,22 @@ describe('an image that is private in Glance', () => {
     { authorization: 'Bearer wrong' },
   ])('is told of on no route to %o', async (headers) => {
     expect(await pathsThatTell(headers, [hidden, PRIVATE])).toEqual([]);
+  });
+
+  test('is not in the way of an image for everybody whose id begins as its own does', async () => {
+    const beginning = hidden.slice(0, 4);
+    const { name, imageId } = imageBeginningWith(beginning);
+    expect(await fixture.published({ source: fixture.image('twin.raw', [3]), name })).toBe(imageId);
+    const path = `/v1/images/${beginning}`;
+    expect(JSON.parse(await textOf(path, {}))).toMatchObject({ id: imageId });
+    for (const headers of [{ 'x-auth-token': 'owner' }, admin()]) {
+      const { code, hint } = JSON.parse(await textOf(path, headers)) as Problem;
+      expect([code, hint]).toEqual([
+        'image-ambiguous',
+        expect.stringContaining(hidden.slice(0, 12)),
+      ]);
+    }
+    await fixture.withdraw(imageId);
   });
 
   test('is listed by name and by id to its project where Glance can be asked', async () => {

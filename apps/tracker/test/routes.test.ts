@@ -1,11 +1,18 @@
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openApiDocument, type RouteDescription, routeKey } from '@bootswarm/rest';
 import { encodeAgentMessage, SIGNALLING_VERSION } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import {
+  documentedMetrics,
+  metricRows,
+  operationsOf,
+  requestPath,
+  type ServedDocument,
+} from '../../../packages/rest/test/documented-api.ts';
 import type { Problem } from '../src/api.ts';
 import { API } from '../src/api-description.ts';
 import type { Catalogue } from '../src/catalogue.ts';
@@ -29,7 +36,6 @@ const api = new HttpApi({
   prefetches: () => ({}) as PrefetchDesk,
 });
 const { routes, metricFamilies } = api;
-const METRIC_ROW = /^\| `(bootswarm_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$/gm;
 
 let fixture: TrackerFixture;
 let image: string;
@@ -90,8 +96,11 @@ async function ask(route: (typeof routes)[number], key = image, body?: unknown) 
     authorization: `Bearer ${fixture.tracker.adminToken}`,
     ...(body !== undefined && { 'content-type': 'application/json' }),
   };
-  const path = route.path.replace(/\{.*\}/, key);
-  return fixture.fetch(path, { method: route.method, headers, body: body as string });
+  return fixture.fetch(requestPath(route, key), {
+    method: route.method,
+    headers,
+    body: body as string,
+  });
 }
 
 async function problemCode(response: Response): Promise<string> {
@@ -104,41 +113,39 @@ async function problemCode(response: Response): Promise<string> {
 }
 
 test('the document that is served has every route and nothing else', async () => {
-  const served = await fixture.json<{ openapi: string; paths: Record<string, object> }>(
-    '/v1/openapi.json',
-  );
+  const served = await fixture.json<ServedDocument>('/v1/openapi.json');
   expect(served).toEqual(JSON.parse(JSON.stringify(openApiDocument(routes, API))));
   expect(served.openapi).toBe('3.1.0');
-  const operations = Object.entries(served.paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
-  );
-  expect(operations.sort()).toEqual(routes.map(routeKey).sort());
+  expect(operationsOf(served)).toEqual(routes.map(routeKey).sort());
 });
+
+test.each(routes.filter((route) => descriptionOf(route).key !== undefined))(
+  '$method $path says what is wrong with its path',
+  async (route) => {
+    expect(await problemCode(await ask(route, 'nothing'))).toMatch(/-not-found$/);
+    expect(await problemCode(await ask(route, '%ff'))).toBe('path-malformed');
+  },
+);
+
+test.each(routes.filter((route) => descriptionOf(route).body !== undefined))(
+  '$method $path says what is wrong with its body, or that it is missing',
+  async (route) => {
+    expect(await problemCode(await ask(route))).toBe('content-type');
+    expect(await problemCode(await ask(route, '', ''))).toBe('body-missing');
+    expect(await problemCode(await ask(route, '', '{'))).toBe('body-malformed');
+    const wrong = isPrefetch(route) ? '{"image":1}' : '{"source":1}';
+    expect(await problemCode(await ask(route, '', wrong))).toBe('field-invalid');
+    expect(await problemCode(await ask(route, '', '{"sorce":"/x"}'))).toBe('field-unknown');
+    const tooLong = ' '.repeat(isPrefetch(route) ? 2 * 1024 * 1024 + 1 : 40_000);
+    expect(await problemCode(await ask(route, '', tooLong))).toBe('body-too-long');
+  },
+);
 
 /** The last withdraws. */
 describe.each(
   routes.toSorted((a, b) => (b.method === 'DELETE' ? -1 : a.method === 'DELETE' ? 1 : 0)),
 )('$method $path', (route) => {
-  const { key, body, type = 'application/json', answer, status = 200 } = descriptionOf(route);
-
-  test.runIf(key !== undefined)('says what is wrong with its path', async () => {
-    expect(await problemCode(await ask(route, 'nothing'))).toMatch(/-not-found$/);
-    expect(await problemCode(await ask(route, '%ff'))).toBe('path-malformed');
-  });
-
-  test.runIf(body !== undefined)(
-    'says what is wrong with its body, or that it is missing',
-    async () => {
-      expect(await problemCode(await ask(route))).toBe('content-type');
-      expect(await problemCode(await ask(route, '', ''))).toBe('body-missing');
-      expect(await problemCode(await ask(route, '', '{'))).toBe('body-malformed');
-      const wrong = isPrefetch(route) ? '{"image":1}' : '{"source":1}';
-      expect(await problemCode(await ask(route, '', wrong))).toBe('field-invalid');
-      expect(await problemCode(await ask(route, '', '{"sorce":"/x"}'))).toBe('field-unknown');
-      const tooLong = ' '.repeat(isPrefetch(route) ? 2 * 1024 * 1024 + 1 : 40_000);
-      expect(await problemCode(await ask(route, '', tooLong))).toBe('body-too-long');
-    },
-  );
+  const { body, type = 'application/json', answer, status = 200 } = descriptionOf(route);
 
   test('refuses a query', async () => {
     const asked = { ...route, path: `${route.path}?x=1` };
@@ -191,12 +198,5 @@ test('what a node reports is in the overview, the alarms and the metrics', async
 });
 
 test('the metrics that are documented are those that there are', () => {
-  const document = readFileSync(join(import.meta.dirname, '../../../docs/metrics.md'), 'utf8');
-  const [, ofTracker, , ofBoth] = document.split(/^## Of .*$/m);
-  const documented = [...(ofTracker + ofBoth).matchAll(METRIC_ROW)];
-  expect(documented.map(([, ...cells]) => cells)).toEqual(
-    metricFamilies.map(({ name, type, labels = [], help }) => [
-      ...[name, type, labels.map((label) => `\`${label}\``).join(', '), help],
-    ]),
-  );
+  expect(documentedMetrics('Of the tracker', 'Of both')).toEqual(metricRows(metricFamilies));
 });

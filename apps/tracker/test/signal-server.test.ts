@@ -1,26 +1,19 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import {
-  type AgentMessage,
-  decodeTrackerMessage,
-  encodeAgentMessage,
-  SIGNALLING_VERSION,
-  type TrackerMessage,
-} from '@bootswarm/tracker-proto';
+import { SIGNALLING_VERSION } from '@bootswarm/tracker-proto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { WebSocket } from 'ws';
 import { type SignalLimits, SignalServer } from '../src/signal-server.ts';
+import { Agent, IMAGE, KEY } from './signal-agent.ts';
 
-const IMAGE = 'a'.repeat(40);
-const KEY = 'b'.repeat(64);
 const ORIGIN = { host: '10.0.0.1', port: 7_000 };
 
 let http: Server;
 let signals: SignalServer;
 /** Images of which more was learned, and the kinds to keep of each. */
 let learned: [string, number][];
+let onReport: () => void;
 
 beforeEach(() => start());
 
@@ -29,11 +22,13 @@ afterEach(() => stop());
 async function start(limits: Partial<SignalLimits> = {}): Promise<void> {
   http = createServer((_, response) => response.end());
   learned = [];
+  onReport = () => {};
   signals = new SignalServer({
     server: http,
     publisherKey: KEY,
     log: pino({ level: 'silent' }),
     onLearned: (image, records) => learned.push([image, records().length]),
+    onReport: () => onReport(),
     limits,
   });
   signals.imagePublished({ id: IMAGE, pieceCount: 100, prejoin: 'none' }, []);
@@ -55,69 +50,6 @@ async function restart(limits: Partial<SignalLimits>): Promise<void> {
 }
 
 const port = () => (http.address() as AddressInfo).port;
-
-class Agent {
-  readonly socket: WebSocket;
-  readonly closed: Promise<[number, Buffer]>;
-  readonly #messages: TrackerMessage[] = [];
-  #waiting: (() => void) | undefined;
-
-  constructor(path = '/v1/signal', headers: Record<string, string> = {}) {
-    this.socket = new WebSocket(`ws://127.0.0.1:${port()}${path}`, {
-      perMessageDeflate: false,
-      headers,
-    });
-    this.closed = new Promise((resolve) => {
-      this.socket.on('close', (code, reason) => resolve([code, reason]));
-    });
-    this.socket.on('error', () => {});
-    this.socket.on('message', (data) => {
-      this.#messages.push(decodeTrackerMessage(data as Buffer));
-      this.#waiting?.();
-    });
-  }
-
-  static async hello(node: string): Promise<Agent> {
-    const agent = new Agent();
-    await once(agent.socket, 'open');
-    agent.say({
-      type: 'hello',
-      version: SIGNALLING_VERSION,
-      node,
-      zone: 'z',
-      rack: 'r',
-      address: { host: '', port: 6_881 },
-    });
-    expect(await agent.next()).toEqual({
-      type: 'welcome',
-      version: SIGNALLING_VERSION,
-      publisherKey: KEY,
-    });
-    return agent;
-  }
-
-  say(message: AgentMessage): void {
-    this.socket.send(encodeAgentMessage(message));
-  }
-
-  join(): void {
-    this.say({ type: 'join', image: IMAGE, piecesHad: 0 });
-  }
-
-  async next(): Promise<TrackerMessage> {
-    while (this.#messages.length === 0) {
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve;
-      });
-    }
-    return this.#messages.shift() as TrackerMessage;
-  }
-
-  async closedWith(): Promise<[number, string]> {
-    const [code, reason] = await this.closed;
-    return [code, reason.toString()];
-  }
-}
 
 /** A WebSocket whose frames are written by hand. */
 async function rawSocket(): Promise<Socket> {
@@ -168,7 +100,7 @@ async function closeCode(socket: Socket): Promise<number | undefined> {
 
 /** What a working tracker does; after every attack it still does. */
 async function expectService(): Promise<void> {
-  const agent = await Agent.hello(`probe-${Math.random()}`);
+  const agent = await Agent.hello(port(), `probe-${Math.random()}`);
   agent.join();
   expect(await agent.next()).toMatchObject({ type: 'members', isFull: true, origins: [ORIGIN] });
   agent.say({ type: 'leave', image: IMAGE });
@@ -178,7 +110,7 @@ async function expectService(): Promise<void> {
 
 describe('agents', () => {
   test('are told of each other, by the address they come from', async () => {
-    const one = await Agent.hello('one');
+    const one = await Agent.hello(port(), 'one');
     one.join();
     const member = (node: string, place: number) => ({
       node,
@@ -188,7 +120,7 @@ describe('agents', () => {
       address: { host: '127.0.0.1', port: 6_881 },
     });
     expect(await one.next()).toMatchObject({ epoch: 1, isFull: true, members: [member('one', 0)] });
-    const two = await Agent.hello('two');
+    const two = await Agent.hello(port(), 'two');
     two.join();
     expect(await two.next()).toMatchObject({
       epoch: 2,
@@ -208,10 +140,10 @@ describe('agents', () => {
 
   test('are dropped from the swarm when their grace time is over', async () => {
     await restart({ graceMs: 20 });
-    const one = await Agent.hello('one');
+    const one = await Agent.hello(port(), 'one');
     one.join();
     await one.next();
-    const two = await Agent.hello('two');
+    const two = await Agent.hello(port(), 'two');
     two.join();
     await one.next();
     two.socket.terminate();
@@ -219,14 +151,31 @@ describe('agents', () => {
   });
 
   test('are closed when another of their name comes', async () => {
-    const one = await Agent.hello('one');
-    await Agent.hello('one');
+    const one = await Agent.hello(port(), 'one');
+    await Agent.hello(port(), 'one');
     expect(await one.closedWith()).toEqual([4_000, 'replaced']);
     expect(signals.agentCount).toBe(1);
   });
 
+  test('lose their own connection, and nobody another, by a mistake of ours in what they say', async () => {
+    onReport = () => {
+      throw new Error('a mistake');
+    };
+    const one = await Agent.hello(port(), 'one');
+    const two = await Agent.hello(port(), 'two');
+    const counts = {
+      ...{ intervalMs: 1_000, vmsBooting: 0, vmsConnected: 0, readCache: 0, readPeers: 0 },
+      ...{ readOrigin: 0, receivedPeers: 0, receivedOrigin: 0, cacheBytes: 0, cacheBytesMax: 0 },
+    };
+    one.say({ type: 'stats', report: { ...counts, originReads: [], alarms: [] } });
+    expect(await one.closedWith()).toEqual([1_011, 'internal-error']);
+    expect([...signals.errors]).toEqual([['internal-error', 1]]);
+    two.join();
+    expect(await two.next()).toMatchObject({ type: 'members' });
+  });
+
   test('are told when the tracker stops', async () => {
-    const one = await Agent.hello('one');
+    const one = await Agent.hello(port(), 'one');
     signals.close();
     expect(await one.closedWith()).toEqual([1_001, 'tracker-stopping']);
   });
@@ -239,7 +188,7 @@ describe('an upgrade', () => {
     ['/v1/signal?x', {}, 404],
     ['/v1/signal', { Origin: 'http://evil.example' }, 403],
   ])('at %s with %j is refused with %i', async (path, headers, status) => {
-    const agent = new Agent(path, headers);
+    const agent = new Agent(port(), path, headers);
     const [, response] = (await once(agent.socket, 'unexpected-response')) as [
       unknown,
       IncomingMessage,
@@ -295,7 +244,7 @@ describe('an agent that breaks the protocol loses its connection and nothing els
     ],
   ];
   test.each(cases)('%s', async (_, attack, closed) => {
-    const agent = new Agent();
+    const agent = new Agent(port());
     await once(agent.socket, 'open');
     attack(agent);
     expect(await agent.closedWith()).toEqual(closed);
@@ -303,7 +252,7 @@ describe('an agent that breaks the protocol loses its connection and nothing els
   });
 
   test('two hellos', async () => {
-    const agent = await Agent.hello('n');
+    const agent = await Agent.hello(port(), 'n');
     agent.say({
       type: 'hello',
       version: SIGNALLING_VERSION,
@@ -316,7 +265,7 @@ describe('an agent that breaks the protocol loses its connection and nothing els
   });
 
   test('too many messages', async () => {
-    const agent = await Agent.hello('n');
+    const agent = await Agent.hello(port(), 'n');
     for (let count = 0; count < 2_000; count += 1) agent.say({ type: 'leave', image: IMAGE });
     expect(await agent.closedWith()).toEqual([4_000, 'too-many-messages']);
     await expectService();
@@ -348,7 +297,7 @@ describe('an agent that breaks the protocol loses its connection and nothing els
 
   test('silence before hello', async () => {
     await restart({ helloTimeoutMs: 20 });
-    const agent = new Agent();
+    const agent = new Agent(port());
     expect(await agent.closedWith()).toEqual([4_000, 'hello-timeout']);
   });
 
@@ -364,14 +313,14 @@ describe('an agent that breaks the protocol loses its connection and nothing els
 
   test('a connection too many', async () => {
     await restart({ agentsMax: 1 });
-    await Agent.hello('one');
-    expect(await new Agent().closedWith()).toEqual([4_000, 'too-many-agents']);
+    await Agent.hello(port(), 'one');
+    expect(await new Agent(port()).closedWith()).toEqual([4_000, 'too-many-agents']);
   });
 
   test('never reading', async () => {
     // Its kernel takes in some megabytes before our buffer fills, so that every message must count.
     await restart({ bufferedBytesMax: 1_000, epochIntervalMs: 0 });
-    const agent = await Agent.hello('deaf');
+    const agent = await Agent.hello(port(), 'deaf');
     agent.join();
     await agent.next();
     const gone = new Promise<void>((resolve) => {

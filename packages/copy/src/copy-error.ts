@@ -1,7 +1,8 @@
 /** What goes wrong with a copy, as a person is told: one OperatorError per cause, so that codes and hints agree everywhere. */
 import { errnoOf, messageOf, OperatorError } from '@bootswarm/stdx';
 
-const GOES_ON = 'then run the same copy again: it goes on where it stopped.';
+/** Of a source whose version nobody can tell, nothing is. */
+const GOES_ON = 'then run the same copy again: what is kept of this one is not copied again.';
 
 /** A failed operation on the target or its temporary files. What is no system error is returned as it is. */
 export function targetError(path: string, error: unknown): unknown {

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Bitfield, OperatorError } from '@bootswarm/stdx';
+import { type Bitfield, OperatorError, readWhole } from '@bootswarm/stdx';
 import { sourceChanged, sourceEmpty, sourceUnreadable } from './copy-error.ts';
 import {
   bytesOfUnits,
@@ -12,7 +12,6 @@ import {
   unitCountOf,
   unitLengthFor,
 } from './copy-source.ts';
-import { readWhole } from './sparse-io.ts';
 
 export class FileSource implements CopySource {
   readonly shown: string;

@@ -18,7 +18,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DirectoryLock } from '@bootswarm/piece-store';
-import { Bitfield, errnoOf, OperatorError } from '@bootswarm/stdx';
+import { Bitfield, errnoOf, OperatorError, readWhole } from '@bootswarm/stdx';
 import { targetError, targetExists } from './copy-error.ts';
 import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_BYTES_MAX } from './copy-journal.ts';
 import {
@@ -28,7 +28,7 @@ import {
   type Run,
   unitCountOf,
 } from './copy-source.ts';
-import { readWhole, writeSparse } from './sparse-io.ts';
+import { writeAll, writeSparse } from './sparse-io.ts';
 
 /** What a crash costs at most is copied again. */
 const COMMIT_BYTES = 64 * 1024 * 1024;
@@ -46,6 +46,7 @@ export class FileTarget {
   #data: FileHandle | undefined;
   #journal: FileHandle | undefined;
   #journalLength = 0;
+  #journalHeadLength = 0;
   /** Of an earlier attempt: where a unit is missing there may be bytes that were never recorded. */
   #mayBeStale = false;
   #records: Buffer[] = [];
@@ -66,13 +67,18 @@ export class FileTarget {
     const path = resolve(target);
     await requireFree(path, isForced);
     const directory = workDirectoryOf(path);
+    let isMade = true;
     try {
       await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
         if (errnoOf(error) !== 'EEXIST') throw error;
+        isMade = false;
       });
       const lock = new DirectoryLock(directory, (holder) => running(path, holder));
       return new FileTarget(path, isForced, directory, lock);
     } catch (error) {
+      // Who has locked it in the meantime needs it.
+      const isNobodys = isMade && !(error instanceof OperatorError);
+      if (isNobodys) await rm(directory, { recursive: true, force: true }).catch(() => {});
       throw targetError(path, error);
     }
   }
@@ -163,17 +169,25 @@ export class FileTarget {
     await this.close(false);
   }
 
-  /** `isKept`: what is there stays for the next attempt. */
+  /** `isKept`: what is recorded stays for the next attempt; without a record nothing is of use to it. */
   async close(isKept: boolean): Promise<void> {
     clearTimeout(this.#commitTimer);
     await this.#committing;
-    if (isKept && this.#data !== undefined) await this.#commit().catch(() => {});
-    await this.#data?.close();
-    await this.#journal?.close();
-    const isEmpty =
-      isKept && (await stat(join(this.#directory, 'journal')).catch(() => undefined)) === undefined;
-    if (!isKept || isEmpty) await rm(this.#directory, { recursive: true, force: true });
-    this.#lock.release();
+    try {
+      if (isKept && this.#data !== undefined) await this.#commit().catch(() => {});
+      await this.#data?.close();
+      await this.#journal?.close();
+      if (isKept && (await this.#hasRecords())) return;
+      await rm(this.#directory, { recursive: true, force: true });
+    } finally {
+      this.#lock.release();
+    }
+  }
+
+  async #hasRecords(): Promise<boolean> {
+    if (this.#journal !== undefined) return this.#journalLength > this.#journalHeadLength;
+    // The source could not be opened, for instance: what an earlier attempt has left was not looked at.
+    return (await stat(join(this.#directory, 'journal')).catch(() => undefined)) !== undefined;
   }
 
   async #resume(
@@ -200,6 +214,7 @@ export class FileTarget {
     this.#journal = await open(join(this.#directory, 'journal'), 'r+');
     await this.#journal.truncate(validLength);
     this.#journalLength = validLength;
+    this.#journalHeadLength = encodeHeader(header).length;
     this.#mayBeStale = true;
     const isRight = (unit: number, kept: Uint8Array): boolean =>
       source.isRight?.(unit, kept) ?? sha256(kept).equals(units.get(unit)!);
@@ -219,8 +234,9 @@ export class FileTarget {
     };
     this.#journal = await open(join(this.#directory, 'journal'), 'w+', 0o600);
     const bytes = encodeHeader(header);
-    await this.#journal.write(bytes, 0, bytes.length, 0);
+    await writeAll(this.#journal, bytes, 0);
     this.#journalLength = bytes.length;
+    this.#journalHeadLength = bytes.length;
     const original = await source.cloneable?.();
     const isCloned = original !== undefined && (await isCloneOf(original, path));
     this.#data = await open(path, isCloned ? 'r+' : 'wx+', 0o666);
@@ -287,7 +303,7 @@ export class FileTarget {
     this.#bytesSinceCommit = 0;
     if (records.length === 0) return;
     await this.#data!.datasync();
-    await this.#journal!.write(records, 0, records.length, this.#journalLength);
+    await writeAll(this.#journal!, records, this.#journalLength);
     this.#journalLength += records.length;
     await this.#journal!.datasync();
   }

@@ -1,24 +1,10 @@
-/** Reads and writes of whole ranges of a file, in which blocks of zeros stay holes. */
+/** Writes of whole ranges of a file, in which blocks of zeros stay holes. */
 import type { FileHandle } from 'node:fs/promises';
+import { readWhole } from '@bootswarm/stdx';
 
 /** A multiple of every file system block in use. */
 export const HOLE_LENGTH = 65_536;
 const ZEROS = Buffer.alloc(HOLE_LENGTH);
-
-/** False when the file ends before. */
-export async function readWhole(
-  file: FileHandle,
-  target: Uint8Array,
-  position: number,
-): Promise<boolean> {
-  let done = 0;
-  while (done < target.length) {
-    const { bytesRead } = await file.read(target, done, target.length - done, position + done);
-    if (bytesRead === 0) return false;
-    done += bytesRead;
-  }
-  return true;
-}
 
 export async function writeAll(
   file: FileHandle,

@@ -5,10 +5,9 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
-import { type Bitfield, OperatorError } from '@bootswarm/stdx';
+import { type Bitfield, OperatorError, readWhole } from '@bootswarm/stdx';
 import { sourceUnreadable } from './copy-error.ts';
 import { bytesOfUnits, type CopySource, type Run, unitCountOf } from './copy-source.ts';
-import { readWhole } from './sparse-io.ts';
 
 export interface SwarmImages {
   /** Resolves when the image is open on this host. Throws OperatorError. */

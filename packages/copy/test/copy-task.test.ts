@@ -86,6 +86,17 @@ describe('copy from a file', () => {
     expect(leftovers()).toEqual([]);
   });
 
+  it('leaves nothing of a source whose version nobody can tell', async () => {
+    const schemes = failingAfter(5);
+    const open = schemes.reader({ scheme: 'file' } as never);
+    schemes.register('file', {
+      writer: async (uri, isForced) => builtInSchemes().writer(uri)(uri, isForced),
+      reader: async (uri, signal) => Object.assign(await open(uri, signal), { version: undefined }),
+    });
+    await expect(run(at('from'), at('to'), { schemes })).rejects.toThrow('cable');
+    expect([existsSync(at('to')), leftovers()]).toEqual([false, []]);
+  });
+
   it('replaces what an earlier attempt has written and not recorded, also with zeros', async () => {
     await expect(run(at('from'), at('to'), { schemes: failingAfter(2) })).rejects.toThrow();
     const data = at('.to.bootswarm-copy/data');

@@ -14,4 +14,5 @@ export {
 } from './piece-order.ts';
 export { Random } from './random.ts';
 export { readBounded } from './read-bounded.ts';
+export { type ReadableFile, readWhole } from './read-whole.ts';
 export { LOG_HOOKS, scrubSecrets } from './scrub-secrets.ts';

@@ -185,8 +185,19 @@ async function live(options: Options, context: CliContext): Promise<void> {
     args: context.args,
     onReady: () => print(stdout, `agent ready at ${join(runDir, 'agent.sock')}`),
   };
-  if (options.check) print(stdout, 'the settings of the agent are right');
-  else context.exitCode = await liveAsAgent(life);
+  if (!options.check) {
+    context.exitCode = await liveAsAgent(life);
+    return;
+  }
+  await checkNova(life.options.fuse);
+  print(stdout, 'the settings of the agent are right');
+}
+
+/** Throws what the start would throw because of nova.conf. */
+async function checkNova(fuse: AgentOptions['fuse']): Promise<void> {
+  if (fuse?.nova === undefined) return;
+  const { readNovaConfig } = await import('@bootswarm/agent');
+  readNovaConfig(fuse.nova.configFile);
 }
 
 function fuseOptions({ fuse, novaInstances, novaConf }: Options): AgentOptions['fuse'] {

@@ -1,12 +1,12 @@
 /** `bootswarm watch`: the whole cloud in a terminal, painted anew every second from the tracker's overview. */
-import { OperatorError } from '@bootswarm/stdx';
-import type { Overview } from '@bootswarm/tracker';
 import { Command } from 'commander';
 import { givenToken } from '../admin-token.ts';
 import type { CliContext } from '../cli-context.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
+import { followOverview } from '../overview-feed.ts';
 import { describeOverview, OverviewHistory } from '../overview-text.ts';
-import { print } from '../terminal.ts';
+import { type Output, print, type Terminal } from '../terminal.ts';
+import { cutToWidth, printable } from '../terminal-text.ts';
 
 interface Options extends TrackerOptions {
   readonly json?: boolean;
@@ -26,38 +26,48 @@ export function watchCommand({ terminal }: CliContext): Command {
       `
 CACHE, PEERS and ORIGIN are bytes that guests read, by where they were; the graphs are the last minute, second by second, some
 seconds late. SHARE is what the origin sent of all that nodes received: 1 / nodes is the best there can be.
+While the tracker is away the last picture stays, below a line that says why; it goes on when the tracker is back.
 Images that Glance keeps private are shown to who has the admin token in BOOTSWARM_TOKEN.
 
 Examples:
   bootswarm watch
   bootswarm watch --json | jq -c '.storm'`,
     )
-    .action(async (options: Options) => {
-      const { stdout } = terminal;
-      const history = new OverviewHistory();
-      const events = findTracker(options, terminal.env).getEvents<Overview>(
-        '/v1/overview/stream',
-        givenToken(terminal.env),
-      );
-      for await (const overview of events) {
-        if (options.json) {
-          print(stdout, JSON.stringify(overview));
-          continue;
-        }
-        const { columns = 80, rows = Number.POSITIVE_INFINITY, isTTY = false } = stdout;
-        const lines = describeOverview(history.merged(overview), columns);
-        if (isTTY) paint(stdout, lines.slice(0, rows - 1));
-        else print(stdout, `${lines.join('\n')}\n`);
-      }
-      throw new OperatorError(
-        'tracker-stopped',
-        'the tracker has ended the stream',
-        'look whether it runs, then start bootswarm watch again',
-      );
-    });
+    .action((options: Options) => watch(options, terminal));
   return withTrackerOption(command);
 }
 
-function paint(stdout: CliContext['terminal']['stdout'], lines: readonly string[]): void {
+async function watch(options: Options, terminal: Terminal): Promise<void> {
+  const { stdout, stderr } = terminal;
+  const isPainted = stdout.isTTY === true && options.json !== true;
+  const show = (lines: readonly string[]): void => {
+    if (isPainted) paint(stdout, lines.slice(0, (stdout.rows ?? Number.POSITIVE_INFINITY) - 1));
+    else print(stdout, `${lines.join('\n')}\n`);
+  };
+  const tracker = findTracker(options, terminal.env);
+  let history = new OverviewHistory();
+  let lines: readonly string[] = [];
+  let isLost = false;
+  for await (const event of followOverview(tracker, givenToken(terminal.env))) {
+    const { columns = 80 } = stdout;
+    if (event.type === 'lost') {
+      const told = `${printable(event.reason)}; trying again`;
+      if (isPainted) show([cutToWidth(`LOST     ${told}`, columns), '', ...lines]);
+      else if (!isLost) print(stderr, `bootswarm: ${told}`);
+      isLost = true;
+      continue;
+    }
+    isLost = false;
+    if (options.json) {
+      print(stdout, JSON.stringify(event.overview));
+      continue;
+    }
+    if (event.isFirst) history = new OverviewHistory();
+    lines = describeOverview(history.merged(event.overview), columns);
+    show(lines);
+  }
+}
+
+function paint(stdout: Output, lines: readonly string[]): void {
   stdout.write(HOME + lines.map((line) => `${line}${CLEAR_RIGHT}\n`).join('') + CLEAR_BELOW);
 }

@@ -43,6 +43,12 @@ async function stop(reason: string): Promise<void> {
   log.flush(() => process.exit(0));
 }
 
+/** Also before the first: it may have died while we were starting. */
+function trackersChanged(trackers: number): void {
+  clearTimeout(orphaned);
+  if (trackers === 0) orphaned = setTimeout(() => void stop('no tracker came back'), orphanMs);
+}
+
 const control = new ControlServer(
   {
     hello: () => origin.hello(),
@@ -64,10 +70,7 @@ const control = new ControlServer(
       return {};
     },
   },
-  (trackers) => {
-    clearTimeout(orphaned);
-    if (trackers === 0) orphaned = setTimeout(() => void stop('no tracker came back'), orphanMs);
-  },
+  trackersChanged,
 );
 
 process.on('SIGTERM', () => void stop('SIGTERM'));
@@ -78,4 +81,5 @@ await origin.listen();
 rmSync(socketPath, { force: true });
 process.umask(0o077);
 await control.listen(socketPath);
+trackersChanged(0);
 log.info(origin.hello(), 'origin is up');
