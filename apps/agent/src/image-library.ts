@@ -198,8 +198,11 @@ export class ImageLibrary {
     this.#opening.get(imageId)?.layerSwarm?.close();
     const session = this.#sessions.get(imageId);
     this.#sessions.delete(imageId);
-    const closed = session?.close() ?? Promise.resolve();
-    const closing = closed.then(andThen).finally(() => this.#closing.delete(imageId));
+    // It may be closing already: its files are nobody else's before that is over.
+    const closed = Promise.all([this.#closing.get(imageId), session?.close()]);
+    const closing = closed.then(andThen).finally(() => {
+      if (this.#closing.get(imageId) === closing) this.#closing.delete(imageId);
+    });
     this.#closing.set(imageId, closing);
     await closing;
   }
