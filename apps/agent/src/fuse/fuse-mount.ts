@@ -105,6 +105,7 @@ function unavailable(directory: string, reason: string): OperatorError {
   return new OperatorError(
     'fuse-unavailable',
     `Cannot mount a FUSE directory at ${directory}: ${reason}`,
-    'It takes root, /dev/fuse (modprobe fuse) and an empty directory. Or start the agent without --fuse.',
+    'It takes root, /dev/fuse (modprobe fuse) and an empty directory; under systemd, the drop-in ' +
+      'bootswarm-agent-fuse.conf. Or start the agent without --fuse.',
   );
 }
