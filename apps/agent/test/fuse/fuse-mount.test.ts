@@ -6,10 +6,10 @@ import { mountFuse } from '../../src/fuse/fuse-mount.ts';
 
 test('a directory that cannot be made is refused with what it takes, also under systemd', () => {
   const openFiles = mkdtempSync(join(tmpdir(), 'bootswarm-open-files-'));
-  expect(() => mountFuse('/proc/no/such/directory', openFiles)).toThrow(
+  expect(() => mountFuse('/dev/null/images', openFiles)).toThrow(
     expect.objectContaining({
       code: 'fuse-unavailable',
-      message: expect.stringContaining('/proc/no/such/directory'),
+      message: expect.stringContaining('/dev/null/images'),
       hint: expect.stringContaining('bootswarm-agent-fuse.conf'),
     }),
   );
