@@ -1,6 +1,6 @@
 /**
- * A container with systemd as its first process, on an overlay of this host's own root: units run as they do on a machine, and nothing
- * of the host changes. It has a network of its own, with the loopback alone. Knows nothing of what it runs.
+ * A container with systemd as its first process, on an overlay of this host's own root: units run as on a machine, and nothing of the
+ * host changes. It has a network of its own, with the loopback alone. Knows nothing of what it runs.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,8 +26,8 @@ export function machineLacks(): string | undefined {
 }
 
 /**
- * Boots one, has it run a shell script as root, and ends it. The script finds `directory`/out as /srv/out. Resolves with the exit code
- * and the output of the script, or with why the container did not come so far as to begin it.
+ * Boots one, has it run a shell script as root, and ends it. The script finds `directory`/out as /srv/out. Resolves with the exit
+ * code and the output of the script, or with why the container did not come so far as to begin it.
  */
 export async function inMachine(
   directory: string,
@@ -68,7 +68,7 @@ ExecStopPost=/bin/systemctl --no-block poweroff --force
 `;
 }
 
-/** The mounts are of a namespace that ends with the container. What the host has enabled is not started, and no link is waited for. */
+/** The mounts end with the container's namespace. What the host has enabled is not started, and no link is waited for. */
 function bootScript(layers: string, unit: string, links: Readonly<Record<string, string>>): string {
   return `set -e
 mount -t tmpfs -o mode=755 tmpfs ${layers}
