@@ -1,6 +1,6 @@
 /**
- * A container with systemd as its first process, on an overlay of this host's own root: units run as on a machine, and nothing of the
- * host changes. It has a network of its own, with the loopback alone. Knows nothing of what it runs.
+ * A container with systemd as its first process, on an overlay of this host's own root: units run as on a machine, and nothing
+ * of the host changes. It has a network of its own, with the loopback alone. Knows nothing of what it runs.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
