@@ -41,6 +41,11 @@ const DEMO_PACKAGES = [
 
 const TEST_PACKAGES = [
   {
+    name: 'systemd-container',
+    reason: 'systemd-nspawn boots a system in which our systemd units run',
+    probe: 'command -v systemd-nspawn',
+  },
+  {
     name: 'libnbd-bin',
     reason: 'nbdinfo and nbdcopy: an NBD client that we did not write',
     probe: 'command -v nbdcopy',

@@ -1,13 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AgentStatus } from '@bootswarm/agent';
+import { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { askJson, type CommandResult, run, until } from '../cluster.ts';
 import { makeTestImage } from '../test-image.ts';
+import { inMachine, machineLacks } from './systemd-machine.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MIB = 1024 * 1024;
@@ -129,6 +139,41 @@ describe('what npm run pack makes', () => {
     const result = await command('copy', 'swarm:a', path(name), '--run', path('run'));
     expect(result).toMatchObject({ code: 0 });
     expect(readFileSync(path(name)).equals(readFileSync(path('disk.raw')))).toBe(true);
+  }
+
+  it('runs as its systemd units say, hardened, through an upgrade, kills, and the drop-in for FUSE', async ({
+    skip,
+  }) => {
+    const lacks = machineLacks();
+    if (lacks !== undefined) return skip(told(lacks));
+    const directory = path('machine');
+    mkdirSync(join(directory, 'out'), { recursive: true });
+    makeTestImage(join(directory, 'out/disk.raw'), 8 * MIB);
+    const script = readFileSync(join(import.meta.dirname, 'units.sh'), 'utf8');
+    const result = await inMachine(directory, script, {
+      binds: {
+        '/usr/local/bin/node': process.execPath,
+        '/usr/local/lib/node_modules/bootswarm': installed,
+      },
+      links: {
+        '/usr/local/bin/bootswarm': '../lib/node_modules/bootswarm/bin/bootswarm.mjs',
+      },
+    });
+    if (typeof result === 'string') return skip(told(`no container boots:\n${result}`));
+    expect(result.code, result.stderr).toBe(0);
+    expect(result.stdout.trim().split('\n')).toEqual([
+      'copied',
+      ...Object.entries(LEAN_NODE_ENV).map(([name, value]) => `${name}=${value}`),
+      `NODE_OPTIONS=${LEAN_NODE_FLAGS.join(' ')}`,
+      ...['CapEff: 0000000000000000', 'NoNewPrivs: 1', 'Seccomp: 2'],
+      ...['upgraded', 'killed', 'tracker again', 'as files', 'gone'],
+    ]);
+  });
+
+  /** Aloud: who reads the log knows that the units were not run. */
+  function told(reason: string): string {
+    process.stderr.write(`SKIPPED: the systemd units were not run here: ${reason}\n`);
+    return reason;
   }
 
   it('says what to do on a Node that is too old', async () => {

@@ -226,6 +226,21 @@ test('an image that is let go can be opened again at once', async () => {
   expect(opened).toEqual([IMAGE.id, IMAGE.id]);
 });
 
+test('files are removed when whoever is letting go of the image has closed them', async () => {
+  const { library } = await start();
+  const session = await library.ensure('debian-12');
+  const steps: string[] = [];
+  const close = session.close.bind(session);
+  session.close = async () => {
+    await close();
+    steps.push(existsSync(join(directory, IMAGE.id)) ? 'closed' : 'closed too late');
+  };
+  const released = library.release(IMAGE.id);
+  const evicted = library.evict(IMAGE.id).then(() => steps.push('evicted'));
+  await Promise.all([released, evicted]);
+  expect(steps).toEqual(['closed', 'evicted']);
+});
+
 test('an image that arrives after the end is not opened, and leaves no trace', async () => {
   const { library, stop } = await start();
   const asked = Promise.withResolvers<() => void>();

@@ -41,7 +41,7 @@ export function buildProgram(context: CliContext): Command {
       'after',
       `
 Examples:
-  npm run demo                                       see it work on this machine
+  bootswarm demo                                     see it work on this machine
   bootswarm tracker                                  one per cloud
   bootswarm agent --tracker http://10.0.0.5:7420     one per compute node
   bootswarm publish debian-12.qcow2                  put an image into the catalogue

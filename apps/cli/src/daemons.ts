@@ -7,7 +7,7 @@ import { isIPv4 } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { OperatorError } from '@bootswarm/stdx';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { HttpClient } from './http-client.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -32,8 +32,24 @@ export function withTrackerOption(command: Command): Command {
     new Option(
       '--tracker <url>',
       `the tracker (else BOOTSWARM_TRACKER, the tracker of this host's agent, ${TRACKER_URL})`,
-    ),
+    ).argParser(parseTrackerUrl),
   );
+}
+
+/** As it is. Throws commander's InvalidArgumentError, with which a configuration file is refused by its line. */
+function parseTrackerUrl(text: string): string {
+  if (urlOf(text) !== undefined) return text;
+  throw new InvalidArgumentError(`Write it as ${meant(text)}.`);
+}
+
+function urlOf(text: string): URL | undefined {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) ? url : undefined;
+}
+
+/** HOST:PORT is what other flags take. */
+function meant(text: string): string {
+  return (/^[\w.-]+:\d+$/.test(text) && urlOf(`http://${text}`)?.origin) || TRACKER_URL;
 }
 
 /** Adds --run to a command that talks to this host's agent. */
@@ -54,12 +70,12 @@ export function trackerUrl(options: TrackerOptions, env: Terminal['env']): URL {
     env.BOOTSWARM_TRACKER ||
     trackerOfAgent(runDirectory({}, env)) ||
     TRACKER_URL;
-  const url = URL.parse(text);
-  if (url !== null && /^https?:$/.test(url.protocol)) return new URL(url.origin);
+  const url = urlOf(text);
+  if (url !== undefined) return new URL(url.origin);
   throw new OperatorError(
     'bad-tracker-url',
     `'${text}' is not the URL of a tracker`,
-    `write it as ${TRACKER_URL}`,
+    `write it as ${meant(text)}`,
   );
 }
 

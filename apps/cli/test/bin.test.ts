@@ -82,3 +82,11 @@ test('hands the sockets of systemd to the child', async () => {
   const { stdout } = await run('sh', args);
   expect(stdout).toMatch(/^,(\d+),1,\1\nwhat it was given$/);
 });
+
+test('ends as other programs do when nobody reads on, without a stack trace', async () => {
+  // The reader has ended before the command begins.
+  const shell =
+    'exec 3>&1; { sleep 0 & wait; "$0" "$1" --help 2>&3; echo "exit code $?" >&3; } | exec true';
+  const { stdout } = await run('/bin/sh', ['-c', shell, process.execPath, BIN]);
+  expect(stdout).toBe('exit code 141\n');
+});

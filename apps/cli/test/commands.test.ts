@@ -169,7 +169,7 @@ test('prints overlay, QEMU command and libvirt disk of a new VM', async () => {
     ...{ image: 'debian-12', name: 'web-1', sizeBytes: 20 * 2 ** 30 },
   });
   expect(terminal.out).toBe(
-    'overlay  /vms/web-1.qcow2\n\nrun it with QEMU:\n' +
+    'overlay  /vms/web-1.qcow2\n\nrun it with QEMU, as the user that the agent runs as:\n' +
       "  qemu-system-x86_64 -name 'it'\\''s' -drive 'file=/vms/web 1.qcow2'\n\n" +
       'or put this disk into a libvirt domain:\n<disk/>\n',
   );

@@ -35,8 +35,17 @@ export function sourceNotFound(source: string, why: string): OperatorError {
   return new OperatorError(
     'source-not-found',
     `${source} does not exist: ${why}`,
-    'Check the path or URL; a path is one on the host of the tracker.',
+    `Check the path or URL; a path is one on the host of the tracker.${hiddenFromUnit(source)}`,
   );
+}
+
+/** What bootswarm-tracker.service does not see of its host, so that a person sees a file there that we do not. */
+function hiddenFromUnit(path: string): string {
+  if (/^(\/var)?\/tmp\//.test(path)) {
+    return ' Under systemd the tracker has a /tmp of its own: put the image elsewhere.';
+  }
+  if (!path.startsWith('/dev/')) return '';
+  return ' Under systemd the tracker sees no devices, unless a drop-in says PrivateDevices=no.';
 }
 
 export function imageEmpty(source: string): OperatorError {

@@ -116,6 +116,19 @@ describe('a local raw image', () => {
 });
 
 describe('a source', () => {
+  test.each([
+    ['/tmp/no/such.raw', 'a /tmp of its own'],
+    ['/var/tmp/no/such.raw', 'a /tmp of its own'],
+    ['/dev/no-such-volume', 'PrivateDevices=no'],
+    ['/srv/no/such.raw', /tracker\.$/],
+  ])('at %s is told apart from one that the unit hides', async (path, told) => {
+    await using target = await ScratchDirectory.create();
+    await expect(fetchImage(path, { directory: target.path })).rejects.toMatchObject({
+      code: 'source-not-found',
+      hint: expect.stringMatching(told),
+    });
+  });
+
   test('that is no image is refused with its own code', async () => {
     await using directory = await ScratchDirectory.create();
     await mkdir(directory.file('folder'));

@@ -3,7 +3,16 @@
  * the mount alive, served or not. A mount that nobody holds any more is taken away first.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 import { READ_LENGTH_MAX } from '@bootswarm/fuse-proto';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 
@@ -48,11 +57,18 @@ export function mountFuse(directory: string, openFilesDir: string): FuseMount {
 
 function opened(directory: string): number {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeForAll(directory);
     return openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
   } catch (error) {
     throw unavailable(directory, messageOf(error));
   }
+}
+
+/** With what is above it, whatever the umask: Nova and QEMU are users of their own. What is there already stays as it is. */
+export function makeForAll(directory: string): void {
+  const first = mkdirSync(directory, { recursive: true });
+  if (first === undefined) return;
+  for (let at = directory; at !== dirname(first); at = dirname(at)) chmodSync(at, 0o755);
 }
 
 function unmount(directory: string): void {
@@ -105,6 +121,7 @@ function unavailable(directory: string, reason: string): OperatorError {
   return new OperatorError(
     'fuse-unavailable',
     `Cannot mount a FUSE directory at ${directory}: ${reason}`,
-    'It takes root, /dev/fuse (modprobe fuse) and an empty directory. Or start the agent without --fuse.',
+    'It takes root, /dev/fuse (modprobe fuse) and an empty directory; under systemd, the drop-in ' +
+      'bootswarm-agent-fuse.conf. Or start the agent without --fuse.',
   );
 }

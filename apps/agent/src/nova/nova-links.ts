@@ -301,7 +301,9 @@ function makeBaseDir(instancesDir: string, baseDir: string): void {
     );
   }
   if (statSync(baseDir, { throwIfNoEntry: false })) return;
-  mkdirSync(baseDir, { mode: 0o755 });
+  mkdirSync(baseDir);
+  // Whatever the umask: QEMU reads through it as a user of its own.
+  chmodSync(baseDir, 0o755);
   chownSync(baseDir, instances.uid, instances.gid);
 }
 

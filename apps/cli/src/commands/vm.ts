@@ -215,7 +215,7 @@ Examples:
 function describeVm(vm: VmInfo): string {
   return [
     `overlay  ${printable(vm.overlay)}`,
-    `\nrun it with QEMU:\n  ${shellCommand(vm.qemuCommand)}`,
+    `\nrun it with QEMU, as the user that the agent runs as:\n  ${shellCommand(vm.qemuCommand)}`,
     `\nor put this disk into a libvirt domain:\n${vm.libvirtDiskXml.trimEnd()}`,
   ].join('\n');
 }

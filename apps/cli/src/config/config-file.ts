@@ -44,7 +44,8 @@ export function readConfig(path: string, fields: readonly ConfigField[]): Record
   const [error] = document.errors;
   if (error !== undefined) {
     const { line } = lines.linePos(error.pos[0]);
-    const [what] = error.message.split('\n');
+    // The line is told before it, and the rest is a picture of it.
+    const what = error.message.split('\n')[0].replace(/ at line \d+, column \d+:?$/, '');
     throw refused(path, line, what, 'Write one `field: value` per line.');
   }
   if (document.contents === null) return {};
