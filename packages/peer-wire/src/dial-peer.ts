@@ -22,7 +22,10 @@ export interface DialOptions {
  */
 export function dialPeer(options: DialOptions): PeerWire {
   const { host, port, swarm, handlers } = options;
-  const onread = readsInto((chunk) => connection.receive(chunk));
+  const onread = readsInto(
+    (chunk) => connection.receive(chunk),
+    () => socket,
+  );
   const socket = connect({ host, port, onread });
   const connection = new WireConnection({
     socket,

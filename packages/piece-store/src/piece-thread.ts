@@ -52,7 +52,7 @@ export class PieceThread {
 
   #start(): Worker {
     // From its text, as the watchdog: a thread that had to load TypeScript would take 18 MiB more.
-    const modules = ['worker_threads', 'crypto', 'fs'].map((name) => `require('node:${name}')`);
+    const modules = ['worker_threads', 'crypto', 'fs', 'os'].map((name) => `require('node:${name}')`);
     const worker = new Worker(`(${serve})(${modules})`, {
       ...{ eval: true, execArgv: [] },
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
@@ -71,7 +71,10 @@ function serve(
   threads: typeof import('node:worker_threads'),
   crypto: typeof import('node:crypto'),
   files: typeof import('node:fs'),
+  os: typeof import('node:os'),
 ): void {
+  // Linux: of this thread alone. Guests, whom the event loop answers, come first.
+  os.setPriority(0, 5);
   const HASH_LENGTH = 32;
   const port = threads.parentPort!;
   port.on('message', (order: Order) => {
