@@ -13,9 +13,9 @@ export const GATHERED_BYTES_MAX = 129 * 1024;
 const LONG_REPLY_BYTES_MAX = 1024 * 1024 + 64;
 
 export class ReplyBuffers {
-  /** Of each kind as many are kept as a few busy clients use. */
-  readonly #gathering = new BufferPool(GATHERED_BYTES_MAX, 16);
-  readonly #long = new BufferPool(LONG_REPLY_BYTES_MAX, 8);
+  /** Of each kind as many are kept as eight clients use that each read much at once: 40 MiB, if there ever were. */
+  readonly #gathering = new BufferPool(GATHERED_BYTES_MAX, 64);
+  readonly #long = new BufferPool(LONG_REPLY_BYTES_MAX, 32);
 
   /** For short replies that leave together. */
   takeGathering(): Buffer {
