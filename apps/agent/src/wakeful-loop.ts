@@ -7,7 +7,7 @@
  */
 
 export interface WakefulLoopOptions {
-  /** Serves the requests that are there or come, for a moment that nobody else notices; none: each turn of the loop does. */
+  /** Serves the requests that are there or come, for a moment that nobody else notices; none: the loop itself does. */
   readonly look?: () => void;
   /** Milliseconds. */
   readonly now: () => number;
@@ -17,7 +17,7 @@ export interface WakefulLoopOptions {
 
 /** From an answer to the next request it is some 25 µs. */
 const AWAKE_MS = 0.05;
-/** So many requests in a row, each this soon after an answer although the loop had to be woken, are of a program that reads on. */
+/** So many requests in a row, each this soon after an answer although the loop had to be woken: a program reads on. */
 const SOON_MS = 0.1;
 const IN_A_ROW = 8;
 

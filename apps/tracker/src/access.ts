@@ -44,8 +44,9 @@ export class Access {
   }
 
   /**
-   * Finds what catalogue.find() finds, among the images that the caller may know of. Of an image that is not for everybody the whole id is as good as a right: it is all that
-   * the swarm asks for. By its name or a part of its id it is there for those only whom Glance shows it.
+   * Finds what catalogue.find() finds, among the images that the caller may know of. Of an image that is not for everybody the
+   * whole id is as good as a right: it is all that the swarm asks for. By its name or a part of its id it is there for those
+   * only whom Glance shows it.
    */
   async find(request: IncomingMessage, key: string): Promise<FoundImage> {
     const shown: FoundImage[] = [];

@@ -8,8 +8,9 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 const receiveBuffer = Buffer.allocUnsafeSlow(256 * 1024);
 
 /**
- * For `onread` of a socket. The chunk is the caller's only within the call. libuv reads a socket that has more up to 32 times before
- * another has its turn, which is 8 MiB here, and milliseconds for a guest that waits: so others have theirs after each full buffer.
+ * For `onread` of a socket. The chunk is the caller's only within the call. libuv reads a socket that has more up to 32 times
+ * before another has its turn, which is 8 MiB here, and milliseconds for a guest that waits: so others have theirs after each
+ * full buffer.
  */
 export function readsInto(receive: (chunk: Uint8Array) => void, socketOf: () => Socket) {
   const goOn = (): void => void socketOf().resume();

@@ -52,7 +52,9 @@ export class PieceThread {
 
   #start(): Worker {
     // From its text, as the watchdog: a thread that had to load TypeScript would take 18 MiB more.
-    const modules = ['worker_threads', 'crypto', 'fs', 'os'].map((name) => `require('node:${name}')`);
+    const modules = ['worker_threads', 'crypto', 'fs', 'os'].map(
+      (name) => `require('node:${name}')`,
+    );
     const worker = new Worker(`(${serve})(${modules})`, {
       ...{ eval: true, execArgv: [] },
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
