@@ -135,6 +135,8 @@ describe('PrefetchOrderBook', () => {
 
   it('puts another in the place of a node that fails', () => {
     const book = bookWith(4);
+    // The choice that the nodes' coming has made due, so that only a failure makes another.
+    book.wake(book.timeout()!);
     book.add(specOf({ percent: 0, minCopies: 2 }), 0);
     const [first, second] = nodesOf(book);
     book.report(first, ID, FAILED, 100);
