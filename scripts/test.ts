@@ -33,7 +33,7 @@ function steps(resultDirectory: string): Step[] {
       timeoutMs: MINUTE_MS,
     },
     vitestStep('unit', 6 * MINUTE_MS, resultDirectory),
-    vitestStep('system', 15 * MINUTE_MS, resultDirectory),
+    vitestStep('system', 17 * MINUTE_MS, resultDirectory),
   ];
 }
 
