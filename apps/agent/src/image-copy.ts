@@ -1,4 +1,4 @@
-/** The bytes of an image for whom wants them themselves and is no VM: a copy to a file, FUSE, the Glance proxy. */
+/** The bytes of an image for whom wants them themselves and is no VM: a copy to a file, or the Glance proxy. */
 import type { GuestReader } from '@bootswarm/swarm-driver';
 
 /** Reads the image from its beginning to its end, or any part; to be closed. */

@@ -75,9 +75,11 @@ function serve(
   files: typeof import('node:fs'),
   os: typeof import('node:os'),
 ): void {
-  // Linux: of this thread alone. Guests, whom the event loop answers, come first.
-  os.setPriority(0, 5);
   const HASH_LENGTH = 32;
+  /** A third of the CPU that the event loop gets when both want it: guests come first. */
+  const NICE = 5;
+  // On Linux that of this thread alone.
+  os.setPriority(0, NICE);
   const port = threads.parentPort!;
   port.on('message', (order: Order) => {
     port.postMessage(order.type === 'hash' ? hashAll(order) : writeAll(order));

@@ -254,6 +254,11 @@ export class Downloader<Payload> {
     return this.filler.isEndgame;
   }
 
+  hasPrefetchRoom(): boolean {
+    const { prefetchAsked, storing, waiting } = this.flights;
+    return prefetchAsked + storing + waiting.size < this.#prefetchMax;
+  }
+
   askForFill({ pieceIndex, peer }: FillPick, originReason?: OriginReason): void {
     this.#ask(this.#begin(pieceIndex, 'fill'), peer, originReason);
   }
@@ -348,10 +353,5 @@ export class Downloader<Payload> {
     this.flights.end(flight);
     this.filler.forget(flight.pieceIndex);
     this.availability.list(flight.pieceIndex);
-  }
-
-  hasPrefetchRoom(): boolean {
-    const { prefetchAsked, storing, waiting } = this.flights;
-    return prefetchAsked + storing + waiting.size < this.#prefetchMax;
   }
 }
