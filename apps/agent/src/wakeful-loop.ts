@@ -9,10 +9,10 @@
 export interface WakefulLoopOptions {
   /** Serves the requests that are there or come, for a moment that nobody else notices; none: the loop itself does. */
   readonly look?: () => void;
-  /** Milliseconds. */
-  readonly now: () => number;
-  /** Runs it in the loop's next turn, for which the loop does not sleep. */
-  readonly inNextTurn: (turn: () => void) => void;
+  /** Milliseconds; default: performance.now(). */
+  readonly now?: () => number;
+  /** Runs it in the loop's next turn, for which the loop does not sleep; default: setImmediate. */
+  readonly inNextTurn?: (turn: () => void) => void;
 }
 
 /** From an answer to the next request it is some 25 µs. */
@@ -22,13 +22,17 @@ const SOON_MS = 0.1;
 const IN_A_ROW = 8;
 
 export class WakefulLoop {
-  readonly #options: WakefulLoopOptions;
+  readonly #look: () => void;
+  readonly #now: () => number;
+  readonly #inNextTurn: (turn: () => void) => void;
   #servedAt = Number.NEGATIVE_INFINITY;
   #inARow = 0;
   #isTurning = false;
 
-  constructor(options: WakefulLoopOptions) {
-    this.#options = options;
+  constructor(options: WakefulLoopOptions = {}) {
+    this.#look = options.look ?? (() => {});
+    this.#now = options.now ?? (() => performance.now());
+    this.#inNextTurn = options.inNextTurn ?? setImmediate;
   }
 
   /** Whether a program reads on and on, and its next request is worth looking for. */
@@ -38,22 +42,24 @@ export class WakefulLoop {
 
   /** A request has come. */
   heard(): void {
-    const isSoon = this.#options.now() - this.#servedAt <= SOON_MS;
+    const isSoon = this.#now() - this.#servedAt <= SOON_MS;
     this.#inARow = isSoon ? this.#inARow + 1 : 0;
   }
 
   /** It has been answered, or waits for its answer. */
   served(): void {
-    this.#servedAt = this.#options.now();
+    this.#servedAt = this.#now();
     if (this.#isTurning || this.#inARow < IN_A_ROW) return;
     this.#isTurning = true;
-    this.#options.inNextTurn(this.#turn);
+    this.#inNextTurn(this.#turn);
   }
 
   readonly #turn = (): void => {
-    const { look, now, inNextTurn } = this.#options;
-    look?.();
-    if (this.isAwake(now())) return inNextTurn(this.#turn);
+    this.#look();
+    if (this.isAwake(this.#now())) {
+      this.#inNextTurn(this.#turn);
+      return;
+    }
     this.#isTurning = false;
     this.#inARow = 0;
   };

@@ -52,8 +52,7 @@ export class FuseChannel {
   constructor({ fd, onMessage, onEnd, now }: FuseChannelOptions) {
     this.#fd = fd;
     this.#now = now ?? (() => performance.now());
-    const look = (): void => this.#look();
-    this.#loop = new WakefulLoop({ look, now: this.#now, inNextTurn: setImmediate });
+    this.#loop = new WakefulLoop({ look: () => this.#look(), now: this.#now });
     this.#onMessage = onMessage;
     const handle = new binding.Pipe(binding.constants.SOCKET);
     const failed = handle.open(fd);

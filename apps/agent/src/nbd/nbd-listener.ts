@@ -43,6 +43,8 @@ export interface NbdListenerOptions {
   readonly halfClosedTimeoutMs?: number;
   /** Shared with other listeners; default: one of its own, of REPLY_BYTES_MAX. */
   readonly budget?: ReplyBudget;
+  /** Keeps the event loop awake for clients that read on and on; default: one of its own. */
+  readonly loop?: WakefulLoop;
   /** Clients must use TLS; default: they cannot. */
   readonly tlsGate?: TlsGate;
 }
@@ -61,15 +63,13 @@ export class NbdListener {
   readonly #options: NbdListenerOptions;
   readonly #budget: ReplyBudget;
   readonly #buffers = new ReplyBuffers();
-  readonly #loop = new WakefulLoop({
-    now: () => performance.now(),
-    inNextTurn: setImmediate,
-  });
+  readonly #loop: WakefulLoop;
   readonly #connections = new Set<NbdConnection>();
 
   private constructor(options: NbdListenerOptions) {
     const { connectionsMax = CONNECTIONS_MAX, onEvent } = options;
     this.#options = options;
+    this.#loop = options.loop ?? new WakefulLoop();
     this.#budget = options.budget ?? new ReplyBudget(REPLY_BYTES_MAX);
     this.#server = createServer(SOCKET_OPTIONS, (socket) => {
       const connection = new NbdConnection(socket, {
