@@ -20,10 +20,11 @@ import { PieceShape } from './piece-shape.ts';
 import type { PieceStore } from './piece-store.ts';
 import { PieceVerifier } from './piece-verifier.ts';
 import { PieceWriter } from './piece-writer.ts';
+import { PiecesAtHand } from './pieces-at-hand.ts';
 import { Scrub } from './scrub.ts';
 import { probeSpace } from './space-probe.ts';
 import type { LostReason, OnStoreEvent } from './store-event.ts';
-import { readWholeSync, type StoreDisk } from './store-file.ts';
+import type { StoreDisk } from './store-file.ts';
 
 const MIB = 1024 * 1024;
 
@@ -41,6 +42,7 @@ export class CachePieceStore implements PieceStore {
   readonly #hot: HotPieces;
   readonly #verifier: PieceVerifier;
   readonly #writer: PieceWriter;
+  readonly #atHand: PiecesAtHand;
   readonly #scrub: Scrub;
   /** Whether the cache may grow: otherwise what comes is kept in memory only. */
   isKeeping = true;
@@ -107,6 +109,13 @@ export class CachePieceStore implements PieceStore {
       },
       onFailed: (pieceIndexes, error) => this.#writeFailed(pieceIndexes, error),
     });
+    this.#atHand = new PiecesAtHand({
+      shape: this.#shape,
+      ledger: this.#ledger,
+      writer: this.#writer,
+      hot: this.#hot,
+      data: files.data,
+    });
     this.pieceCount = metainfo.pieceCount;
     this.have = this.#ledger.have;
   }
@@ -137,27 +146,12 @@ export class CachePieceStore implements PieceStore {
   }
 
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
-    this.#shape.assertWithin(pieceIndex, offset, target.length);
-    if (this.#closing !== undefined) return false;
-    if (this.#ledger.isZero(pieceIndex)) {
-      target.fill(0);
-      return true;
-    }
-    const piece = this.#writer.peek(pieceIndex) ?? this.#hot.get(pieceIndex);
-    if (piece !== undefined) {
-      copyBytes(piece, offset, offset + target.length, target, 0);
-      return true;
-    }
-    // Nobody else would be served until a disk that is late has answered.
-    if (!this.#ledger.isTrusted(pieceIndex) || !this.#files.data.mayReadSync) return false;
-    try {
-      return readWholeSync(this.#files.data, target, this.#shape.offsetOf(pieceIndex) + offset);
-    } catch {
-      return false; // read() finds out, and reports it.
-    }
+    this.#shape.assertFrom(pieceIndex, offset, target.length);
+    return this.#closing === undefined && this.#atHand.read(pieceIndex, offset, target);
   }
 
   async read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean> {
+    this.#shape.assertWithin(pieceIndex, offset, target.length);
     for (;;) {
       if (this.readNow(pieceIndex, offset, target)) return true;
       if (this.#closing !== undefined || !this.have.has(pieceIndex)) return false;

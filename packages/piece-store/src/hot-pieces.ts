@@ -35,6 +35,11 @@ export class HotPieces {
     return this.#asked.get(pieceIndex) ?? this.#prefetched.get(pieceIndex);
   }
 
+  /** Whether it is kept; that it was asked for does not count as use. */
+  has(pieceIndex: number): boolean {
+    return this.#asked.has(pieceIndex) || this.#prefetched.has(pieceIndex);
+  }
+
   /** Whether this very buffer is kept. */
   holds(pieceIndex: number, piece: Uint8Array): boolean {
     return this.#asked.peek(pieceIndex) === piece || this.#prefetched.get(pieceIndex) === piece;

@@ -46,14 +46,18 @@ export class MemoryPieceStore implements PieceStore {
   }
 
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
-    this.#shape.assertWithin(pieceIndex, offset, target.length);
-    if (!this.have.has(pieceIndex)) return false;
+    this.#shape.assertFrom(pieceIndex, offset, target.length);
     const start = this.#shape.offsetOf(pieceIndex) + offset;
-    target.set(this.#bytes.subarray(start, start + target.length));
+    const end = start + target.length;
+    for (let index = pieceIndex; this.#shape.offsetOf(index) < end; index += 1) {
+      if (!this.have.has(index)) return false;
+    }
+    target.set(this.#bytes.subarray(start, end));
     return true;
   }
 
   async read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean> {
+    this.#shape.assertWithin(pieceIndex, offset, target.length);
     return this.readNow(pieceIndex, offset, target);
   }
 

@@ -84,22 +84,19 @@ export class OriginalPieceStore implements PieceStore {
   }
 
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
-    this.#shape.assertWithin(pieceIndex, offset, target.length);
-    if (this.#isClosed || !this.have.has(pieceIndex)) return false;
-    if (this.#layer.isZero(pieceIndex)) {
-      target.fill(0);
-      return true;
+    this.#shape.assertFrom(pieceIndex, offset, target.length);
+    let index = pieceIndex;
+    let from = offset;
+    for (let done = 0; done < target.length; index += 1, from = 0) {
+      const end = Math.min(target.length, done + this.#shape.bytesOf(index) - from);
+      if (!this.#readPartNow(index, from, target.subarray(done, end))) return false;
+      done = end;
     }
-    try {
-      this.#checkIdentity();
-      if (!this.#verified.has(pieceIndex)) return false;
-      return readWholeSync(this.#file, target, this.#shape.offsetOf(pieceIndex) + offset);
-    } catch {
-      return false; // read() finds out, and reports it.
-    }
+    return true;
   }
 
   async read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean> {
+    this.#shape.assertWithin(pieceIndex, offset, target.length);
     if (this.readNow(pieceIndex, offset, target)) return true;
     if (this.#isClosed || !this.have.has(pieceIndex)) return false;
     const identity = this.#identity;
@@ -132,6 +129,21 @@ export class OriginalPieceStore implements PieceStore {
     this.#isClosed = true;
     await this.#verifier.idle();
     await this.#file.close();
+  }
+
+  #readPartNow(pieceIndex: number, offset: number, target: Uint8Array): boolean {
+    if (this.#isClosed || !this.have.has(pieceIndex)) return false;
+    if (this.#layer.isZero(pieceIndex)) {
+      target.fill(0);
+      return true;
+    }
+    try {
+      this.#checkIdentity();
+      if (!this.#verified.has(pieceIndex)) return false;
+      return readWholeSync(this.#file, target, this.#shape.offsetOf(pieceIndex) + offset);
+    } catch {
+      return false; // read() finds out, and reports it.
+    }
   }
 
   /** One fstat, half a microsecond, before every read: a file edited in place must prove each piece again. */

@@ -40,4 +40,15 @@ export class PieceShape {
       `piece ${pieceIndex} of ${this.pieceCount}: ${byteCount} bytes at ${offset}`,
     );
   }
+
+  /** Asserts that byteCount bytes from `offset` of a piece on are in the image. */
+  assertFrom(pieceIndex: number, offset: number, byteCount: number): void {
+    assert(
+      pieceIndex >= 0 &&
+        offset >= 0 &&
+        offset < this.pieceLength &&
+        this.offsetOf(pieceIndex) + offset + byteCount <= this.length,
+      `piece ${pieceIndex} of ${this.pieceCount}: ${byteCount} bytes from ${offset} on`,
+    );
+  }
 }

@@ -10,14 +10,15 @@ export interface PieceStore {
   /** Whether the disk keeps it waiting for much longer than a disk should; undefined where there is none. */
   readonly isLate?: boolean;
   /**
-   * Copies bytes [offset, offset + target.length) of one piece into `target`, synchronously, when the piece is in memory, or
-   * in the file and needs no more verification. Returns false otherwise: then use read().
+   * Fills `target` with the bytes from `offset` of the piece on, synchronously, when that piece, and those after it that the
+   * target reaches into, are in memory, or in the file and need no more verification. Returns false otherwise, with `target`
+   * undefined: then use read().
    */
   readNow(pieceIndex: number, offset: number, target: Uint8Array): boolean;
   /**
-   * As readNow, but may wait for the disk and verifies a piece whose bytes on disk are not yet trusted: on its first use
-   * after a restart, and until it is flushed. Resolves to false when the piece turned out not to be held after all (bit
-   * rot, truncated file): it is then dropped from `have`.
+   * As readNow, of one piece, but may wait for the disk and verifies a piece whose bytes on disk are not yet trusted: on its
+   * first use after a restart, and until it is flushed. Resolves to false when the piece turned out not to be held after all
+   * (bit rot, truncated file): it is then dropped from `have`.
    */
   read(pieceIndex: number, offset: number, target: Uint8Array): Promise<boolean>;
   /**

@@ -171,3 +171,14 @@ describe('OriginalPieceStore', () => {
     await store.close();
   });
 });
+
+test('reads over pieces that were verified, zeros and the end of the image', async () => {
+  const store = await openStore();
+  const target = new Uint8Array(IMAGE.bytes.length - 10);
+  for (const pieceIndex of [0, 2, 3]) await readPiece(store, pieceIndex);
+  expect(store.readNow(0, 10, target)).toBe(false);
+  await readPiece(store, 4);
+  expect(store.readNow(0, 10, target)).toBe(true);
+  expect(target).toEqual(IMAGE.bytes.slice(10));
+  await store.close();
+});

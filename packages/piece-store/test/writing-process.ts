@@ -27,10 +27,14 @@ function openStore(directory: string, onEvent: (event: StoreEvent) => void) {
 /** Reports each piece as soon as it is kept, commits every 5 ms, and never ends by itself. */
 async function write(directory: string): Promise<void> {
   const store = await openStore(directory, (event) => console.error(event));
+  // A disk that is slow is not asked again and again, which would report one piece many times.
+  const underWay = new Set<number>();
   for (;;) {
     for (let index = 0; index < store.pieceCount; index += 1) {
-      if (store.have.has(index)) continue;
+      if (store.have.has(index) || underWay.has(index)) continue;
+      underWay.add(index);
       void store.write(index, LARGE_IMAGE.piece(index), true).then((isKept) => {
+        underWay.delete(index);
         // Written by the kernel before this returns, so that a kill cannot hold it back.
         if (isKept) process.stdout.write(`${index}\n`);
       });

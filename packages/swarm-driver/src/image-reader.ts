@@ -97,18 +97,9 @@ export class GuestReader {
 
   /** As readNow(), for a read that has not come: when it does, and these bytes are given, took() is to be called. */
   readAhead(offset: number, target: Uint8Array): boolean {
-    const { layer, store, metainfo } = this.#driver;
-    const { pieceLength } = metainfo;
-    for (let done = 0; done < target.length; ) {
-      const pieceIndex = Math.floor((offset + done) / pieceLength);
-      const within = offset + done - pieceIndex * pieceLength;
-      const length = Math.min(target.length - done, pieceLength - within);
-      const part = length === target.length ? target : target.subarray(done, done + length);
-      if (layer.isZero(pieceIndex)) part.fill(0);
-      else if (!store.readNow(pieceIndex, within, part)) return false;
-      done += length;
-    }
-    return true;
+    const { store, metainfo } = this.#driver;
+    const pieceIndex = Math.floor(offset / metainfo.pieceLength);
+    return store.readNow(pieceIndex, offset - pieceIndex * metainfo.pieceLength, target);
   }
 
   /** Counts a read that readAhead() has filled. */
