@@ -23,7 +23,7 @@ import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
-import { logSwarmEvent } from './swarm-log.ts';
+import { logSwarmEvent, logWireMistake } from './swarm-log.ts';
 import { ErrorCounts } from './telemetry/error-counts.ts';
 import { MetricsListener } from './telemetry/metrics-listener.ts';
 import { Telemetry } from './telemetry/telemetry.ts';
@@ -146,6 +146,7 @@ async function openSwarms(parts: Start, signal: () => SignalClient | undefined):
       logSwarmEvent(log, parts.errors, image, event);
       if (event.type === 'members-suspected') signal()?.suspect(image, event.nodes);
     },
+    onMistake: (error, address) => logWireMistake(log, error, address),
   });
   const listening = await host.listen();
   opened.push(() => host.close());

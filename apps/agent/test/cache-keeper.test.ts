@@ -41,6 +41,9 @@ beforeEach(async () => {
     self: { kind: 'ours', node: 'n', zone: 'z', rack: 'r', isOrigin: false },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake: (error) => {
+      throw error;
+    },
   });
   await host.listen();
   logged = [];
