@@ -7,7 +7,7 @@ import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
 import { starting } from '../failure.ts';
 import { type FollowOptions, followSettings, withFollowOptions } from '../glance-options.ts';
-import { type ListenAddress, listenOption } from '../listen-address.ts';
+import { type ListenAddress, listenOption, requireApart } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { print } from '../terminal.ts';
 
@@ -57,6 +57,7 @@ Examples:
     )
     .action(async (options: Options, self: Command) => {
       applyConfig(self);
+      requireApart({ '--listen': options.listen, '--origin-listen': options.originListen });
       const glance = await followSettings(options, terminal.env);
       if (options.check) return print(terminal.stdout, 'the settings of the tracker are right');
       const { runTracker } = await import('@bootswarm/tracker');
