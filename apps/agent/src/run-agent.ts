@@ -300,6 +300,7 @@ function startSignalling(
       errors.add('tracker', code);
       log.warn({ image, code, message }, 'join refused');
     },
+    onMistake: (error) => log.error({ err: error }, 'message of the tracker not handled'),
   });
   opened.push(() => prejoiner.close());
   for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
