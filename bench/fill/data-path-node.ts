@@ -74,6 +74,9 @@ class BenchNode {
       self: { kind: 'ours', node: spec.node, zone: '', rack: '', isOrigin },
       foreignPeersAllowed: false,
       onEvent: () => {},
+      onMistake: (error) => {
+        throw error;
+      },
     });
     const { port } = await host.listen();
     return { node: new BenchNode(host.open({ metainfo, layer, store }), store), port };

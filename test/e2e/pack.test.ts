@@ -166,7 +166,7 @@ describe('what npm run pack makes', () => {
       ...Object.entries(LEAN_NODE_ENV).map(([name, value]) => `${name}=${value}`),
       `NODE_OPTIONS=${LEAN_NODE_FLAGS.join(' ')}`,
       ...['CapEff: 0000000000000000', 'NoNewPrivs: 1', 'Seccomp: 2'],
-      ...['upgraded', 'killed', 'tracker again', 'as files', 'gone'],
+      ...['upgraded', 'killed', 'waits', 'mended', 'tracker again', 'as files', 'gone'],
     ]);
   });
 

@@ -23,6 +23,10 @@ grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/"$(pid)"/status | tr -s '\t ' ' '
 old=$(pid); bootswarm agent upgrade >/dev/null; ready; test "$old" != "$(pid)"; copied upgraded
 systemctl kill --kill-whom=main --signal=KILL bootswarm-agent; sleep 0.3; ready; copied killed
 
+echo 'BOOTSWARM_AGENT_OPTIONS=--advertise 0.0.0.0' >/etc/bootswarm/agent.env; systemctl restart bootswarm-agent
+for i in $(seq 100); do systemctl show --property SubState --value bootswarm-agent | grep -q stop-post && echo 'waits' && break; sleep 0.1; done
+rm /etc/bootswarm/agent.env; systemctl restart bootswarm-agent; ready; copied 'mended'
+
 systemctl kill --kill-whom=main --signal=KILL bootswarm-tracker; sleep 1.5; ready
 bootswarm nodes >/dev/null; echo 'tracker again'
 

@@ -80,10 +80,10 @@ class Pair {
       swarm,
       handlersFor: (wire: PeerWire) => origin.handlersFor(() => wire),
     });
-    const listener = await PeerListener.listen({ host: '127.0.0.1', port: 0, lookup });
+    const listener = await PeerListener.listen({ host: '127.0.0.1', port: 0, lookup, onMistake });
     const pair = new Pair(listener, origin);
     const handlers = pair.dialler.handlersFor(() => wire);
-    const to = { host: '127.0.0.1', port: listener.port, connectTimeoutMs: 5_000 };
+    const to = { host: '127.0.0.1', port: listener.port, connectTimeoutMs: 5_000, onMistake };
     const wire: PeerWire = dialPeer({ ...to, swarm: swarmOf(DIALLER), handlers });
     await Promise.all([origin.ready.promise, pair.dialler.ready.promise]);
     return pair;
@@ -217,4 +217,8 @@ describe('what the simulator takes a message for is what it weighs:', () => {
 
 function neighbours(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, at) => first + at);
+}
+
+function onMistake(error: unknown): never {
+  throw error;
 }

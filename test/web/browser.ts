@@ -22,6 +22,7 @@ export interface OpenedPage {
   readonly strayRequests: string[];
 }
 
+/** Throws when there is no such page, as where it was not built: nothing that a test waits for would come. */
 export async function openPage(
   browser: Browser,
   url: string,
@@ -42,7 +43,12 @@ export async function openPage(
   page.on('request', (request) => {
     if (!request.url().startsWith(new URL(url).origin)) strayRequests.push(request.url());
   });
-  await page.goto(url);
+  const response = await page.goto(url);
+  if (!response?.ok()) {
+    const title = await page.title();
+    await context.close();
+    throw new Error(`${url} answered ${response?.status()}, ${title}: build it with npm run page`);
+  }
   return { page, complaints, strayRequests };
 }
 

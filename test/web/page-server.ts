@@ -17,12 +17,13 @@ export interface PageServer {
   close(): Promise<void>;
 }
 
-/** `prefetches` undefined: a tracker that has no such route. */
+/** `prefetches` undefined: a tracker that has no such route. `directory`: where the page was built to, unless as ever. */
 export async function servePage(
   first: () => Overview,
   prefetches?: () => readonly object[],
+  directory?: string,
 ): Promise<PageServer> {
-  const page = new WebPage();
+  const page = new WebPage(directory);
   const stream = new EventStream();
   const paths = prefetches === undefined ? {} : { '/v1/prefetches': {} };
   const server = createServer((request, response) => {

@@ -4,8 +4,6 @@
  * packages/copy's.
  */
 import { randomBytes } from 'node:crypto';
-import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
 import {
   builtInSchemes,
   type CopyTask,
@@ -13,6 +11,7 @@ import {
   filePathOf,
   nbdExportOf,
   parseCopyUri,
+  requireInside,
   type SwarmImages,
 } from '@bootswarm/copy';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
@@ -45,7 +44,7 @@ export class CopyDesk {
   /** Throws OperatorError `copies-off`, `copy-outside`, `too-many-copies`, `uri-invalid` or `scheme-unknown`. */
   async start({ from, to, sha256, force }: CopyRequest): Promise<CopyStatus> {
     const [fromUri, toUri] = [parseCopyUri(from), parseCopyUri(to)];
-    const schemes = builtInSchemes(this.#images);
+    const schemes = builtInSchemes({ images: this.#images, inside: this.#directory });
     schemes.reader(fromUri);
     schemes.writer(toUri);
     if (fromUri.scheme === 'file') await this.#requireInside(filePathOf(fromUri));
@@ -108,7 +107,7 @@ export class CopyDesk {
     );
   }
 
-  /** By where links lead. */
+  /** What is opened then is looked at again: links change. */
   async #requireInside(path: string): Promise<void> {
     const directory = this.#directory;
     if (directory === undefined) {
@@ -118,15 +117,7 @@ export class CopyDesk {
         'Start it with --copies DIR, or run bootswarm copy, which works with your own rights.',
       );
     }
-    const inside = await realpath(directory).catch(() => directory);
-    const parent = await realpath(dirname(path)).catch(() => undefined);
-    const target = parent && (await realpath(path).catch(() => join(parent, basename(path))));
-    if (path.startsWith('/') && target?.startsWith(inside + sep)) return;
-    throw new OperatorError(
-      'copy-outside',
-      `${path} is not in ${directory}, where this agent makes copies`,
-      'Give an absolute path of a file in that directory, whose directories exist.',
-    );
+    await requireInside(path, directory);
   }
 
   #forgetEnded(): void {

@@ -22,17 +22,31 @@ const ORDERS_MAX = 64;
 export class EarlyOrders {
   readonly #orders = new Map<string, BootOrderTold[]>();
 
-  /** What is too much is forgotten: the next change then follows on nothing, and the swarm is joined again. */
-  add(imageId: string, order: BootOrderTold): void {
-    const known = order.isFull ? [] : (this.#orders.get(imageId) ?? []);
-    this.#orders.set(imageId, known.length < ORDERS_MAX ? [...known, order] : []);
+  /**
+   * False when it is one too many, or does not follow on what is known: all is forgotten then, and the swarm is to be joined
+   * again, upon which the whole order is told in one.
+   */
+  add(imageId: string, order: BootOrderTold): boolean {
+    if (order.isFull) {
+      this.#orders.set(imageId, [order]);
+      return true;
+    }
+    const known = this.#orders.get(imageId) ?? [];
+    const follows = order.revision === (known.at(-1)?.revision ?? 0) + 1;
+    if (!follows || known.length >= ORDERS_MAX) {
+      this.drop(imageId);
+      return false;
+    }
+    known.push(order);
+    this.#orders.set(imageId, known);
+    return true;
   }
 
-  tell(imageId: string, boots: Boots): void {
-    for (const { revision, isFull, kinds } of this.#orders.get(imageId) ?? []) {
-      boots.applyOrder(revision, isFull, kinds);
-    }
+  /** False when not all of it was understood. */
+  tell(imageId: string, boots: Boots): boolean {
+    const orders = this.#orders.get(imageId) ?? [];
     this.drop(imageId);
+    return orders.every(({ revision, isFull, kinds }) => boots.applyOrder(revision, isFull, kinds));
   }
 
   drop(imageId: string): void {

@@ -156,8 +156,7 @@ export class ImageLibrary {
   applyOrder(imageId: string, order: BootOrderTold): boolean {
     const boots = this.#sessions.get(imageId)?.reader.boots;
     if (boots) return boots.applyOrder(order.revision, order.isFull, order.kinds);
-    this.#earlyOrders.add(imageId, order);
-    return true;
+    return this.#earlyOrders.add(imageId, order);
   }
 
   /** The swarm is being joined: boot orders will be told from their beginning. */
@@ -385,7 +384,9 @@ export class ImageLibrary {
     this.#options.onJoining(session.id);
     const view = this.#views.get(session.id);
     if (view) session.setMembers(view.members, view.origins);
-    this.#earlyOrders.tell(session.id, session.reader.boots);
+    if (!this.#earlyOrders.tell(session.id, session.reader.boots)) {
+      this.#options.log.warn({ image: session.id }, 'boot order of the tracker not understood');
+    }
     this.#options.onOpened(session);
     return session;
   }

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheDirectory } from '@bootswarm/piece-store';
-import { LOG_HOOKS, messageOf } from '@bootswarm/stdx';
+import { LOG_HOOKS, messageOf, UndoSteps } from '@bootswarm/stdx';
 import { SwarmHost } from '@bootswarm/swarm-driver';
 import type { NodeIdentity } from '@bootswarm/tracker-proto';
 import pino, { type Logger } from 'pino';
@@ -23,7 +23,7 @@ import { Prejoiner } from './prejoiner.ts';
 import { PublisherPin } from './publisher-pin.ts';
 import { isOutOfReach, selfMember } from './self-member.ts';
 import { SignalClient, signalUrlOf } from './signal-client.ts';
-import { logSwarmEvent } from './swarm-log.ts';
+import { logSwarmEvent, logWireMistake } from './swarm-log.ts';
 import { ErrorCounts } from './telemetry/error-counts.ts';
 import { MetricsListener } from './telemetry/metrics-listener.ts';
 import { Telemetry } from './telemetry/telemetry.ts';
@@ -35,7 +35,7 @@ export interface RunningAgent {
   readonly agent: Agent;
   /** Resolves when it is to be closed because its successor is ready. */
   readonly replaced: Promise<void>;
-  /** Cuts its guests, unanswered, when what they read is safe in the cache. */
+  /** Cuts its guests, unanswered, when what they read is safe in the cache. Throws when all that can be closed is. */
   close(): Promise<void>;
 }
 
@@ -53,8 +53,8 @@ interface Start {
   readonly options: AgentOptions;
   readonly log: Logger;
   readonly errors: ErrorCounts;
-  /** What undoes the steps taken so far; undone from the last to the first. */
-  readonly opened: (() => unknown)[];
+  /** What undoes the steps taken so far. */
+  readonly opened: UndoSteps;
 }
 
 /** The cache and the swarms of the images in it. */
@@ -79,17 +79,17 @@ export async function runAgent(options: AgentOptions): Promise<RunningAgent> {
     { name: 'agent', level: options.logLevel, hooks: LOG_HOOKS },
     pino.destination({ fd: 2, sync: false }),
   );
-  const opened: (() => unknown)[] = [];
-  const close = async (): Promise<void> => {
-    for (const undo of opened.splice(0).reverse()) await undo();
-    log.flush();
-  };
+  const opened = new UndoSteps();
+  opened.push(() => log.flush());
+  const close = (): Promise<void> => opened.undo();
   try {
     const agent = await start({ options, log, errors: new ErrorCounts(), opened });
     log.info({ node: options.node, version: VERSION }, 'agent is up');
     return { agent, replaced: agent.replaced, close };
   } catch (error) {
-    await close();
+    await close().catch((late: unknown) => {
+      log.error({ error: messageOf(late) }, 'what was started is not undone');
+    });
     throw error;
   }
 }
@@ -146,6 +146,7 @@ async function openSwarms(parts: Start, signal: () => SignalClient | undefined):
       logSwarmEvent(log, parts.errors, image, event);
       if (event.type === 'members-suspected') signal()?.suspect(image, event.nodes);
     },
+    onMistake: (error, address) => logWireMistake(log, error, address),
   });
   const listening = await host.listen();
   opened.push(() => host.close());
@@ -299,6 +300,7 @@ function startSignalling(
       errors.add('tracker', code);
       log.warn({ image, code, message }, 'join refused');
     },
+    onMistake: (error) => log.error({ err: error }, 'message of the tracker not handled'),
   });
   opened.push(() => prejoiner.close());
   for (const { imageId, piecesHad } of library.memberships()) signal.join(imageId, piecesHad);
@@ -350,7 +352,7 @@ function peerAddress(host: string, port: number): string {
 }
 
 /** RUN/agent.json: for commands that are given the run directory only. */
-function writeRunFile(options: AgentOptions, agent: Agent, opened: (() => unknown)[]): void {
+function writeRunFile(options: AgentOptions, agent: Agent, opened: UndoSteps): void {
   const path = join(options.runDir, 'agent.json');
   const { pid, node, peerAddress, nbdSocket } = agent.status();
   const { trackerUrl } = options;

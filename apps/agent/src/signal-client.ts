@@ -58,6 +58,8 @@ export interface SignalClientOptions {
   onPrefetch(tasks: readonly PrefetchTask[]): void;
   /** The tracker did not let us into this swarm; we try again whenever we reconnect. */
   onRefused(image: string, code: string, message: string): void;
+  /** A mistake of ours has cost the connection: to be logged. */
+  onMistake(error: unknown): void;
   /** Default: real ones. */
   readonly timers?: SignalTimers;
 }
@@ -264,7 +266,9 @@ export class SignalClient {
     try {
       return this.#onMessage(decodeTrackerMessage(data));
     } catch (error) {
-      return error instanceof ProtocolError ? error.code : `internal-error: ${messageOf(error)}`;
+      if (error instanceof ProtocolError) return error.code;
+      this.#options.onMistake(error);
+      return `internal-error: ${messageOf(error)}`;
     }
   }
 

@@ -18,3 +18,8 @@ export function logSwarmEvent(
     log.debug({ image, ...event }, 'swarm');
   }
 }
+
+/** With its stack: nobody but us can mend it. */
+export function logWireMistake(log: Logger, error: unknown, address: string): void {
+  log.error({ address, err: error }, 'a mistake of ours cost this wire');
+}

@@ -41,6 +41,9 @@ beforeEach(async () => {
     self: { kind: 'ours', node: 'n', zone: 'z', rack: 'r', isOrigin: false },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake: (error) => {
+      throw error;
+    },
   });
   await host.listen();
   logged = [];
@@ -116,16 +119,45 @@ test('a limit holds although the use of an image cannot be noted', async () => {
   expect(told()).toEqual(['use of an image not noted']);
 });
 
-test('an image that cannot be removed keeps no other from leaving', async () => {
+/** Both are in the cache and nobody uses them; the first for longer. */
+async function leaveBoth(): Promise<void> {
   for (const [age, image] of [IMAGE, OTHER].entries()) {
     await use(image);
     (await library.ensure(image.id)).isAttached = false;
     utimesSync(join(cache.path, image.id, 'metainfo'), age, age);
   }
+}
+
+const inCache = async () => (await cache.list()).map(({ imageId }) => imageId);
+
+test('an image that is wanted while others leave stays', async () => {
+  await leaveBoth();
+  const other = await library.ensure(OTHER.id);
+  const onEvicted = new Writable({
+    write: (_line, _, done) => {
+      other.wantedAt = Date.now();
+      done();
+    },
+  });
+  await looked({ log: pino(onEvicted) });
+  expect(await inCache()).toEqual([OTHER.id]);
+});
+
+test('an image that was wanted by a clock that was ahead leaves all the same', async () => {
+  await leaveBoth();
+  for (const { id } of [IMAGE, OTHER]) {
+    (await library.ensure(id)).wantedAt = Date.now() + 3_600_000;
+  }
+  await looked({});
+  expect(await inCache()).toEqual([]);
+});
+
+test('an image that cannot be removed keeps no other from leaving', async () => {
+  await leaveBoth();
   // As a removal that the disk cut short leaves it.
   mkdirSync(join(cache.path, `${IMAGE.id}.removed`, 'rest'), { recursive: true });
   await looked({});
-  expect((await cache.list()).map(({ imageId }) => imageId)).toEqual([IMAGE.id]);
+  expect(await inCache()).toEqual([IMAGE.id]);
   expect(logged).toMatchObject([
     { msg: 'image evicted', image: IMAGE.id },
     { msg: 'image not removed', image: IMAGE.id },

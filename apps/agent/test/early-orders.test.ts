@@ -41,13 +41,30 @@ test('what was told before the swarm was joined again is not', () => {
   expect(watch.kinds).toEqual([]);
 });
 
-test('after too many changes the next one follows on nothing, so that the swarm is joined again', () => {
+test('one change too many has the swarm joined again, and what is told then is known', () => {
   const orders = new EarlyOrders();
-  orders.add(IMAGE, told(1, true, 0, 1));
-  for (let revision = 2; revision <= 65; revision += 1) {
-    orders.add(IMAGE, told(revision, false, revision - 1, 1));
+  expect(orders.add(IMAGE, told(1, true, 0, 1))).toBe(true);
+  for (let revision = 2; revision <= 64; revision += 1) {
+    expect(orders.add(IMAGE, told(revision, false, revision - 1, 1))).toBe(true);
   }
+  expect(orders.add(IMAGE, told(65, false, 64, 1))).toBe(false);
+  // Nor does what follows on it stand alone.
+  expect(orders.add(IMAGE, told(66, false, 65, 1))).toBe(false);
+  expect(orders.add(IMAGE, told(66, true, 0, 66))).toBe(true);
   const watch = newWatch();
-  orders.tell(IMAGE, watch);
-  expect(watch.applyOrder(66, false, told(66, false, 65, 1).kinds)).toBe(false);
+  expect(orders.tell(IMAGE, watch)).toBe(true);
+  expect(watch.kinds).toEqual([{ kind: 1, pieces: 66 }]);
+});
+
+test('a change that follows on nothing has the swarm joined again, the first one does not', () => {
+  const orders = new EarlyOrders();
+  expect(orders.add(IMAGE, told(2, false, 0, 1))).toBe(false);
+  expect(orders.add(IMAGE, told(1, false, 0, 1))).toBe(true);
+  expect(orders.add(IMAGE, told(3, false, 1, 1))).toBe(false);
+});
+
+test('it is said when what was told does not fit the image', () => {
+  const orders = new EarlyOrders();
+  orders.add(IMAGE, told(1, true, 5, 1));
+  expect(orders.tell(IMAGE, newWatch())).toBe(false);
 });

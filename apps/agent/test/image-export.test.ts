@@ -27,6 +27,9 @@ beforeAll(() => {
     self: { kind: 'ours', node: 'n', zone: 'z', rack: 'r', isOrigin: false },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake: (error) => {
+      throw error;
+    },
   });
 });
 

@@ -52,6 +52,9 @@ async function start(): Promise<Running> {
     self: { kind: 'ours', node: 'n', zone: 'z', rack: 'r', isOrigin: false },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake: (error) => {
+      throw error;
+    },
   });
   await host.listen();
   const opened: string[] = [];

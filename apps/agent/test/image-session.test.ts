@@ -39,6 +39,9 @@ beforeEach(async () => {
     self: { kind: 'ours', node: 'n', zone: 'z', rack: 'r', isOrigin: false },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake: (error) => {
+      throw error;
+    },
   });
   session = await openSession('never');
 });

@@ -92,6 +92,9 @@ function newHost(node: string, isOrigin: boolean): SwarmHost {
     self: { kind: 'ours', node, zone: 'z', rack: 'r', isOrigin },
     foreignPeersAllowed: false,
     onEvent: (_, event) => events.push(event),
+    onMistake: (error) => {
+      throw error;
+    },
   });
 }
 

@@ -56,6 +56,9 @@ function newHost(node: string, isOrigin: boolean): SwarmHost {
     self: { kind: 'ours', node, zone: 'z', rack: 'r', isOrigin },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake: (error) => {
+      throw error;
+    },
   });
 }
 

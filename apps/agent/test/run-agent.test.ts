@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import {
@@ -95,6 +95,17 @@ test('tells commands where it is for as long as it runs', async () => {
   });
   await agent.stopAgent();
   expect(existsSync(path)).toBe(false);
+});
+
+test('closes all else when a part of it cannot be closed, and says which', async () => {
+  const path = join(agent.runDir, 'agent.json');
+  rmSync(path);
+  mkdirSync(path);
+  await expect(agent.stopAgent()).rejects.toThrow(path);
+  rmSync(path, { recursive: true });
+  // The lock of the cache and the sockets are free again.
+  await agent.startAgent();
+  expect((await agent.ask('GET', '/v1/status')).status).toBe(200);
 });
 
 test('leaves nothing open when it cannot start', async () => {

@@ -190,6 +190,7 @@ describe('boot orders', () => {
     again.say(order(98));
     expect(await rig.events.next()).toMatchObject({ type: 'boot-order' });
     expect(await rig.lost()).toBe('internal-error: a mistake');
+    expect(rig.mistakes).toEqual([new Error('a mistake')]);
   });
 
   test('are asked for anew from a tracker that comes back, and told nothing of while it is away', async () => {

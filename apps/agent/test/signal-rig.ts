@@ -131,6 +131,7 @@ export class Conversation {
 export class SignalRig {
   readonly conversations = new Queue<Conversation>();
   readonly events = new Queue<SignalEvent>();
+  readonly mistakes: unknown[] = [];
   readonly prefetches: (readonly PrefetchTask[])[] = [];
   /** Images, at each join. */
   readonly joinings: string[] = [];
@@ -166,6 +167,7 @@ export class SignalRig {
       onPrefetch: (tasks) => this.prefetches.push(tasks),
       onWithdrawn: (image) => this.events.push({ type: 'withdrawn', image }),
       onRefused: (image) => this.events.push({ type: 'refused', image }),
+      onMistake: (error) => this.mistakes.push(error),
     });
   }
 

@@ -5,6 +5,7 @@
 import type { AgentOptions, KnownImages, Supervision } from '@bootswarm/agent';
 import type { HolderLink, InheritedSockets } from '@bootswarm/agent/holder';
 import { END_SIGNALS, runUntilSignal } from './daemon-life.ts';
+import { starting } from './failure.ts';
 
 export interface AgentLife {
   readonly options: AgentOptions;
@@ -42,7 +43,9 @@ async function hold(
   const { runDir, listen, logLevel, fuse } = options;
   const command = [process.argv[1], ...args];
   const fuseDir = fuse?.directory;
-  const holder = await runHolder({ runDir, listen, logLevel, command, inherited, fuseDir });
+  const holder = await starting(
+    runHolder({ runDir, listen, logLevel, command, inherited, fuseDir }),
+  );
   for (const signal of END_SIGNALS) process.on(signal, () => holder.stop(signal));
   return holder.ended;
 }
@@ -60,10 +63,12 @@ async function serve(
     const supervision = () => supervisionOf(link, sockets);
     const isRestart = sockets !== undefined && turn?.isFirst !== true;
     const known = turn?.known;
-    const agent = await runAgent({
-      ...{ ...options, sockets, isRestart, known },
-      ...{ prepareSuccessor, supervision },
-    });
+    const agent = await starting(
+      runAgent({
+        ...{ ...options, sockets, isRestart, known },
+        ...{ prepareSuccessor, supervision },
+      }),
+    );
     link?.serving();
     onReady();
     await runUntilSignal(agent, agent.replaced);

@@ -148,6 +148,28 @@ test('--check says whether all is right, with the exit code that keeps systemd f
   expect(terminal.err).toContain('cannot read the settings');
 });
 
+test.each([
+  ['tracker', 'listen: 10.0.0.5:7420\norigin-listen: 10.0.0.5:7420', '--listen', '--origin-listen'],
+  // Beside what is so without a word.
+  ['tracker', 'origin-listen: 10.0.0.5:7420', '--listen', '--origin-listen'],
+  ['tracker', "listen: '[::]:7421'", '--listen', '--origin-listen'],
+  ['agent', 'listen: 0.0.0.0:7422\nmetrics: 127.0.0.1:7422', '--listen', '--metrics'],
+])('--check refuses that the %s listens twice on one port: %s', async (name, text, ...flags) => {
+  writeFileSync(path, text);
+  const terminal = capturedTerminal();
+  expect(await runCli([name, '--config', path, '--check'], terminal)).toBe(2);
+  for (const flag of flags) expect(terminal.err).toContain(`${flag} `);
+});
+
+test.each([
+  ['tracker', 'listen: 10.0.0.5:7420\norigin-listen: 10.0.0.6:7420'],
+  ['tracker', "listen: 0.0.0.0:7420\norigin-listen: '[::1]:7420'"],
+  ['tracker', 'listen: 127.0.0.1:0\norigin-listen: 127.0.0.1:0'],
+])('--check takes the %s for right that listens on several ports: %s', async (name, text) => {
+  writeFileSync(path, text);
+  expect(await runCli([name, '--config', path, '--check'], capturedTerminal())).toBe(0);
+});
+
 test('--check refuses what the start would refuse of nova.conf', async () => {
   const conf = join(directory, 'nova.conf');
   const check = async (text: string) => {

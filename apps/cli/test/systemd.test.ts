@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { LEAN_NODE_ENV, LEAN_NODE_FLAGS } from '@bootswarm/stdx';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { buildProgram } from '../src/cli.ts';
+import { buildProgram, runCli } from '../src/cli.ts';
 import { readConfig } from '../src/config/config-file.ts';
 import { configFields } from '../src/config/config-schema.ts';
 import { capturedTerminal } from './captured-terminal.ts';
@@ -85,6 +85,42 @@ test('an agent is started again however it ended, for as often as it takes', () 
   const agent = settingsOf('bootswarm-agent.service');
   expect(agent.get('Restart')).toEqual(['always']);
   expect(agent.get('StartLimitIntervalSec')).toEqual(['0']);
+});
+
+test('an agent that cannot start is tried again later, and one that has crashed at once', async () => {
+  const agent = settingsOf('bootswarm-agent.service');
+  expect(agent.get('RestartSec')).toEqual(['100ms']);
+  const terminal = capturedTerminal();
+  const directory = mkdtempSync(join(tmpdir(), 'cannot-start-'));
+  // Its socket's path is too long for the kernel.
+  const run = join(directory, 'x'.repeat(100));
+  const notStarted = await runCli(
+    ['agent', '--holder', 'no', '--watchdog-seconds', '0', '--log-level', 'silent'].concat(
+      '--run',
+      run,
+      '--cache',
+      join(directory, 'cache'),
+      '--listen',
+      '127.0.0.1:0',
+    ),
+    terminal,
+  );
+  rmSync(directory, { recursive: true });
+  const misunderstood = await runCli(['agent', '--no-such-flag'], terminal);
+  expect(agent.get('RestartPreventExitStatus')).toEqual([String(misunderstood)]);
+
+  const [, script] = /^\/bin\/sh -c '(.*)'$/.exec(agent.get('ExecStopPost')![0])!;
+  const waitsAfter = (status: string) => {
+    // systemd.service(5): $$ is a dollar of the shell's.
+    const shown = script.replaceAll('$$', '$').replace('exec sleep', 'echo');
+    const { stdout } = spawnSync('sh', ['-c', shown], {
+      encoding: 'utf8',
+      env: { ...process.env, EXIT_STATUS: status },
+    });
+    return stdout.trim();
+  };
+  expect(waitsAfter(String(notStarted))).toBe('5');
+  for (const ended of ['0', '1', 'KILL', 'ABRT']) expect(waitsAfter(ended)).toBe('');
 });
 
 describe.each(SERVICES)('%s', (unit) => {

@@ -4,13 +4,13 @@
  * task.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { GlanceSource, ImageSummary } from './api.ts';
 import type { DataDir } from './data-dir.ts';
-import { moveDirectory, syncDirectory } from './durable-file.ts';
+import { moveDirectory, syncDirectory, syncMove } from './durable-file.ts';
 import {
   type ImageDirectory,
   readImageDirectory,
@@ -46,7 +46,7 @@ export class Catalogue {
   /** Reads DATA/images, and throws away what the last run had not finished publishing or deleting. */
   static async open(dataDir: DataDir, log: Logger): Promise<Catalogue> {
     const catalogue = new Catalogue(dataDir, log);
-    await rm(dataDir.staging, { recursive: true, force: true });
+    await catalogue.#remove(dataDir.staging);
     await mkdir(dataDir.staging, { recursive: true, mode: 0o700 });
     await mkdir(dataDir.images, { recursive: true, mode: 0o700 });
     for (const name of await readdir(dataDir.images)) {
@@ -140,16 +140,21 @@ export class Catalogue {
     });
   }
 
-  /** Takes an image out. Who has its files open may read on. */
+  /** Takes an image out. Who has its files open may read on; what cannot be removed of them is left to the next start. */
   withdraw(id: string): Promise<void> {
     return this.#inTurn(async () => {
       const entry = this.#byId.get(id);
       if (entry === undefined) throw notFound(id);
       const path = join(this.#dataDir.staging, randomUUID());
-      await moveDirectory(entry.directory.path, path);
+      await rename(entry.directory.path, path);
+      // From here on it is gone, whatever fails.
       this.#byId.delete(id);
       this.#byName.delete(entry.directory.image.name);
-      await rm(path, { recursive: true, force: true });
+      await syncMove(entry.directory.path, path).catch((error: unknown) => {
+        const told = { image: id, error: messageOf(error) };
+        this.#log.error(told, 'withdrawal not on the disk: a power cut may undo it');
+      });
+      await this.#remove(path);
     });
   }
 
@@ -159,6 +164,14 @@ export class Catalogue {
     if (entry === undefined) return;
     entry.isDamaged = true;
     this.#log.error({ image: id, name: entry.directory.image.name, reason }, 'image is damaged');
+  }
+
+  /** What is left keeps space, and nothing else. */
+  async #remove(path: string): Promise<void> {
+    await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+      const hint = 'Remove it by hand, or start the tracker anew when the disk is well.';
+      this.#log.error({ path, error: messageOf(error), hint }, 'staged files not removed');
+    });
   }
 
   /** Of two publishers of a name one wins, and an image is gone before it may come back. */

@@ -40,6 +40,11 @@ export async function syncDirectory(path: string): Promise<void> {
 /** Moves a directory in one step and waits until both parents know. */
 export async function moveDirectory(from: string, to: string): Promise<void> {
   await rename(from, to);
+  await syncMove(from, to);
+}
+
+/** Waits until both parents know of a rename. */
+export async function syncMove(from: string, to: string): Promise<void> {
   await syncPath(dirname(to));
   await syncPath(dirname(from));
 }

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { LOG_HOOKS, messageOf, OperatorError } from '@bootswarm/stdx';
+import { LOG_HOOKS, messageOf, OperatorError, UndoSteps } from '@bootswarm/stdx';
 import type { PeerAddress } from '@bootswarm/tracker-proto';
 import { type Logger, pino } from 'pino';
 import type { ImageSummary } from './api.ts';
@@ -47,21 +47,22 @@ export interface RunningTracker {
   /** Where the origin accepts peers. */
   readonly origin: PeerAddress;
   readonly adminToken: string;
-  /** Stops the origin too. */
+  /** Stops the origin too. Throws when all that can be closed is. */
   close(): Promise<void>;
 }
 
 /** Resolves when all is up. Throws OperatorError with a code of the part that failed, or `listen`. */
 export async function runTracker(options: TrackerOptions): Promise<RunningTracker> {
   const dataDir = new DataDir(options.dataDir);
-  const undo: (() => void | Promise<void>)[] = [() => dataDir.unlock()];
-  const close = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
-  };
+  const opened = new UndoSteps();
+  opened.push(() => dataDir.unlock());
+  const log = openLog(options, opened);
   try {
-    return await start(options, dataDir, undo, close);
+    return await start(options, dataDir, log, opened);
   } catch (error) {
-    await close();
+    await opened.undo().catch((late: unknown) => {
+      log.error({ error: messageOf(late) }, 'what was started is not undone');
+    });
     throw error;
   }
 }
@@ -69,14 +70,13 @@ export async function runTracker(options: TrackerOptions): Promise<RunningTracke
 async function start(
   options: TrackerOptions,
   dataDir: DataDir,
-  undo: (() => void | Promise<void>)[],
-  close: () => Promise<void>,
+  log: Logger,
+  opened: UndoSteps,
 ): Promise<RunningTracker> {
-  const log = openLog(options, undo);
   const secrets = await loadSecrets(dataDir);
   const catalogue = await Catalogue.open(dataDir, log);
   const bootOrders = new BootOrderStore(catalogue, log);
-  undo.push(() => bootOrders.close());
+  opened.push(() => bootOrders.close());
   let origin: OriginProcess | undefined;
   const glance = new GlanceLink(options.glance);
   const onAdded = (image: ImageSummary) => signals.imagePublished(image, []);
@@ -108,7 +108,7 @@ async function start(
   const prefetches = await PrefetchDesk.open(dataDir.path, log, (node, tasks) =>
     signals.tellPrefetch(node, tasks),
   );
-  undo.push(() => prefetches.close());
+  opened.push(() => prefetches.close());
   const signals = new SignalServer({
     prefetches,
     server: api.server,
@@ -117,29 +117,29 @@ async function start(
     onLearned: (image, records) => bootOrders.changed(image, records),
     onReport: (node, report) => watch.report(node, report),
   });
-  undo.push(() => signals.close());
-  undo.push(() => watch.close());
+  opened.push(() => signals.close());
+  opened.push(() => watch.close());
   for (const image of byAge(catalogue.list())) {
     signals.imagePublished(asAnnounced(image), await bootOrders.read(image.id));
   }
   origin = await startOrigin(options, { dataDir, log, catalogue, signals });
-  undo.push(() => origin?.close());
+  opened.push(() => origin?.close());
   // Last: whoever gets through finds all images and the origin.
   const url = await listen(api, options.listen);
-  undo.push(async () => {
+  opened.push(async () => {
     signals.close();
     await api.close();
   });
   glance.follow({ catalogue, publisher, signals, log, openAtOrigin, withdraw });
-  undo.push(() => glance.close());
+  opened.push(() => glance.close());
   log.info({ url, dataDir: dataDir.path, images: catalogue.size }, 'tracker is up');
   const address = origin.address ?? options.originListen;
-  return { url, origin: address, adminToken: secrets.adminToken, close };
+  return { url, origin: address, adminToken: secrets.adminToken, close: () => opened.undo() };
 }
 
-function openLog({ logLevel = 'info' }: TrackerOptions, undo: (() => void | Promise<void>)[]) {
+function openLog({ logLevel = 'info' }: TrackerOptions, opened: UndoSteps) {
   const destination = pino.destination({ fd: 2, sync: false });
-  undo.push(() => flush(destination));
+  opened.push(() => flush(destination));
   return pino({ level: logLevel, name: 'tracker', hooks: LOG_HOOKS }, destination);
 }
 

@@ -29,8 +29,7 @@ import {
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ImageSummary } from './api.ts';
-
-const SIGNAL_PATH = '/v1/signal';
+import { hostOf, whyNotUpgrade } from './signal-request.ts';
 
 export type PublishedImage = Pick<ImageSummary, 'id' | 'pieceCount' | 'prejoin'>;
 
@@ -260,8 +259,7 @@ export class SignalServer {
         this.#close(connection, POLICY_VIOLATION, error.code);
         return;
       }
-      this.#log.error({ connection, err: error }, 'message not handled');
-      this.#count('internal-error');
+      this.#mistaken(connection, error);
       this.#close(connection, INTERNAL_ERROR, 'internal-error');
     }
   }
@@ -348,8 +346,18 @@ export class SignalServer {
 
   #forget(connection: Connection): void {
     if (!this.#sockets.delete(connection)) return;
-    this.#handle({ type: 'agent-disconnected', connection });
-    this.#gone(connection);
+    try {
+      this.#handle({ type: 'agent-disconnected', connection });
+      this.#gone(connection);
+    } catch (error) {
+      this.#mistaken(connection, error);
+    }
+  }
+
+  /** A mistake of ours in what one connection brought: the others go on. */
+  #mistaken(connection: Connection, error: unknown): void {
+    this.#log.error({ connection, err: error }, 'not handled');
+    this.#count('internal-error');
   }
 
   /** Unless its node has come back on another connection. */
@@ -386,15 +394,4 @@ export class SignalServer {
       else webSocket.ping();
     }
   }
-}
-
-/** Agents are no browsers: what has an Origin is a page that somebody opened within reach of the tracker. */
-function whyNotUpgrade(request: IncomingMessage): string | undefined {
-  if (request.url !== SIGNAL_PATH) return '404 Not Found';
-  return request.headers.origin === undefined ? undefined : '403 Forbidden';
-}
-
-/** As a member's address has it: neither an IPv4 address in IPv6 form nor an IPv6 zone index means anything elsewhere. */
-function hostOf(remoteAddress: string | undefined): string {
-  return (remoteAddress ?? '0.0.0.0').replace(/^::ffff:(?=[0-9.]+$)/, '').replace(/%.*$/, '');
 }

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -16,12 +17,14 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SIGNALLING_VERSION, type TrackerMessage } from '@bootswarm/tracker-proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ImageSummary } from '../src/api.ts';
 import { DataDir } from '../src/data-dir.ts';
 import { OriginControl } from '../src/origin-control.ts';
 import { runTracker } from '../src/run-tracker.ts';
 import { VERSION } from '../src/version.ts';
+import { Agent } from './signal-agent.ts';
 import { FAKE_ORIGIN, TrackerFixture } from './tracker-fixture.ts';
 
 let fixture: TrackerFixture;
@@ -135,11 +138,54 @@ test('after kill -9 in the middle of a publish the next tracker has the images b
   await once(web, 'close');
 });
 
-async function originPid(): Promise<number> {
+test('nodes and the origin are told of a withdrawal also when files of the image cannot be removed', async () => {
+  await fixture.start();
+  const id = await fixture.published({ source: fixture.image('a.raw', [1]) });
+  const agent = new Agent(Number(new URL(fixture.tracker.url).port));
+  await once(agent.socket, 'open');
+  agent.say({
+    ...{ type: 'hello', version: SIGNALLING_VERSION, node: 'one', zone: 'z', rack: 'r' },
+    address: { host: '', port: 6_881 },
+  });
+  agent.say({ type: 'join', image: id, piecesHad: 0 });
+  putIrremovable(imageDir(id));
+  const servedByOrigin = () =>
+    atOrigin(async (origin) => Object.keys((await origin.request('stats', {}, 5_000)).images));
+  expect(await servedByOrigin()).toEqual([id]);
+
+  expect((await fixture.withdraw(id)).status).toBe(204);
+  let told: TrackerMessage;
+  do told = await agent.next();
+  while (told.type !== 'withdrawn');
+  expect(told.image).toBe(id);
+  expect(await servedByOrigin()).toEqual([]);
+  expect(await images()).toEqual([]);
+  agent.socket.terminate();
+
+  // What is left is no reason not to start.
+  await fixture.tracker.close();
+  await fixture.start();
+  expect(await images()).toEqual([]);
+});
+
+/** Puts below `directory` a path that is too long for the kernel, so that a recursive removal by path fails. */
+function putIrremovable(directory: string): void {
+  const half = Array(12).fill('d'.repeat(250)).join('/');
+  const aside = join(fixture.path, 'aside');
+  mkdirSync(join(aside, half), { recursive: true });
+  mkdirSync(join(directory, half), { recursive: true });
+  renameSync(aside, join(directory, half, 'aside'));
+}
+
+function originPid(): Promise<number> {
+  return atOrigin(async (origin) => (await origin.request('hello', {}, 5_000)).pid);
+}
+
+async function atOrigin<T>(ask: (origin: OriginControl) => Promise<T>): Promise<T> {
   const control = await OriginControl.connect(join(fixture.dataDir, 'origin.sock'));
-  const { pid } = await control.request('hello', {}, 5_000);
+  const answer = await ask(control);
   control.close();
-  return pid;
+  return answer;
 }
 
 describe('a tracker that cannot start', () => {

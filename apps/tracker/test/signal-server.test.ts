@@ -14,6 +14,7 @@ let signals: SignalServer;
 /** Images of which more was learned, and the kinds to keep of each. */
 let learned: [string, number][];
 let onReport: () => void;
+let onGone: () => void;
 
 beforeEach(() => start());
 
@@ -23,12 +24,14 @@ async function start(limits: Partial<SignalLimits> = {}): Promise<void> {
   http = createServer((_, response) => response.end());
   learned = [];
   onReport = () => {};
+  onGone = () => {};
   signals = new SignalServer({
     server: http,
     publisherKey: KEY,
     log: pino({ level: 'silent' }),
     onLearned: (image, records) => learned.push([image, records().length]),
     onReport: () => onReport(),
+    prefetches: { nodeConnected: () => {}, nodeGone: () => onGone(), heard: () => {} },
     limits,
   });
   signals.imagePublished({ id: IMAGE, pieceCount: 100, prejoin: 'none' }, []);
@@ -172,6 +175,19 @@ describe('agents', () => {
     expect([...signals.errors]).toEqual([['internal-error', 1]]);
     two.join();
     expect(await two.next()).toMatchObject({ type: 'members' });
+  });
+
+  test('do not notice a mistake of ours in the end of another', async () => {
+    const one = await Agent.hello(port(), 'one');
+    const two = await Agent.hello(port(), 'two');
+    onGone = () => {
+      throw new Error('a mistake');
+    };
+    one.socket.terminate();
+    await one.closed;
+    two.join();
+    expect(await two.next()).toMatchObject({ type: 'members' });
+    await expect.poll(() => [...signals.errors]).toEqual([['internal-error', 1]]);
   });
 
   test('are told when the tracker stops', async () => {

@@ -1,6 +1,6 @@
 /** A file of this host as the source of a copy: read from its beginning to its end, and looked at again afterwards. */
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Bitfield, OperatorError, readWhole } from '@bootswarm/stdx';
 import { sourceChanged, sourceEmpty, sourceUnreadable } from './copy-error.ts';
@@ -12,17 +12,16 @@ import {
   unitCountOf,
   unitLengthFor,
 } from './copy-source.ts';
+import { openInside, pathOf } from './held-directory.ts';
 
 export class FileSource implements CopySource {
   readonly shown: string;
   readonly length: number;
   readonly unitLength: number;
   readonly version: string;
-  readonly #path: string;
   readonly #file: FileHandle;
 
   private constructor(path: string, file: FileHandle, length: number, version: string) {
-    this.#path = path;
     this.shown = `file:${path}`;
     this.length = length;
     this.unitLength = unitLengthFor(length);
@@ -30,12 +29,13 @@ export class FileSource implements CopySource {
     this.#file = file;
   }
 
-  static async open(given: string): Promise<FileSource> {
+  /** `inside`: a directory that no link may lead out of. Throws OperatorError `copy-outside`, and those of copy-error.ts. */
+  static async open(given: string, inside?: string): Promise<FileSource> {
     const path = resolve(given);
     let file: FileHandle | undefined;
     try {
       // A FIFO would keep us waiting for somebody who writes to it.
-      file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      file = await openInside(path, constants.O_RDONLY | constants.O_NONBLOCK, inside);
       const found = await file.stat();
       if (!found.isFile()) throw notAFile(path);
       if (found.size === 0) throw sourceEmpty(path);
@@ -46,8 +46,9 @@ export class FileSource implements CopySource {
     }
   }
 
+  /** What is open, whatever has its name by now. */
   async cloneable(): Promise<string> {
-    return this.#path;
+    return pathOf(this.#file);
   }
 
   async *runs(had: Bitfield, signal: AbortSignal): AsyncGenerator<Run> {

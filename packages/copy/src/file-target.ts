@@ -4,21 +4,11 @@
  * say.
  */
 import { hash } from 'node:crypto';
-import {
-  constants,
-  copyFile,
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  rename,
-  rm,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+import { type FileHandle, link, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DirectoryLock } from '@bootswarm/piece-store';
 import { Bitfield, errnoOf, OperatorError, readWhole } from '@bootswarm/stdx';
+import { isCloneOf } from './clone-file.ts';
 import { targetError, targetExists } from './copy-error.ts';
 import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_BYTES_MAX } from './copy-journal.ts';
 import {
@@ -28,6 +18,7 @@ import {
   type Run,
   unitCountOf,
 } from './copy-source.ts';
+import { HeldDirectory } from './held-directory.ts';
 import { writeAll, writeSparse } from './sparse-io.ts';
 
 /** What a crash costs at most is copied again. */
@@ -40,7 +31,10 @@ const NOT_LINKED = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS'
 export class FileTarget {
   readonly path: string;
   readonly #isForced: boolean;
-  readonly #directory: string;
+  /** Where the file gets its name. */
+  readonly #parent: HeldDirectory;
+  /** Where it is until then. */
+  readonly #work: HeldDirectory;
   readonly #lock: DirectoryLock;
   #source: CopySource | undefined;
   #data: FileHandle | undefined;
@@ -55,30 +49,41 @@ export class FileTarget {
   #committing: Promise<void> | undefined;
   #failure: unknown;
 
-  private constructor(path: string, isForced: boolean, directory: string, lock: DirectoryLock) {
+  private constructor(
+    path: string,
+    isForced: boolean,
+    { parent, work, lock }: { parent: HeldDirectory; work: HeldDirectory; lock: DirectoryLock },
+  ) {
     this.path = path;
     this.#isForced = isForced;
-    this.#directory = directory;
+    this.#parent = parent;
+    this.#work = work;
     this.#lock = lock;
   }
 
-  /** Throws OperatorError `target-exists`, `target-no-file`, `copy-running`, and those of targetError(). */
-  static async open(target: string, isForced: boolean): Promise<FileTarget> {
+  /**
+   * `inside`: a directory in which it has to be. Throws OperatorError `target-exists`, `target-no-file`, `copy-running`, and
+   * those of targetError() and HeldDirectory.
+   */
+  static async open(target: string, isForced: boolean, inside?: string): Promise<FileTarget> {
     const path = resolve(target);
-    await requireFree(path, isForced);
-    const directory = workDirectoryOf(path);
-    let isMade = true;
+    let parent: HeldDirectory | undefined;
+    let work: { readonly directory: HeldDirectory; readonly isMade: boolean } | undefined;
     try {
-      await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
-        if (errnoOf(error) !== 'EEXIST') throw error;
-        isMade = false;
-      });
-      const lock = new DirectoryLock(directory, (holder) => running(path, holder));
-      return new FileTarget(path, isForced, directory, lock);
+      parent = await HeldDirectory.open(dirname(path), inside);
+      await requireFree(parent.pathOf(basename(path)), path, isForced);
+      const name = workNameOf(path);
+      work = await HeldDirectory.make(parent, name, join(dirname(path), name));
+      // SQLite looks its path up by itself; all else is opened in the directory that is held.
+      const lock = new DirectoryLock(work.directory.pathOf('.'), (holder) => running(path, holder));
+      return new FileTarget(path, isForced, { parent, work: work.directory, lock });
     } catch (error) {
       // Who has locked it in the meantime needs it.
-      const isNobodys = isMade && !(error instanceof OperatorError);
-      if (isNobodys) await rm(directory, { recursive: true, force: true }).catch(() => {});
+      if (work?.isMade && !(error instanceof OperatorError)) {
+        await parent?.remove(workNameOf(path), work.directory).catch(() => {});
+      }
+      await work?.directory.close();
+      await parent?.close();
       throw targetError(path, error);
     }
   }
@@ -161,8 +166,8 @@ export class FileTarget {
       if (this.#failure !== undefined) throw this.#failure;
       await this.#data!.truncate(this.#source!.length);
       await this.#data!.sync();
-      await this.#rename(join(this.#directory, 'data'));
-      await syncDirectory(dirname(this.path));
+      await this.#rename(this.#work.pathOf('data'));
+      await this.#parent.sync();
     } catch (error) {
       throw targetError(this.path, error);
     }
@@ -178,16 +183,18 @@ export class FileTarget {
       await this.#data?.close();
       await this.#journal?.close();
       if (isKept && (await this.#hasRecords())) return;
-      await rm(this.#directory, { recursive: true, force: true });
+      await this.#parent.remove(workNameOf(this.path), this.#work);
     } finally {
       this.#lock.release();
+      await this.#work.close();
+      await this.#parent.close();
     }
   }
 
   async #hasRecords(): Promise<boolean> {
     if (this.#journal !== undefined) return this.#journalLength > this.#journalHeadLength;
     // The source could not be opened, for instance: what an earlier attempt has left was not looked at.
-    return (await stat(join(this.#directory, 'journal')).catch(() => undefined)) !== undefined;
+    return (await stat(this.#work.pathOf('journal')).catch(() => undefined)) !== undefined;
   }
 
   async #resume(
@@ -195,7 +202,7 @@ export class FileTarget {
     signal: AbortSignal,
     onProven: (bytes: number) => void,
   ): Promise<Bitfield | undefined> {
-    const bytes = await readBounded(join(this.#directory, 'journal'));
+    const bytes = await readBounded(this.#work.pathOf('journal'));
     const journal = bytes && decodeJournal(bytes);
     if (journal === undefined || source.version === undefined) return undefined;
     const { header, units, validLength } = journal;
@@ -206,12 +213,12 @@ export class FileTarget {
       header.unitLength === source.unitLength;
     if (!isSame) return undefined;
     try {
-      this.#data = await open(join(this.#directory, 'data'), 'r+');
+      this.#data = await open(this.#work.pathOf('data'), 'r+');
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
     }
-    this.#journal = await open(join(this.#directory, 'journal'), 'r+');
+    this.#journal = await open(this.#work.pathOf('journal'), 'r+');
     await this.#journal.truncate(validLength);
     this.#journalLength = validLength;
     this.#journalHeadLength = encodeHeader(header).length;
@@ -224,7 +231,7 @@ export class FileTarget {
   /** Resolves to whether the file was cloned, and has bytes already. */
   async #startAnew(source: CopySource): Promise<boolean> {
     await this.#data?.close();
-    const path = join(this.#directory, 'data');
+    const path = this.#work.pathOf('data');
     await rm(path, { force: true });
     const header = {
       source: source.shown,
@@ -232,7 +239,7 @@ export class FileTarget {
       length: source.length,
       unitLength: source.unitLength,
     };
-    this.#journal = await open(join(this.#directory, 'journal'), 'w+', 0o600);
+    this.#journal = await open(this.#work.pathOf('journal'), 'w+', 0o600);
     const bytes = encodeHeader(header);
     await writeAll(this.#journal, bytes, 0);
     this.#journalLength = bytes.length;
@@ -242,7 +249,7 @@ export class FileTarget {
     this.#data = await open(path, isCloned ? 'r+' : 'wx+', 0o666);
     await this.#data.truncate(source.length);
     await this.#journal.sync();
-    await syncDirectory(this.#directory);
+    await this.#work.sync();
     return isCloned;
   }
 
@@ -310,14 +317,15 @@ export class FileTarget {
 
   /** A link is made only where nothing is; not every file system has them. */
   async #rename(from: string): Promise<void> {
-    if (this.#isForced) return rename(from, this.path);
+    const to = this.#parent.pathOf(basename(this.path));
+    if (this.#isForced) return rename(from, to);
     try {
-      await link(from, this.path);
+      await link(from, to);
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') throw targetExists(this.path);
       if (!NOT_LINKED.has(errnoOf(error) ?? '')) throw error;
-      await requireFree(this.path, false);
-      return rename(from, this.path);
+      await requireFree(to, this.path, false);
+      return rename(from, to);
     }
     await unlink(from);
   }
@@ -329,14 +337,16 @@ function sha256(bytes: Uint8Array): Buffer {
   return hash('sha256', bytes, 'buffer');
 }
 
-function workDirectoryOf(path: string): string {
+/** Beside the file. */
+function workNameOf(path: string): string {
   const name = basename(path);
   const short = Buffer.byteLength(name) <= NAME_BYTES_MAX ? name : hash('sha256', name, 'hex');
-  return join(dirname(path), `.${short}.bootswarm-copy`);
+  return `.${short}.bootswarm-copy`;
 }
 
-async function requireFree(path: string, isForced: boolean): Promise<void> {
-  const found = await stat(path).catch((error: unknown) => {
+/** `path`: what a person is told. */
+async function requireFree(place: string, path: string, isForced: boolean): Promise<void> {
+  const found = await stat(place).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw targetError(path, error);
   });
@@ -368,20 +378,4 @@ async function readBounded(path: string): Promise<Buffer | undefined> {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-/** Shares the blocks of `original` where the file system can (btrfs, XFS); false elsewhere. */
-async function isCloneOf(original: string, path: string): Promise<boolean> {
-  try {
-    await copyFile(original, path, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
-    return true;
-  } catch {
-    await rm(path, { force: true });
-    return false;
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  await directory.sync();
 }

@@ -10,5 +10,6 @@ export {
   copy,
 } from './copy-task.ts';
 export { type CopyUri, filePathOf, imageOf, nbdExportOf, parseCopyUri } from './copy-uri.ts';
+export { requireInside } from './held-directory.ts';
 export { builtInSchemes, type Reader, type Scheme, Schemes, type Writer } from './schemes.ts';
 export { type SwarmImage, type SwarmImages, SwarmSource } from './swarm-source.ts';

@@ -39,13 +39,14 @@ export class NbdClient {
     this.#receive().catch((error: unknown) => this.#fail(error));
   }
 
-  /** Throws OperatorError `nbd-unreachable` or `nbd-refused`. */
+  /** `through`: what leads to the socket in place of its path. Throws OperatorError `nbd-unreachable` or `nbd-refused`. */
   static async open(
     socketPath: string,
     exportName: string,
     signal: AbortSignal,
+    through = socketPath,
   ): Promise<NbdClient> {
-    const stream = new NbdStream(createConnection(socketPath), signal);
+    const stream = new NbdStream(createConnection(through), signal);
     try {
       return new NbdClient(stream, await negotiate(stream, exportName));
     } catch (error) {

@@ -1,6 +1,7 @@
 /** An export of an NBD server on this host as the source of a copy. Nothing tells whether it is the same the next time. */
+import type { FileHandle } from 'node:fs/promises';
 import { type Bitfield, messageOf, OperatorError } from '@bootswarm/stdx';
-import { sourceEmpty } from './copy-error.ts';
+import { sourceEmpty, sourceUnreadable } from './copy-error.ts';
 import {
   bytesOfUnits,
   type CopySource,
@@ -9,6 +10,7 @@ import {
   unitCountOf,
   unitLengthFor,
 } from './copy-source.ts';
+import { O_PATH, openInside, pathOf } from './held-directory.ts';
 import { NbdClient } from './nbd-client.ts';
 
 /** Keeps a server with threads and a disk with a queue busy. */
@@ -32,8 +34,11 @@ export class NbdSource implements CopySource {
     { socketPath, exportName }: { readonly socketPath: string; readonly exportName: string },
     shown: string,
     signal: AbortSignal,
+    inside?: string,
   ): Promise<NbdSource> {
-    const client = await NbdClient.open(socketPath, exportName, signal);
+    await using socket = inside === undefined ? undefined : await heldSocket(socketPath, inside);
+    const through = socket && pathOf(socket);
+    const client = await NbdClient.open(socketPath, exportName, signal, through);
     if (client.length > 0) return new NbdSource(client, shown);
     client.close();
     throw sourceEmpty(shown);
@@ -79,5 +84,19 @@ export class NbdSource implements CopySource {
       );
     }
     return { firstUnit, unitCount: 1, bytes };
+  }
+}
+
+/** Connected to as it was found: connect(2) would follow a link that has taken its place. */
+async function heldSocket(path: string, inside: string): Promise<FileHandle> {
+  let socket: FileHandle | undefined;
+  try {
+    socket = await openInside(path, O_PATH, inside);
+    // A link is opened as such with this flag.
+    if ((await socket.stat()).isSocket()) return socket;
+    throw new Error('it is no socket');
+  } catch (error) {
+    await socket?.close();
+    throw error instanceof OperatorError ? error : sourceUnreadable(path, error);
   }
 }

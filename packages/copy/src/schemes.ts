@@ -47,18 +47,27 @@ export class Schemes {
   }
 }
 
+export interface SchemeOptions {
+  /** Where `swarm:` is read from. */
+  readonly images?: SwarmImages;
+  /** Where `glance:` is read from. */
+  readonly glance?: GlanceClient;
+  /** The directory that no file or socket of this host may be outside of; default: any may be named. */
+  readonly inside?: string;
+}
+
 /** What needs nothing but this host and the network; `swarm:` and `glance:` where there is an agent or a Glance to ask. */
-export function builtInSchemes(images?: SwarmImages, glance?: GlanceClient): Schemes {
+export function builtInSchemes({ images, glance, inside }: SchemeOptions = {}): Schemes {
   const http: Scheme = { reader: (uri, signal) => HttpSource.open(httpUrlOf(uri), signal) };
   const schemes = new Schemes()
     .register('file', {
-      reader: (uri) => FileSource.open(filePathOf(uri)),
-      writer: (uri, isForced) => FileTarget.open(filePathOf(uri), isForced),
+      reader: (uri) => FileSource.open(filePathOf(uri), inside),
+      writer: (uri, isForced) => FileTarget.open(filePathOf(uri), isForced, inside),
     })
     .register('http', http)
     .register('https', http)
     .register('nbd+unix', {
-      reader: (uri, signal) => NbdSource.open(nbdExportOf(uri), uri.shown, signal),
+      reader: (uri, signal) => NbdSource.open(nbdExportOf(uri), uri.shown, signal, inside),
     });
   if (glance !== undefined) {
     schemes.register('glance', {

@@ -8,6 +8,7 @@ import type { Metainfo, PieceLayer } from '@bootswarm/metainfo';
 import { type Bitfield, OperatorError, readWhole } from '@bootswarm/stdx';
 import { sourceUnreadable } from './copy-error.ts';
 import { bytesOfUnits, type CopySource, type Run, unitCountOf } from './copy-source.ts';
+import { pathOf } from './held-directory.ts';
 
 export interface SwarmImages {
   /** Resolves when the image is open on this host. Throws OperatorError. */
@@ -73,7 +74,8 @@ export class SwarmSource implements CopySource {
 
   async cloneable(): Promise<string | undefined> {
     const held = await this.#image.held(AbortSignal.timeout(this.#stallMsMax));
-    return held.isFull ? this.#image.path : undefined;
+    // What is open: an agent that evicts the image meanwhile takes the name away.
+    return held.isFull ? pathOf(this.#file) : undefined;
   }
 
   async *runs(had: Bitfield, signal: AbortSignal): AsyncGenerator<Run> {

@@ -76,7 +76,7 @@ afterEach(() => {
 const target = (): string => join(directory, 'to');
 
 function run(image = ID): Promise<CopyResult> {
-  return copy(`glance:${image}`, target(), { schemes: builtInSchemes(undefined, client) }).wait();
+  return copy(`glance:${image}`, target(), { schemes: builtInSchemes({ glance: client }) }).wait();
 }
 
 describe('a copy from Glance', () => {

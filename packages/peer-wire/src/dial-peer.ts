@@ -11,6 +11,8 @@ export interface DialOptions {
   readonly port: number;
   readonly swarm: WireSwarm;
   readonly handlers: PeerWireHandlers;
+  /** A mistake of ours has cost this connection, and no other: to be logged. */
+  readonly onMistake: (error: unknown, address: string) => void;
   /** For the TCP connection; the handshakes have limits.handshakeTimeoutMs of their own. */
   readonly connectTimeoutMs: number;
   readonly limits?: Partial<WireLimits>;
@@ -22,6 +24,7 @@ export interface DialOptions {
  */
 export function dialPeer(options: DialOptions): PeerWire {
   const { host, port, swarm, handlers } = options;
+  const address = formatAddress(host, port);
   const onread = readsInto(
     (chunk) => connection.receive(chunk),
     () => socket,
@@ -29,11 +32,12 @@ export function dialPeer(options: DialOptions): PeerWire {
   const socket = connect({ host, port, onread });
   const connection = new WireConnection({
     socket,
-    address: formatAddress(host, port),
+    address,
     limits: { ...WIRE_LIMITS, ...options.limits },
     dialedFor: { swarm, handlersFor: () => handlers },
     lookup: () => undefined,
     onReady: () => {},
+    onMistake: (error) => options.onMistake(error, address),
     onGone: () => clearTimeout(timer),
   });
   const timer = setTimeout(() => connection.close('connect-timeout'), options.connectTimeoutMs);

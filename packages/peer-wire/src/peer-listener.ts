@@ -17,6 +17,8 @@ export interface ListenOptions {
   readonly fd?: number;
   /** The swarm with this infohash (40 hex digits), or undefined: then the connection closes. */
   readonly lookup: (infoHashHex: string) => WireOwner | undefined;
+  /** A mistake of ours has cost the connection with this address, and no other: to be logged. */
+  readonly onMistake: (error: unknown, address: string) => void;
   /** Connections in all. Default 256. */
   readonly connectionsMax?: number;
   /** Connections that are not identified yet. Default 64: a flood of them leaves the others alone. */
@@ -112,6 +114,7 @@ export class PeerListener {
       limits: { ...WIRE_LIMITS, ...this.#options.limits },
       dialedFor: undefined,
       lookup: this.#options.lookup,
+      onMistake: (error) => this.#options.onMistake(error, address),
       onReady: () => this.#unidentified.delete(connection),
       onGone: () => {
         this.#connections.delete(connection);

@@ -18,7 +18,7 @@ export interface PeerWireHandlers {
   /**
    * Once, after which nothing else is called; also when the peer was never ready. `code` is kebab-case, e.g.
    * `message-too-long`, `handshake-late`. `cause` is what was thrown or emitted, if anything: with the code
-   * `internal-error` it is a mistake of ours, to be logged.
+   * `internal-error` it is a mistake of ours, of which onMistake() was told.
    */
   onClose(code: string, cause?: unknown): void;
 }

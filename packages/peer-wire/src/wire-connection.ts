@@ -32,6 +32,8 @@ export interface WireConnectionOptions {
   /** When the peer is identified, and when the socket is gone. */
   readonly onReady: () => void;
   readonly onGone: () => void;
+  /** What was thrown that is not the peer's fault: to be logged. The connection is closing, or gone. */
+  readonly onMistake: (error: unknown) => void;
 }
 
 /** TCP keep-alive finds a dead host also while nobody sends: after this, and the kernel's nine probes. */
@@ -145,6 +147,7 @@ export class WireConnection implements PeerWire {
     } catch (error) {
       const isPeersFault = error instanceof ProtocolError;
       this.#close(isPeersFault ? error.code : 'internal-error', error);
+      if (!isPeersFault) this.#options.onMistake(error);
     }
   }
 
@@ -233,8 +236,9 @@ export class WireConnection implements PeerWire {
     this.#options.onGone();
     try {
       this.#handlers?.onClose(code, cause);
-    } catch {
-      // Nothing is left that it could cost.
+    } catch (error) {
+      // Whatever it is, nothing is left that it could cost.
+      this.#options.onMistake(error);
     }
   }
 }

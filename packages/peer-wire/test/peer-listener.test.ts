@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PeerListener } from '../src/index.ts';
+
 import { frame, handshake, makeSwarm, OURS_HELLO, PIECE_LENGTH, u32 } from './messages.ts';
 import { dial, Ear, gone, listen, pieceOf, rawSocket } from './real-wires.ts';
 
@@ -130,7 +130,7 @@ describe('PeerListener', () => {
 
   it('says what to do when its port is taken', async () => {
     const { port } = await listen();
-    const second = PeerListener.listen({ host: '127.0.0.1', port, lookup: () => undefined });
+    const second = listen(undefined, { port });
     await expect(second).rejects.toMatchObject({ code: 'peer-port-unavailable' });
   });
 

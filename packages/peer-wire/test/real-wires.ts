@@ -22,6 +22,8 @@ export class Ear implements PeerWireHandlers {
   cause: unknown;
   drains = 0;
   wire: PeerWire | undefined;
+  /** Thrown, and not the peer's fault. */
+  readonly mistakes: unknown[] = [];
   /** Called first for each message: a test's own reaction. */
   react: (message: WireMessage) => void = () => {};
   #waiting: (() => void)[] = [];
@@ -86,6 +88,8 @@ export interface ListeningNode {
   readonly listener: PeerListener;
   /** Of the wires that were accepted, in order. */
   readonly ears: Ear[];
+  /** With the addresses of the wires that they cost. */
+  readonly mistakes: (readonly [unknown, string])[];
 }
 
 export async function listen(
@@ -93,6 +97,7 @@ export async function listen(
   options: Partial<ListenOptions> = {},
 ): Promise<ListeningNode> {
   const ears: Ear[] = [];
+  const mistakes: (readonly [unknown, string])[] = [];
   const infoHashHex = Buffer.from(swarm.infoHash).toString('hex');
   const handlersFor = (wire: PeerWire) => {
     const ear = new Ear();
@@ -104,10 +109,11 @@ export async function listen(
     host: '127.0.0.1',
     port: 0,
     lookup: (hash) => (hash === infoHashHex ? { swarm, handlersFor } : undefined),
+    onMistake: (error, address) => mistakes.push([error, address]),
     ...options,
   });
   cleanups.push(() => listener.close());
-  return { port: listener.port, listener, ears };
+  return { port: listener.port, listener, ears, mistakes };
 }
 
 export function dial(
@@ -121,6 +127,7 @@ export function dial(
     port,
     swarm,
     handlers: ear,
+    onMistake: (error) => ear.mistakes.push(error),
     connectTimeoutMs: 5_000,
     limits,
   });

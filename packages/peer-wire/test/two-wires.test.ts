@@ -132,8 +132,42 @@ describe('two wires', () => {
     for (const ear of node.ears) ear.wire?.send({ type: 'unchoke' });
     expect(await bad.closed()).toBe('internal-error');
     expect(bad.cause).toBe(error);
+    expect(bad.mistakes).toEqual([error]);
     await good.next('unchoke');
     expect(good.closeCode).toBeUndefined();
+  });
+
+  it('tell of every mistake of ours, those included that have nothing left to cost', async () => {
+    const node = await listen();
+    const [inTheEnd, afterClosing] = [dial(node.port), dial(node.port)];
+    await Promise.all([inTheEnd.ready(), afterClosing.ready()]);
+    const error = new Error('a mistake in a handler');
+    const accepted = node.ears[0];
+    accepted.onClose = () => {
+      throw error;
+    };
+    afterClosing.react = () => {
+      afterClosing.wire?.close('enough');
+      throw error;
+    };
+    await Promise.all(node.ears.map((ear) => ear.ready()));
+    for (const ear of node.ears) ear.wire?.send({ type: 'unchoke' });
+    expect(await afterClosing.closed()).toBe('enough');
+    expect(afterClosing.mistakes).toEqual([error]);
+    inTheEnd.wire?.close('over');
+    await node.listener.close();
+    expect(node.mistakes).toEqual([[error, accepted.wire?.address]]);
+  });
+
+  it('tell of a mistake that is made before the swarm is known', async () => {
+    const error = new Error('a mistake in the lookup');
+    const node = await listen(undefined, {
+      lookup: () => {
+        throw error;
+      },
+    });
+    expect(await dial(node.port).closed()).toBe('peer-closed');
+    expect(node.mistakes).toEqual([[error, expect.any(String)]]);
   });
 
   it('hear nothing more after closing within a handler', async () => {

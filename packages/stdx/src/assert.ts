@@ -1,4 +1,4 @@
-/** Assertions for our own mistakes: they stay on in production, and a failed one ends the process. */
+/** Assertions for our own mistakes: they stay on in production. STYLE.md says what a failed one ends. */
 
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';

@@ -16,3 +16,4 @@ export { Random } from './random.ts';
 export { readBounded } from './read-bounded.ts';
 export { type ReadableFile, readWhole } from './read-whole.ts';
 export { LOG_HOOKS, scrubSecrets } from './scrub-secrets.ts';
+export { type UndoStep, UndoSteps } from './undo-steps.ts';

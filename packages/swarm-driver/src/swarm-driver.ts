@@ -41,6 +41,8 @@ export interface SwarmDriverOptions {
   readonly randomSeed: number;
   /** Anything worth a log line: wires that came and went, pieces refuted, members suspected. */
   readonly onEvent: (event: SwarmEvent) => void;
+  /** A mistake of ours has cost the wire to this address, and no other: to be logged. */
+  readonly onMistake: (error: unknown, address: string) => void;
 }
 
 interface ReadyWire {
@@ -307,6 +309,7 @@ export class SwarmDriver {
       port,
       swarm,
       handlers,
+      onMistake: this.#options.onMistake,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
     });
     this.#unready.add(wire);

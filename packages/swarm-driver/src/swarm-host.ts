@@ -23,6 +23,8 @@ export interface SwarmHostOptions {
   /** Open incoming wires over all swarms. */
   readonly connectionsMax?: number;
   readonly onEvent: (imageId: string, event: SwarmEvent) => void;
+  /** A mistake of ours has cost the wire to this address, and no other: to be logged. */
+  readonly onMistake: (error: unknown, address: string) => void;
 }
 
 /** What may leave at once after a quiet time, at a limited rate: little enough that the next demand waits for no more. */
@@ -45,10 +47,11 @@ export class SwarmHost {
 
   /** Starts to accept peers; returns where. Throws OperatorError `peer-port-unavailable`. */
   async listen(): Promise<{ host: string; port: number }> {
-    const { listen, connectionsMax } = this.#options;
+    const { listen, connectionsMax, onMistake } = this.#options;
     this.#listener = await PeerListener.listen({
       ...listen,
       connectionsMax,
+      onMistake,
       // As many may be shaking hands as may stay: a storm begins with everybody dialling the origin.
       unidentifiedMax: connectionsMax,
       lookup: (imageId) => {
@@ -101,6 +104,7 @@ export class SwarmHost {
       uploadBudget: this.#uploadBudget,
       randomSeed: randomBytes(4).readUInt32LE(),
       onEvent: (event) => this.#options.onEvent(imageId, event),
+      onMistake: this.#options.onMistake,
       wireSwarm: lobby?.swarm ?? this.#wireSwarmOf(metainfo),
     });
     this.#drivers.set(imageId, driver);

@@ -17,6 +17,7 @@ beforeEach(async () => {
     self: { kind: 'ours', node: 'late', zone: 'z', rack: 'r', isOrigin: false },
     foreignPeersAllowed: false,
     onEvent: () => {},
+    onMistake,
   });
   const { port } = await host.listen();
   member = { node: 'late', place: 1, zone: 'z', rack: 'r', host: '127.0.0.1', port };
@@ -41,6 +42,7 @@ function chatter(): Promise<string> {
   const wire = dialPeer({
     ...member,
     swarm: { ...dialler.driver.wireSwarm, self, peerId: makePeerId(new Uint8Array(12)) },
+    onMistake,
     handlers: {
       onReady: () => {
         for (let sent = 0; sent < 1_060; sent += 1) {
@@ -130,3 +132,7 @@ test('who has everything hangs up where it dialled, and still serves who dials i
   await read(dialler.reader, 0, 100);
   expect(driver.snapshot()).toMatchObject({ peers: 1 });
 });
+
+function onMistake(error: unknown): never {
+  throw error;
+}

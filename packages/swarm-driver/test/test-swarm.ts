@@ -97,6 +97,9 @@ export class TestSwarm {
       self: { kind: 'ours', node, zone: 'z', rack: 'r', isOrigin },
       foreignPeersAllowed: false,
       onEvent: (_, event) => events.push(event),
+      onMistake: (error) => {
+        throw error;
+      },
     });
     host.limitUploads(bytesPerSecondMax);
     const { port } = await host.listen();

@@ -118,7 +118,7 @@ export class FuseServer {
       if (effect.type === 'absent') this.#await(message, effect.unique, effect.handle);
       else this.#carryOut(effect);
     } catch (error) {
-      this.#options.log.error({ error: messageOf(error) }, 'FUSE request not answered');
+      this.#options.log.error({ err: error }, 'FUSE request not answered');
     }
   }
 

@@ -1,5 +1,6 @@
 /** Starts the FUSE directory of an agent, and what lives of it: the list of published images, and Nova's links. */
 import type { Credentials } from '@bootswarm/openstack';
+import type { UndoSteps } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { FuseStatus } from '../api.ts';
 import type { CacheKeeper } from '../cache-keeper.ts';
@@ -42,7 +43,7 @@ export interface FuseParts {
   readonly cache: { fileOf(imageId: string): string };
   readonly log: Logger;
   /** What undoes the steps taken so far. */
-  readonly opened: (() => unknown)[];
+  readonly opened: UndoSteps;
 }
 
 const TICK_MS = 1_000;

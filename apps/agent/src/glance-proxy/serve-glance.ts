@@ -1,4 +1,5 @@
 /** Has an agent serve the API of Glance, and its status tell of it. */
+import type { UndoSteps } from '@bootswarm/stdx';
 import type { Logger } from 'pino';
 import type { Agent } from '../agent.ts';
 import { GlanceProxy } from './glance-proxy.ts';
@@ -15,7 +16,7 @@ export async function serveGlance(
   { host, port, url }: GlanceProxyAddress,
   agent: Agent,
   log: Logger,
-  opened: (() => unknown)[],
+  opened: UndoSteps,
 ): Promise<void> {
   const open = (glanceId: string, token?: string) => agent.copyOfGlance(glanceId, token);
   const proxy = await GlanceProxy.listen({ host, port, glanceUrl: url, log, open });

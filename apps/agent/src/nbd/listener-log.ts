@@ -37,7 +37,8 @@ export function listenerLog(
         if (error === undefined) return log.debug(told, 'NBD');
         errors.add('nbd', error instanceof ProtocolError ? error.code : event.reason);
         const isOurs = event.reason === 'failed' && !(error instanceof ProtocolError);
-        log[isOurs ? 'error' : 'debug']({ ...told, error: messageOf(error) }, 'NBD');
+        if (isOurs) log.error({ ...told, err: error }, 'NBD');
+        else log.debug({ ...told, error: messageOf(error) }, 'NBD');
       }
     }
   };

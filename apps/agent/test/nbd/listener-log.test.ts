@@ -35,5 +35,5 @@ test('says what was our own fault, and not what was the client’s', () => {
   tell({ ...end, reason: 'failed', error: new ProtocolError('bad-magic', {}) });
   expect(told).toEqual([]);
   tell({ ...end, reason: 'failed', error: new Error('no such field') });
-  expect(told).toMatchObject([{ level: 50, exportName: 'a', error: 'no such field' }]);
+  expect(told).toMatchObject([{ level: 50, exportName: 'a', err: { stack: expect.any(String) } }]);
 });

@@ -10,7 +10,12 @@ import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runDirectory, trackerUrl, withTrackerOption } from '../daemons.ts';
 import { OptionsError } from '../failure.ts';
 import { type ProxyOptions, proxySettings, withProxyOptions } from '../glance-options.ts';
-import { type ListenAddress, listenOption, parseListenAddress } from '../listen-address.ts';
+import {
+  type ListenAddress,
+  listenOption,
+  parseListenAddress,
+  requireApart,
+} from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { type NbdOptions, nbdSettings, withNbdOptions } from '../nbd-options.ts';
 import { print } from '../terminal.ts';
@@ -149,6 +154,12 @@ async function live(options: Options, context: CliContext): Promise<void> {
   const runDir = runDirectory(options, env);
   const { node, zone, rack, listen, advertise, fill } = options;
   const { foreignPeers, publisherKey, accel, metrics, logLevel, watchdogSeconds } = options;
+  requireApart({
+    '--listen': listen,
+    '--metrics': metrics,
+    '--nbd-tcp': options.nbdTcp,
+    '--glance-proxy': options.glanceProxy,
+  });
   if (options.evictRunning && options.cacheMax === undefined) throw limitNeeded();
   const life: AgentLife = {
     options: {

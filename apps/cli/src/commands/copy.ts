@@ -59,7 +59,7 @@ async function runCopy(
   const images = new AgentImages(join(runDirectory(options, terminal.env), 'agent.sock'));
   const glance = await glanceClient(options, terminal.env);
   const { sha256, force } = options;
-  const task = copy(from, to, { schemes: builtInSchemes(images, glance), sha256, force });
+  const task = copy(from, to, { schemes: builtInSchemes({ images, glance }), sha256, force });
   const onSignal = (): void => task.cancel({ keep: true });
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   const report = options.json ? undefined : progressReport(terminal.stderr);

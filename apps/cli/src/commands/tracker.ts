@@ -5,8 +5,9 @@ import type { CliContext } from '../cli-context.ts';
 import { applyConfig, withConfigOptions } from '../config/config-file.ts';
 import { runUntilSignal } from '../daemon-life.ts';
 import { ORIGIN_PORT, TRACKER_PORT } from '../daemons.ts';
+import { starting } from '../failure.ts';
 import { type FollowOptions, followSettings, withFollowOptions } from '../glance-options.ts';
-import { type ListenAddress, listenOption } from '../listen-address.ts';
+import { type ListenAddress, listenOption, requireApart } from '../listen-address.ts';
 import { type LogLevel, logLevelOption } from '../log-level.ts';
 import { print } from '../terminal.ts';
 
@@ -56,18 +57,22 @@ Examples:
     )
     .action(async (options: Options, self: Command) => {
       applyConfig(self);
+      requireApart({ '--listen': options.listen, '--origin-listen': options.originListen });
       const glance = await followSettings(options, terminal.env);
       if (options.check) return print(terminal.stdout, 'the settings of the tracker are right');
       const { runTracker } = await import('@bootswarm/tracker');
       const { listen, originListen, originMbit, logLevel } = options;
-      const tracker = await runTracker({
-        dataDir: resolve(options.data),
-        listen,
-        originListen,
-        originBytesPerSecondMax: originMbit === undefined ? undefined : originMbit * BYTES_PER_MBIT,
-        logLevel,
-        glance,
-      });
+      const tracker = await starting(
+        runTracker({
+          dataDir: resolve(options.data),
+          listen,
+          originListen,
+          originBytesPerSecondMax:
+            originMbit === undefined ? undefined : originMbit * BYTES_PER_MBIT,
+          logLevel,
+          glance,
+        }),
+      );
       print(terminal.stdout, `tracker ready at ${tracker.url}`);
       print(terminal.stdout, `its web page: ${tracker.url}/`);
       await runUntilSignal(tracker);

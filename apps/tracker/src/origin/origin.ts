@@ -52,6 +52,9 @@ export class Origin {
         if (event.type === 'peer-connected') return;
         options.log.debug({ image, ...event }, 'wire');
       },
+      onMistake: (error, address) => {
+        options.log.error({ address, err: error }, 'a mistake of ours cost this wire');
+      },
     });
   }
 
