@@ -1,6 +1,12 @@
 /** The figures of a real storm, under the names that packages/sim gives them, so that the two can be held against each other. */
 import type { ImageStatus } from '@bootswarm/agent';
-import { type Boot, guestFigures, type StormResult, type TracePieces } from '@bootswarm/sim';
+import {
+  type Boot,
+  guestFigures,
+  type StormResult,
+  type TracePieces,
+  timesOf,
+} from '@bootswarm/sim';
 import type { LabLoadReport } from './lab-load.ts';
 
 /** What a simulated storm knows and a real one does not: each event. Nor has it zones. */
@@ -68,7 +74,7 @@ export function realResult(parts: RealStormParts): RealStormResult {
     warmLastVmSeconds,
     coldWarmRatio: figures.lastVmSeconds / warmLastVmSeconds,
     neededBytes,
-    originRatio: originBytes / neededBytes,
+    originRatio: timesOf(originBytes, neededBytes),
     fluidLimitSeconds: fluidLimitSeconds(parts, neededBytes),
     stallsBySource: null,
     eventLogHash: null,
@@ -91,7 +97,7 @@ function realFigures({ before, after, load }: RealStormParts, originBytes: numbe
     bytesFromPeers: since('bytesFromPeers'),
     bytesFromOrigin: since('bytesFromOrigin'),
     bytesWasted: since('bytesWasted'),
-    originWireRatio: (after.storeBytesSent - before.storeBytesSent) / originBytes,
+    originWireRatio: timesOf(after.storeBytesSent - before.storeBytesSent, originBytes),
     packetsDropped: after.packetsDropped - before.packetsDropped,
     segmentsRetransmitted: after.segmentsRetransmitted - before.segmentsRetransmitted,
   };

@@ -14,7 +14,7 @@ export {
   isForGood,
   nodesHitBy,
 } from './faults.ts';
-export { type Boot, type GuestFigures, guestFigures } from './guest-figures.ts';
+export { type Boot, type GuestFigures, guestFigures, timesOf } from './guest-figures.ts';
 export { bytesOfHandshake, bytesOfMessage } from './message-size.ts';
 export { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
 export { runStorm } from './storm.ts';
