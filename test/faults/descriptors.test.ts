@@ -35,9 +35,12 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const each of strangers) each.destroy();
-  await guest?.stop();
-  guest = undefined;
-  await cluster.stop();
+  try {
+    await guest?.stop();
+  } finally {
+    guest = undefined;
+    await cluster.stop();
+  }
 });
 
 /** Leaves it a few more than it has now, and uses those up by connecting to `port`. */
