@@ -1,6 +1,6 @@
 /**
- * The memory of this process. Linux tells it in a file, so that a process without a file descriptor to spare cannot ask: who wants
- * to know how it is doing then gets what was last known, and nobody dies of the question.
+ * The memory of this process. Linux tells it in a file, so that a process without a file descriptor to spare cannot ask: whoever
+ * wants to know how it is doing then gets what was last known, and nobody dies of the question.
  */
 let lastKnown = 0;
 
