@@ -16,8 +16,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { demoImage } from '../../test/e2e/booting.ts';
+import { benchFlags, names, whole, wholeIfGiven, wholes } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import { type BootBenchOptions, type BootTurn, MODES, type Mode } from './boot-lab.ts';
@@ -32,28 +32,21 @@ const COMPARED: Readonly<Partial<Record<Mode, readonly Mode[]>>> = {
   cold: ['qemu-nbd', 'iscsi', 'torrent'],
 };
 
-const { values } = parseArgs({
-  options: {
-    vms: { type: 'string', default: '1,4,8' },
-    nodes: { type: 'string' },
-    mbit: { type: 'string', default: '30' },
-    repeat: { type: 'string', default: '1' },
-    modes: { type: 'string', default: BY_DEFAULT.join(',') },
-    json: { type: 'string' },
-  },
+const { modes, vms, json, ...flags } = benchFlags('boot', {
+  modes: names('what the VMs boot from', BY_DEFAULT, MODES),
+  vms: wholes('VMs at once', [1, 4, 8]),
+  nodes: wholeIfGiven('hosts; else one for each VM'),
+  mbit: whole('of each NIC, both ways, that of the store too', 30),
+  repeat: whole('turns, of which the median counts', 1),
 });
 const obstacle = labObstacle();
 if (obstacle !== undefined) fail(obstacle);
-const modes = values.modes.split(',').map((name) => {
-  return MODES.find((mode) => mode === name) ?? fail(`no mode ${name}: ${MODES.join(', ')}`);
-});
-const vms = values.vms.split(',').map((text) => countOf('--vms', text));
 const { path: disk, sha256 } = await demoImage();
 const options: BootBenchOptions = {
   ...{ disk, sha256, modes, vms },
-  nodes: values.nodes === undefined ? Math.max(...vms) : countOf('--nodes', values.nodes),
-  mbit: countOf('--mbit', values.mbit),
-  repeat: countOf('--repeat', values.repeat),
+  nodes: flags.nodes ?? Math.max(...vms),
+  mbit: flags.mbit,
+  repeat: flags.repeat,
 };
 const turns = await runInLab(LAB, JSON.stringify(options), (directory) => {
   return JSON.parse(readFileSync(join(directory, 'result.json'), 'utf8')) as BootTurn[];
@@ -61,7 +54,7 @@ const turns = await runInLab(LAB, JSON.stringify(options), (directory) => {
 reportBench(
   'boot',
   vms.flatMap((count) => modes.flatMap((mode) => rowsOf(mode, count))),
-  values.json,
+  json,
 );
 
 /** Beside each it is compared with; alone if there is none. */
@@ -80,11 +73,6 @@ function rowsOf(mode: Mode, count: number): BenchRow[] {
 function secondsOf(mode: Mode, count: number): number {
   const found = turns.filter((turn) => turn.mode === mode && turn.vms === count);
   return median(found.map(({ seconds }) => Math.max(...seconds)));
-}
-
-function countOf(flag: string, text: string): number {
-  const count = Number(text);
-  return Number.isInteger(count) && count > 0 ? count : fail(`${flag}: ${text} is no number ≥ 1`);
 }
 
 function fail(why: string): never {

@@ -7,34 +7,25 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { benchFlags, whole, wholes } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import type { CopyLabOptions, Turn } from './copy-lab.ts';
 
 const LAB = fileURLToPath(new URL('./lab-main.ts', import.meta.url));
 
-const { values } = parseArgs({
-  options: {
-    mib: { type: 'string', default: '1024' },
-    mbit: { type: 'string', default: '200' },
-    nodes: { type: 'string', default: '1,2,4' },
-    turns: { type: 'string', default: '1' },
-    json: { type: 'string' },
-  },
+const { json, ...options } = benchFlags('copy', {
+  mib: whole('of image', 1_024),
+  mbit: whole('of each link', 200),
+  nodes: wholes('that copy at once', [1, 2, 4]),
+  turns: whole('of each, of which the median counts', 1),
 });
 const obstacle = labObstacle();
 if (obstacle !== undefined) {
   process.stderr.write(`bench copy: ${obstacle}\n`);
   process.exit(1);
 }
-const options: CopyLabOptions = {
-  mib: Number(values.mib),
-  mbit: Number(values.mbit),
-  nodes: values.nodes.split(',').map(Number),
-  turns: Number(values.turns),
-};
-const turns = await runInLab(LAB, JSON.stringify(options), (directory) => {
+const turns = await runInLab(LAB, JSON.stringify(options satisfies CopyLabOptions), (directory) => {
   return JSON.parse(readFileSync(join(directory, 'result.json'), 'utf8')) as Turn[];
 });
 const rows = options.nodes.map((nodes): BenchRow => {
@@ -44,7 +35,7 @@ const rows = options.nodes.map((nodes): BenchRow => {
   const name = `${options.mib} MiB to ${nodes} ${nodes === 1 ? 'node' : 'nodes'} at ${options.mbit} Mbit/s`;
   return { name, value, unit: 's', peer: 'curl', peerValue, ratio: peerValue / value };
 });
-reportBench('copy', rows, values.json);
+reportBench('copy', rows, json);
 const ahead = options.nodes.find((_, index) => rows[index].ratio! > 1);
 console.log(
   ahead === undefined

@@ -3,24 +3,21 @@
  * every piece that the process was promised, and no other. Every call is killed before it and half way through; `--every` fails
  * every call too, in each way, once and for good, of which the short form that the tests run does a few.
  */
-import { parseArgs } from 'node:util';
+import { benchFlags, given } from '../bench-flags.ts';
 import { type BenchRow, reportBench } from '../bench-report.ts';
 import { allPoints, isKill, runPoints, shortPoints } from './crash-points.ts';
 import { CrashRun } from './crash-run.ts';
 
-const USAGE = 'usage: npm run bench -- crash [--every] [--json FILE]\n';
-const { values } = readOptions();
-if (values.help) {
-  process.stdout.write(USAGE);
-  process.exit(0);
-}
+const { every, json } = benchFlags('crash', {
+  every: given('fail every call too, in each way, once and for good'),
+});
 
 const run = new CrashRun();
 let problemCount = 0;
 const rows: BenchRow[] = [];
 try {
   await run.prepare();
-  const points = await (values.every ? allPoints(run) : shortPoints(run));
+  const points = await (every ? allPoints(run) : shortPoints(run));
   const startedAt = performance.now();
   const problems = await runPoints(run, points);
   for (const problem of problems) console.log(problem);
@@ -40,19 +37,5 @@ try {
 } finally {
   run.close();
 }
-reportBench('crash', rows, values.json);
+reportBench('crash', rows, json);
 process.exit(problemCount === 0 ? 0 : 1);
-
-function readOptions() {
-  const options = {
-    every: { type: 'boolean' },
-    json: { type: 'string' },
-    help: { type: 'boolean' },
-  } as const;
-  try {
-    return parseArgs({ options });
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${USAGE}`);
-    process.exit(2);
-  }
-}

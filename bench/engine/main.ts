@@ -3,14 +3,9 @@
  * image; and for one epoch of the member order. CPU time of this process, all cases by turns, the median of the rounds. What is
  * compared is one case with the smallest of its series: 1.00 is flat.
  */
-import { parseArgs } from 'node:util';
+import { benchFlags, whole } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { directoryOf, EngineRig, RIG_PIECES, type RigOptions } from './engine-rig.ts';
-
-const USAGE = `usage: npm run bench -- engine [options]
-  --rounds N    each case is measured so many times, by turns (41)
-  --json FILE   write the result there
-`;
 
 /** One in the middle of 1,000 nodes keeps 12 wires that it dials, and about as many that others dial. */
 const USUAL = { members: 1_000, wires: 24, pieces: 65_536 };
@@ -24,24 +19,11 @@ interface Case {
   prepare(): { readonly count: number; run(): void };
 }
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '41' },
-    json: { type: 'string' },
-    help: { type: 'boolean' },
-  },
+const { rounds, json } = benchFlags('engine', {
+  rounds: whole('times each case is measured, by turns', 41),
 });
-if (values.help) process.stdout.write(USAGE);
-else {
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) {
-    process.stderr.write(`--rounds ${values.rounds}: give a whole number from 1\n\n${USAGE}`);
-    process.exit(2);
-  }
-  const cases = allCases();
-  reportBench('engine', rowsOf(cases, measure(cases, rounds)), values.json);
-}
-
+const cases = allCases();
+reportBench('engine', rowsOf(cases, measure(cases, rounds)), json);
 function allCases(): Case[] {
   const cases: Case[] = [];
   for (const workload of ['boot', 'fill'] as const) {

@@ -8,9 +8,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Cluster, until } from '../../test/cluster.ts';
 import { peakResidentBytes } from '../../test/process-usage.ts';
+import { benchFlags, decimal, whole, wholes } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { writeRandomFile } from '../random-file.ts';
 import {
@@ -22,22 +22,24 @@ import {
 } from './data-path.ts';
 
 const MIB = 1024 * 1024;
-const { values } = parseArgs({
-  options: {
-    piece: { type: 'string', default: '65536,1048576' },
-    mib: { type: 'string', default: '1024' },
-    repeat: { type: 'string', default: '5' },
-    gib: { type: 'string', default: '4' },
-    'hot-mib': { type: 'string', default: '64' },
-    json: { type: 'string' },
-  },
+const {
+  piece,
+  mib,
+  repeat,
+  gib,
+  'hot-mib': hotMib,
+  json,
+} = benchFlags('fill', {
+  piece: wholes('bytes of a piece', [65_536, 1_048_576]),
+  mib: whole('of random data for the data path alone; 0: not', 1_024, 0),
+  repeat: whole('times, of which the median counts', 5),
+  gib: decimal('that an agent fills; 0: not', 4),
+  'hot-mib': whole("of that agent's pieces in memory", 64),
 });
-const mib = Number(values.mib);
-const gib = Number(values.gib);
 const rows: BenchRow[] = [];
-if (mib > 0) rows.push(...(await measureDataPath(values.piece.split(',').map(Number))));
-if (gib > 0) rows.push(...(await measureAgent(Number(values['hot-mib']))));
-reportBench('fill', rows, values.json);
+if (mib > 0) rows.push(...(await measureDataPath(piece)));
+if (gib > 0) rows.push(...(await measureAgent(hotMib)));
+reportBench('fill', rows, json);
 
 async function measureDataPath(pieceLengths: readonly number[]): Promise<BenchRow[]> {
   const directory = mkdtempSync(join(tmpdir(), 'bench-fill-'));
@@ -47,7 +49,7 @@ async function measureDataPath(pieceLengths: readonly number[]): Promise<BenchRo
     const images = pieceLengths.map((each) => hashImage(path, mib * MIB, each));
     const runs = images.map((): DataPathRun[] => []);
     // In turns, so that whatever else the machine does meanwhile is shared by all.
-    for (let turn = 0; turn < Number(values.repeat); turn += 1) {
+    for (let turn = 0; turn < repeat; turn += 1) {
       for (const [at, image] of images.entries()) {
         runs[at].push(await runDataPath(image, directory));
       }

@@ -10,9 +10,9 @@ import { once } from 'node:events';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { agentPids, nextServing, servingPid } from '../../test/agent-killer.ts';
 import { Cluster, run, type TestAgent, until } from '../../test/cluster.ts';
+import { benchFlags, decimal, whole } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { writeRandomFile } from '../random-file.ts';
 import { FileProbe } from './file-probe.ts';
@@ -20,16 +20,18 @@ import { FileProbe } from './file-probe.ts';
 const BLOCK_SIZES = ['64k', '256k', '1M'];
 /** A guest's own timeout is 30 s or none. */
 const STALL_MS_MAX = 5_000;
-const { values } = parseArgs({
-  options: {
-    repeat: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
-    kills: { type: 'string', default: '5' },
-    mib: { type: 'string', default: '512' },
-    json: { type: 'string' },
-  },
+const {
+  repeat,
+  seconds,
+  kills,
+  mib: lengthMib,
+  json,
+} = benchFlags('fuse', {
+  repeat: whole('each is measured so many times, in turns', 5),
+  seconds: decimal('for so long', 3, 0.1),
+  kills: whole('of the agent, while a file is read; 0: none', 5, 0),
+  mib: whole('of image', 512),
 });
-const lengthMib = Number(values.mib);
 
 const cluster = await Cluster.start(0);
 try {
@@ -41,8 +43,8 @@ try {
   const file = join(fuseDir, `${image}.raw`);
   await run('dd', [`if=${file}`, 'of=/dev/null', 'bs=1M']);
   const rows = await compare(file, join(agent.cacheDir, image, 'cache.raw'));
-  if (Number(values.kills) > 0) rows.push(...(await killed(agent, file)));
-  reportBench('fuse', rows, values.json);
+  if (kills > 0) rows.push(...(await killed(agent, file)));
+  reportBench('fuse', rows, json);
 } finally {
   await cluster.stop();
 }
@@ -59,7 +61,7 @@ async function compare(ours: string, cacheFile: string): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
   for (const blockSize of BLOCK_SIZES) {
     const found: [number[], number[]] = [[], []];
-    for (let turn = 0; turn < Number(values.repeat); turn += 1) {
+    for (let turn = 0; turn < repeat; turn += 1) {
       found[0].push(await megabytesPerSecond(ours, blockSize));
       found[1].push(await megabytesPerSecond(theirs, blockSize));
     }
@@ -79,7 +81,7 @@ async function compare(ours: string, cacheFile: string): Promise<BenchRow[]> {
 async function megabytesPerSecond(file: string, blockSize: string): Promise<number> {
   const { code, stdout, stderr } = await run('fio', [
     ...['--name=read', `--filename=${file}`, '--rw=read', `--bs=${blockSize}`, '--direct=1'],
-    ...['--ioengine=psync', '--time_based', `--runtime=${values.seconds}`],
+    ...['--ioengine=psync', '--time_based', `--runtime=${seconds}`],
     ...[`--size=${lengthMib}M`, '--output-format=json'],
   ]);
   if (code !== 0) throw new Error(stderr);
@@ -93,7 +95,7 @@ async function killed(agent: TestAgent, file: string): Promise<BenchRow[]> {
   const probe = await FileProbe.start(file, lengthMib * 1024 * 1024);
   const stalls: number[] = [];
   const beyond: number[] = [];
-  for (let turn = 0; turn < Number(values.kills); turn += 1) {
+  for (let turn = 0; turn < kills; turn += 1) {
     await until('an agent waits behind the one that serves', () => agentPids(agent).length === 2);
     await delay(1_500);
     probe.takeLongestMs();

@@ -6,23 +6,22 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Cluster } from '../../test/cluster.ts';
+import { benchFlags, whole } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { NbdReader } from '../nbd-reader.ts';
 
 const PIECE_LENGTH = 65_536;
 /** Of the recorded boot's disk. */
 const PIECE_COUNT = 65_536;
-const { values } = parseArgs({
-  options: {
-    agents: { type: 'string', default: '4' },
-    pieces: { type: 'string', default: '7412' },
-    json: { type: 'string' },
-  },
+const {
+  agents: agentCount,
+  pieces,
+  json,
+} = benchFlags('join', {
+  agents: whole('that join at the same moment', 4),
+  pieces: whole('of data in the image', 7_412),
 });
-const agentCount = Number(values.agents);
-const pieces = Number(values.pieces);
 
 /** Passes agents through to the tracker and counts what comes back. */
 class CountingProxy {
@@ -105,7 +104,7 @@ try {
     { name: 'from joining to the first piece, median', value: median(seconds), unit: 's' },
     { name: 'from joining to the first piece, last', value: Math.max(...seconds), unit: 's' },
   ];
-  reportBench('join', rows, values.json);
+  reportBench('join', rows, json);
 } finally {
   await cluster.stop();
   proxy.close();

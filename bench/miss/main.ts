@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { benchFlags, whole } from '../bench-flags.ts';
 import { type BenchRow, reportBench } from '../bench-report.ts';
 import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import type { Misses, MissOptions } from './miss-lab.ts';
@@ -19,13 +19,10 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'same rack, while the image fills': { p99: 20 },
 };
 
-const { values } = parseArgs({
-  options: {
-    mbit: { type: 'string', default: '1000' },
-    reads: { type: 'string', default: '1000' },
-    'fill-mib': { type: 'string', default: '1024' },
-    json: { type: 'string' },
-  },
+const { json, ...flags } = benchFlags('miss', {
+  mbit: whole('of each NIC', 1_000),
+  reads: whole('pieces of each kind', 1_000),
+  'fill-mib': whole('of the image that fills meanwhile', 1_024),
 });
 const obstacle = labObstacle();
 if (obstacle !== undefined) {
@@ -33,9 +30,9 @@ if (obstacle !== undefined) {
   process.exit(1);
 }
 const options: MissOptions = {
-  mbit: Number(values.mbit),
-  reads: Number(values.reads),
-  fillMib: Number(values['fill-mib']),
+  mbit: flags.mbit,
+  reads: flags.reads,
+  fillMib: flags['fill-mib'],
 };
 const found = await runInLab(LAB, JSON.stringify(options), (directory) => {
   return JSON.parse(readFileSync(join(directory, 'result.json'), 'utf8')) as Misses[];
@@ -51,4 +48,4 @@ const rows = found.flatMap(({ name, latencies }): BenchRow[] => {
   };
   return [row('p50', at(0.5)), row('p99', at(0.99)), row('longest', sorted.at(-1)!)];
 });
-reportBench('miss', rows, values.json);
+reportBench('miss', rows, json);

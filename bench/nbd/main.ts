@@ -6,8 +6,8 @@
  * `--json FILE`.
  */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Cluster, type TestAgent, until } from '../../test/cluster.ts';
+import { benchFlags, decimal, whole, wholes } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { writeRandomFile } from '../random-file.ts';
 import { type FioFigures, runFio, type Workload } from './fio.ts';
@@ -22,20 +22,23 @@ const WORKLOADS: readonly Workload[] = [
 /** A guest that reads a little at a time, as one that boots. */
 const SMALL: Workload = { name: '4 KiB random, QD4', rw: 'randread', blockSize: '4k', depth: 4 };
 
-const { values } = parseArgs({
-  options: {
-    repeat: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    connections: { type: 'string', default: '1,8' },
-    mib: { type: 'string', default: '512' },
-    'fill-gib': { type: 'string', default: '2' },
-    json: { type: 'string' },
-  },
+const {
+  repeat,
+  seconds,
+  connections: connectionCounts,
+  mib: lengthMib,
+  'fill-gib': fillGib,
+  json,
+} = benchFlags('nbd', {
+  repeat: whole('each is measured so many times, in turns', 5),
+  seconds: decimal('for so long', 2, 0.1),
+  connections: wholes('clients at once', [1, 8]),
+  mib: whole('of image', 512),
+  'fill-gib': decimal(
+    'of another image, while which is filled small reads are measured; 0: not',
+    2,
+  ),
 });
-const repeat = Number(values.repeat);
-const seconds = Number(values.seconds);
-const lengthMib = Number(values.mib);
-const fillGib = Number(values['fill-gib']);
 
 const cluster = await Cluster.start(0);
 const peers: Peer[] = [];
@@ -50,11 +53,11 @@ try {
   peers.push(...(await startPeers(cluster.directory, path)));
   const servers = [{ name: 'bootswarm', uri }, ...peers];
   const rows: BenchRow[] = [];
-  for (const connections of values.connections.split(',').map(Number)) {
+  for (const connections of connectionCounts) {
     for (const workload of WORKLOADS) rows.push(...(await compare(workload, connections, servers)));
   }
   if (fillGib > 0) rows.push(...(await duringFill(agent, uri)));
-  reportBench('nbd', rows, values.json);
+  reportBench('nbd', rows, json);
 } finally {
   for (const peer of peers) await peer.stop();
   await cluster.stop();

@@ -5,21 +5,20 @@
 import { randomFillSync } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { bootswarm, Cluster, run } from '../../test/cluster.ts';
+import { benchFlags, decimal, whole } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 
 const MIB = 1024 * 1024;
 const RUNS = 5;
-const { values } = parseArgs({
-  options: {
-    mib: { type: 'string', default: '1024' },
-    'sparse-gib': { type: 'string', default: '10' },
-    json: { type: 'string' },
-  },
+const {
+  mib: dataMib,
+  'sparse-gib': sparseGib,
+  json,
+} = benchFlags('publish', {
+  mib: whole('of random data', 1_024),
+  'sparse-gib': decimal('size of a sparse image', 10, 0.2),
 });
-const dataMib = Number(values.mib);
-const sparseGib = Number(values['sparse-gib']);
 
 const cluster = await Cluster.start(0);
 const rows: BenchRow[] = [];
@@ -38,7 +37,7 @@ try {
 } finally {
   await cluster.stop();
 }
-reportBench('publish', rows, values.json);
+reportBench('publish', rows, json);
 
 async function measure(name: string, path: string, mib: number, extra: string[]): Promise<void> {
   const ours: number[] = [];

@@ -8,28 +8,24 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { AgentKiller, agentPids, nextServing, servingPid } from '../../test/agent-killer.ts';
 import { bootswarm, Cluster, run, type TestAgent, until } from '../../test/cluster.ts';
 import { StorageDaemon } from '../../test/storage-daemon.ts';
 import { makeTestImage } from '../../test/test-image.ts';
+import { benchFlags, decimal, whole } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { ReadProbe } from './read-probe.ts';
 
 const PIECE_LENGTH = 65_536;
-const { values } = parseArgs({
-  options: {
-    turns: { type: 'string', default: '7' },
-    every: { type: 'string', default: '3' },
-    pieces: { type: 'string', default: '4096' },
-    fio: { type: 'string', default: '0' },
-    json: { type: 'string' },
-  },
+const flags = benchFlags('restart', {
+  turns: whole('kills, and upgrades', 7),
+  every: decimal('seconds between them', 3, 0.5),
+  pieces: whole('in the cache', 4_096),
+  fio: whole('seconds for which fio writes and verifies meanwhile; 0: not', 0, 0),
 });
-const turns = Number(values.turns);
-const everyMs = Number(values.every) * 1_000;
-const length = Number(values.pieces) * PIECE_LENGTH;
-const fioSeconds = Number(values.fio);
+const { turns, fio: fioSeconds } = flags;
+const everyMs = flags.every * 1_000;
+const length = flags.pieces * PIECE_LENGTH;
 
 interface Turn {
   readonly pauseMs: number;
@@ -138,7 +134,7 @@ try {
   if (fioSeconds > 0) rows.push(await fioUnderKills(agent, image, fioSeconds));
   await probe.stop();
   await daemon.stop();
-  reportBench('restart', rows, values.json);
+  reportBench('restart', rows, flags.json);
 } finally {
   await cluster.stop();
 }

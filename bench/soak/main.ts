@@ -4,10 +4,10 @@
  * counts is whether they grow in the second half. `--json FILE`.
  */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Random } from '@bootswarm/stdx';
 import { Cluster, type TestAgent, until } from '../../test/cluster.ts';
 import { descriptorCount, residentBytes } from '../../test/process-usage.ts';
+import { benchFlags, decimal } from '../bench-flags.ts';
 import { type BenchRow, reportBench } from '../bench-report.ts';
 import { NbdReader } from '../nbd-reader.ts';
 import { writeRandomFile } from '../random-file.ts';
@@ -25,10 +25,8 @@ const READS = 100;
 const VMS_PER_EVICTION = 20;
 const VMS_PER_TRACKER = 100;
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '30' }, json: { type: 'string' } },
-});
-const runMs = Number(values.minutes) * 60_000;
+const { minutes, json } = benchFlags('soak', { minutes: decimal('of churn', 30, 0.1) });
+const runMs = minutes * 60_000;
 
 interface Watched {
   readonly name: string;
@@ -66,7 +64,7 @@ try {
     const rss = watched.map(({ name, rssMib }) => `${name} ${rssMib.at(-1)!.value.toFixed(0)} MiB`);
     console.error(`${(elapsed / 60_000).toFixed(1)} min, ${2 * vms} VMs: ${rss.join(', ')}`);
   }
-  reportBench('soak', watched.flatMap(rowsOf), values.json);
+  reportBench('soak', watched.flatMap(rowsOf), json);
 } finally {
   await cluster.stop();
 }

@@ -7,12 +7,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type PolicyName, runStorm, type StormOptions } from '@bootswarm/sim';
+import { UsageError } from '../bench-flags.ts';
 import { labObstacle, runInLab } from '../lab/lab-process.ts';
 import type { MeasuredRealStorm } from './real/real-report.ts';
 import type { RealStormResult } from './real/real-result.ts';
 import type { RealStormOptions } from './real/real-storm.ts';
 import { drawStorms } from './storm-chart.ts';
-import { parseStormFlags, type StormCommand, USAGE, UsageError } from './storm-flags.ts';
+import { parseStormFlags, type StormCommand, USAGE } from './storm-flags.ts';
 import { type MeasuredStorm, printStorm, reportOf, writeReport } from './storm-report.ts';
 import { parseTableFlags, TABLE_USAGE } from './table-flags.ts';
 import { runTable } from './table-main.ts';
@@ -38,7 +39,10 @@ function parsed<T>(
     return command;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${usage}`);
+    const which = usage === USAGE ? '' : ' --table';
+    process.stderr.write(
+      `${error.message}\nnpm run bench -- storm${which} --help tells of all flags\n`,
+    );
     process.exit(2);
   }
 }

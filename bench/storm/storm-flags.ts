@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { isPieceLength, PIECE_COUNT_MAX } from '@bootswarm/metainfo';
 import {
   type BootTrace,
   FAULT_KINDS,
@@ -9,12 +10,16 @@ import {
   type FaultKind,
   faultOf,
   hitsNodes,
+  isForGood,
   MEASURED_COSTS,
+  nodesHitBy,
   POLICY_NAMES,
   type PolicyName,
   parseBootTrace,
   type StormOptions,
 } from '@bootswarm/sim';
+import { messageOf, OperatorError } from '@bootswarm/stdx';
+import { checkWritable, UsageError } from '../bench-flags.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
 import type { RealStormOptions } from './real/real-storm.ts';
 
@@ -74,11 +79,6 @@ export interface StormCommand {
   readonly given: Readonly<Record<string, unknown>>;
 }
 
-/** Something on the command line that cannot be meant. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
 /** Options that mean nothing to real programs on one machine. */
 const ONLY_SIMULATED = [
   'policy',
@@ -110,6 +110,12 @@ export function parseStormFlags(args: readonly string[]): StormCommand | undefin
   }
   if (storm.fullImageBytes !== undefined && policies.some((each) => isOnDemand(each))) {
     throw new UsageError('--full-image is not for central and tree: they move what guests read');
+  }
+  checkFaults(storm);
+  checkPieces(storm);
+  for (const flag of ['json', 'svg'] as const) {
+    const path = values[flag];
+    if (path !== undefined) checkWritable(flag, path);
   }
   return {
     policies,
@@ -171,7 +177,7 @@ function stormOf(values: Values): StormOptions {
     zones: wholeOf(values, 'zones', 1),
     betweenZones:
       values['zone-mbit'] === undefined ? Infinity : numberOf(values, 'zone-mbit', 1) * MBIT,
-    pieceLength: wholeOf(values, 'piece', 16_384),
+    pieceLength: wholeOf(values, 'piece', 1),
     isLearned: yesOrNo('learned', learnedOf(values)),
     isKnownBefore: yesOrNo('known', values.known),
     layerFrom: layerFrom(values),
@@ -249,7 +255,8 @@ export function traceOf(path: string): BootTrace {
   try {
     return parseBootTrace(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
-    throw new UsageError(`--trace ${basename(path)}: ${(error as Error).message}`);
+    const hint = error instanceof OperatorError ? `. ${error.hint}` : '';
+    throw new UsageError(`--trace ${basename(path)}: ${messageOf(error)}${hint}`);
   }
 }
 
@@ -271,7 +278,30 @@ function isOnDemand(policy: PolicyName): boolean {
   return policy === 'central' || policy === 'tree';
 }
 
-const FAULT = /^([a-z-]+)(?::([0-9.]+))?(?:@([0-9.]+)(?:\+([0-9.]+))?)?$/;
+const DECIMAL = String.raw`(\d+(?:\.\d*)?|\.\d+)`;
+const FAULT = new RegExp(String.raw`^([a-z-]+)(?::${DECIMAL})?(?:@${DECIMAL}(?:\+${DECIMAL})?)?$`);
+
+/** Throws UsageError unless some node's guests are to boot. */
+function checkFaults({ faults = [], nodes }: StormOptions): void {
+  const hit = (those: readonly Fault[]) =>
+    those.reduce((sum, fault) => sum + nodesHitBy(fault, nodes), 0);
+  if (hit(faults) > nodes) throw new UsageError(`--fault: they hit more than all ${nodes} nodes`);
+  if (hit(faults.filter(isForGood)) === nodes) {
+    throw new UsageError(`--fault: they leave no node of ${nodes} whose guests could boot`);
+  }
+}
+
+function checkPieces({ pieceLength, fullImageBytes, trace }: StormOptions): void {
+  if (!isPieceLength(pieceLength)) {
+    throw new UsageError(`--piece ${pieceLength} is no power of two from 16 KiB to 16 MiB`);
+  }
+  const count = Math.ceil((fullImageBytes ?? trace.length) / pieceLength);
+  if (count > PIECE_COUNT_MAX) {
+    throw new UsageError(
+      `the image has ${count} pieces: give a longer --piece than ${pieceLength}`,
+    );
+  }
+}
 
 /** KIND[:SHARE][@SECONDS[+SECONDS]] */
 export function parseFault(text: string): Fault {

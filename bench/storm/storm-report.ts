@@ -1,7 +1,7 @@
 /** What a storm looks like to a reader: the table that is printed, and the JSON. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import type { StormResult } from '@bootswarm/sim';
+import { type StormResult, timesOf } from '@bootswarm/sim';
 import { type MeasuredRealStorm, realRows } from './real/real-report.ts';
 
 /** A storm, and what it took to simulate it. */
@@ -64,13 +64,12 @@ function rowsOf(storm: MeasuredStorm | MeasuredRealStorm): [string, string][] {
     'the same, warm',
     `${seconds(storm.warmLastVmSeconds)}; cold / warm ${storm.coldWarmRatio.toFixed(3)}`,
   ];
-  const hit: [string, string][] = [
-    [
-      'healthy nodes alone',
-      `last ${seconds(healthy.lastVmSeconds)}, p99 ${seconds(healthy.p99VmSeconds)}; ${healthy.vms} VMs`,
-    ],
-    ['VMs still waiting', `${storm.guestsWaiting} of ${storm.vms}`],
+  const waiting: [string, string] = ['VMs still waiting', `${storm.guestsWaiting} of ${storm.vms}`];
+  const alone: [string, string] = [
+    'healthy nodes alone',
+    `last ${seconds(healthy.lastVmSeconds)}, p99 ${seconds(healthy.p99VmSeconds)}; ${healthy.vms} VMs`,
   ];
+  const hit = healthy.vms === 0 ? [waiting] : [alone, waiting];
   return [
     ['last VM ready', `${seconds(storm.lastVmSeconds)} after the first arrived`],
     ...(Number.isNaN(storm.coldWarmRatio) ? [] : [warm]),
@@ -103,7 +102,7 @@ function simulatedRows(storm: MeasuredStorm): [string, string][] {
     ['stalls ended by', `peers ${stallsBySource.peers}, origin ${stallsBySource.origin}`],
     [
       'into one zone',
-      `${mib(storm.zoneBytesMax)} MiB at most, ${(storm.zoneBytesMax / storm.neededBytes).toFixed(3)} x`,
+      `${mib(storm.zoneBytesMax)} MiB at most, ${timesOf(storm.zoneBytesMax, storm.neededBytes).toFixed(3)} x`,
     ],
     ['wires left as wrong', String(storm.bans)],
     [

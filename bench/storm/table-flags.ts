@@ -1,7 +1,7 @@
 /** The command line of `storm --table`. */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { UsageError } from './storm-flags.ts';
+import { UsageError } from '../bench-flags.ts';
 import { TABLE, type TableRow } from './table.ts';
 
 const RESULTS = new URL('../results', import.meta.url).pathname;

@@ -11,32 +11,33 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import { Cluster } from '../../test/cluster.ts';
 import { cpuSeconds, peakResidentBytes, residentBytes } from '../../test/process-usage.ts';
+import { benchFlags, given, whole } from '../bench-flags.ts';
 import { type BenchRow, reportBench } from '../bench-report.ts';
 import { AnnouncingAgents } from './announcing-agents.ts';
 
-const { values } = parseArgs({
-  options: {
-    agents: { type: 'string', default: '10000' },
-    announces: { type: 'string', default: '5000' },
-    seconds: { type: 'string', default: '20' },
-    images: { type: 'string', default: '20' },
-    profile: { type: 'boolean', default: false },
-    json: { type: 'string' },
-  },
+const {
+  agents: agentCount,
+  announces: announcesPerSecond,
+  seconds,
+  images,
+  profile,
+  json,
+} = benchFlags('tracker', {
+  agents: whole('that are connected', 10_000),
+  announces: whole('a second', 5_000),
+  seconds: whole('for so long', 20),
+  images: whole('in the catalogue', 20),
+  profile: given('write a CPU profile of the tracker'),
 });
-const agentCount = Number(values.agents);
-const announcesPerSecond = Number(values.announces);
-const seconds = Number(values.seconds);
 /** The promise of the tracker, on one core. */
 const LATENCY_MS_MAX = 50;
 const RSS_BYTES_MAX = 512 * 1024 * 1024;
 
 async function publishImages(cluster: Cluster): Promise<string[]> {
   const ids: string[] = [];
-  for (let index = 0; index < Number(values.images); index += 1) {
+  for (let index = 0; index < images; index += 1) {
     const path = join(cluster.directory, `image-${index}.raw`);
     writeFileSync(path, Buffer.alloc(65_536, `image ${index} `));
     ids.push(await cluster.publish(path, `image-${index}`, '--in-place', '--prejoin', 'none'));
@@ -54,7 +55,7 @@ function quantile(sorted: readonly number[], part: number): number {
 
 const cluster = await Cluster.start(0);
 try {
-  if (values.profile) {
+  if (profile) {
     const directory = join(process.cwd(), 'bench-tracker-profile');
     mkdirSync(directory, { recursive: true });
     await cluster.tracker.end('SIGTERM');
@@ -102,7 +103,7 @@ try {
       ...{ peerValue: RSS_BYTES_MAX / 2 ** 20, ratio: RSS_BYTES_MAX / rss },
     },
   ];
-  reportBench('tracker', rows, values.json);
+  reportBench('tracker', rows, json);
   agents.close();
 } finally {
   await cluster.stop();

@@ -6,9 +6,9 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Cluster, type TestAgent, until } from '../../test/cluster.ts';
 import { cpuSeconds } from '../../test/process-usage.ts';
+import { benchFlags, whole } from '../bench-flags.ts';
 import { type BenchRow, median, reportBench } from '../bench-report.ts';
 import { writeRandomFile } from '../random-file.ts';
 import { LibtorrentPeer } from './libtorrent.ts';
@@ -19,14 +19,14 @@ interface Run {
   readonly receiverCpuPerGb: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    mib: { type: 'string', default: '1024' },
-    repeat: { type: 'string', default: '5' },
-    json: { type: 'string' },
-  },
+const {
+  mib: lengthMib,
+  repeat,
+  json,
+} = benchFlags('wire', {
+  mib: whole('of random data', 1_024),
+  repeat: whole('turns', 5),
 });
-const lengthMib = Number(values.mib);
 const gigabytes = (lengthMib * 1024 * 1024) / 1e9;
 
 const cluster = await Cluster.start(0);
@@ -50,14 +50,14 @@ try {
   const port = Number(await seeder.says('listens'));
   const ours: Run[] = [];
   const theirs: Run[] = [];
-  for (let turn = 0; turn < Number(values.repeat); turn += 1) {
+  for (let turn = 0; turn < repeat; turn += 1) {
     ours.push(await agentToAgent(sender, image, `receiver${turn}`));
     theirs.push(await seederToLeecher(seeder, torrent, port, `leech${turn}`));
     console.error(
       `${turn + 1}: ${[ours, theirs].map((each) => describe(each.at(-1)!)).join(' | ')}`,
     );
   }
-  reportBench('wire', rowsOf(ours, theirs), values.json);
+  reportBench('wire', rowsOf(ours, theirs), json);
 } finally {
   process.kill(cluster.originPid, 'SIGCONT');
   await seeder?.end();

@@ -1,5 +1,13 @@
 /** Damage to the cache of agents that run: found without a guest's read, mended from the swarm, and never seen by anybody. */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { ImageStatus } from '@bootswarm/agent';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -88,10 +96,29 @@ test('another agent is never given what has rotted while its giver was away', as
   await agent.start();
   const other = await cluster.addAgent('other', ['--scrub', '0']);
   await expectRightBytes((await other.attach(image)).uri);
-  expect((await statusOf(other)).bytesWasted).toBe(0);
+  // A disk that verifies what it was left with may be late: then a hedge brings a piece twice.
+  const { bytesWasted, hedges } = await statusOf(other);
+  expect(bytesWasted).toBeLessThanOrEqual(hedges * PIECE);
   expect(other.log).not.toContain('piece-refuted');
   await until('all is mended', async () => {
     const { piecesHad, pieceCount } = await statusOf(agent);
     return piecesHad === pieceCount;
   });
 });
+
+test.each([
+  ['cut short', (directory: string) => truncateSync(join(directory, 'cache.raw'), 3 * PIECE + 1)],
+  ['removed', (directory: string) => unlinkSync(join(directory, 'cache.raw'))],
+  ['removed with all beside it', (directory: string) => rmSync(directory, { recursive: true })],
+])(
+  'a cache file that is %s under a running agent costs no right byte, nor after a restart',
+  async (_, damage) => {
+    damage(join(agent.cacheDir, image));
+    await expectRightBytes(uri);
+    const other = await cluster.addAgent(`after-${cluster.agents.length}`);
+    await expectRightBytes((await other.attach(image)).uri);
+    await agent.kill('SIGKILL');
+    await agent.start();
+    await expectRightBytes((await agent.attach(image)).uri);
+  },
+);

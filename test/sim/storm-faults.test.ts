@@ -35,6 +35,13 @@ describe('boot storm in which things fail', () => {
     expect([crashed.vms, crashed.healthy.vms, crashed.guestsWaiting]).toEqual([18, 18, 0]);
   });
 
+  test('where every node is hit no figure is made up of healthy ones', () => {
+    const { vms, guestsWaiting, healthy } = stormOf('--fault clog:1');
+    expect([vms, guestsWaiting, healthy.vms]).toEqual([24, 0, 0]);
+    const { lastVmSeconds, meanVmSeconds, p99VmSeconds } = healthy;
+    expect([lastVmSeconds, meanVmSeconds, p99VmSeconds]).toEqual([NaN, NaN, NaN]);
+  });
+
   test('a poisoner is left by those it gave a wrong piece', () => {
     expect(stormOf('--fault poisoner').bans).toBeGreaterThan(0);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseFault, parseStormFlags, UsageError } from '../../bench/storm/storm-flags.ts';
+import { UsageError } from '../../bench/bench-flags.ts';
+import { parseFault, parseStormFlags } from '../../bench/storm/storm-flags.ts';
 
 describe('command line of the storm benchmark', () => {
   it('has the defaults of the figures table', () => {
@@ -97,6 +98,19 @@ describe('command line of the storm benchmark', () => {
     ['--fault fire', 'kinds: dead'],
     ['--fault crash:2', 'from 0 to 1'],
     ['--fault tracker-dead:0.5', 'of nodes'],
+    ['--fault crash@1..2', 'KIND[:SHARE'],
+    ['--fault crash:0.1.2', 'KIND[:SHARE'],
+    ['--fault crash:. --nodes 4', 'KIND[:SHARE'],
+    ['--fault crash:0.6 --fault dead:0.5', 'more than all'],
+    ['--fault crash:0.6 --fault dead:0.4', 'leave no node'],
+    ['--piece 70000', 'power of two'],
+    ['--piece 8192', 'power of two'],
+    ['--piece 33554432', 'power of two'],
+    ['--full-image 1000000000000 --piece 65536', 'pieces: give a longer --piece'],
+    ['--json /nowhere/result.json', '--json /nowhere/result.json cannot be written'],
+    ['--json /', '--json / cannot be written: / is a directory'],
+    ['--svg /nowhere/result.svg', '--svg /nowhere/result.svg cannot be written'],
+    ['--trace package.json', 'not a boot trace'],
     ['--fault crash --policy tree', 'bootswarm and bittorrent'],
     ['--full-image 100 --policy central', 'central and tree'],
     ['--trace nowhere.json', 'nowhere.json'],

@@ -1,8 +1,20 @@
-import { POLICY_NAMES } from '@bootswarm/sim';
+import { POLICY_NAMES, parseBootTrace } from '@bootswarm/sim';
 import { describe, expect, test } from 'vitest';
-import { stormOf } from './storms.ts';
+import { stormOf, stormWith } from './storms.ts';
 
 const SMALL = '--trace synthetic:1:8';
+
+/** A disk without a byte that is not zero. */
+const ZEROS = {
+  name: 'zeros',
+  sizeBytes: 1_048_576,
+  granuleBytes: 65_536,
+  dataGranules: [],
+  reads: [
+    [0, 0, 512],
+    [10, 65_536, 4_096],
+  ],
+};
 
 describe('policies in the same storm', () => {
   test.each(POLICY_NAMES)(
@@ -25,6 +37,16 @@ describe('policies in the same storm', () => {
     const payloadShare = bytes / seconds / 1.25e6;
     expect(payloadShare).toBeGreaterThan(0.85);
     expect(payloadShare).toBeLessThan(0.945);
+  });
+
+  test.each(POLICY_NAMES)('%s: guests that read nothing but zeros boot too', (policy) => {
+    const change = { policy, pieceLength: 65_536, nodes: 3, trace: parseBootTrace(ZEROS) };
+    const storm = stormWith(change);
+    expect([storm.guestsWaiting, storm.neededBytes]).toEqual([0, 0]);
+    // Who serves ranges serves zeros too: so many times nothing is no number.
+    expect(storm.originRatio).toBe(policy === 'central' || policy === 'tree' ? Infinity : 0);
+    expect(storm.prefetchedUnusedRatio).toBe(0);
+    expect(storm.lastVmSeconds).toBeLessThan(10);
   });
 
   test('central: the origin sends every VM all it reads', () => {

@@ -3,6 +3,7 @@
  * and VMs each have an owner; this file decides what follows for one from an event of another.
  */
 import type { ImageFill } from '@bootswarm/copy';
+import { residentBytes } from '@bootswarm/rest';
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
 import type { Alarm } from '@bootswarm/tracker-proto';
@@ -211,7 +212,7 @@ export class Agent implements ExportDirectory {
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
       tracker: { url: trackerUrl, isConnected: isTrackerConnected() },
       cache: keeper.status(),
-      rssBytes: process.memoryUsage.rss(),
+      rssBytes: residentBytes(),
       images: [...library.sessions].map((each) => ({ ...each.status(), ...keeper.useOf(each.id) })),
       vms: this.vmStatuses(),
       ...(this.glanceProxy && { glanceProxy: this.glanceProxy.status() }),

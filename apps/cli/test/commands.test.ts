@@ -300,6 +300,7 @@ test('has an image leave the cache of this node', async () => {
   expect(daemon.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
     'DELETE /v1/images/debian%2012',
   ]);
+  expect(terminal.out).toBe('evicted debian 12\n');
 });
 
 test('prints all that the agent says with status --json, why the origin was asked included', async () => {

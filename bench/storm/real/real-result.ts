@@ -1,12 +1,22 @@
 /** The figures of a real storm, under the names that packages/sim gives them, so that the two can be held against each other. */
 import type { ImageStatus } from '@bootswarm/agent';
-import { type Boot, guestFigures, type StormResult, type TracePieces } from '@bootswarm/sim';
+import {
+  type Boot,
+  guestFigures,
+  type StormResult,
+  type TracePieces,
+  timesOf,
+} from '@bootswarm/sim';
 import type { LabLoadReport } from './lab-load.ts';
 
-/** What a simulated storm knows and a real one does not: each event, and which source ended which read. Nor has it zones. */
-type OnlySimulated = 'stallsBySource' | 'bans' | 'zoneBytesMax' | 'eventLogHash' | 'events';
+/** What a simulated storm knows and a real one does not: each event. Nor has it zones. */
+type OnlySimulated = 'bans' | 'zoneBytesMax' | 'events';
+/** What every storm's JSON has, and a real one cannot tell: which source ended which read, and each event. */
+type Unknown = 'stallsBySource' | 'eventLogHash';
 
-export interface RealStormResult extends Omit<StormResult, OnlySimulated | 'curves'> {
+export interface RealStormResult extends Omit<StormResult, OnlySimulated | Unknown | 'curves'> {
+  readonly stallsBySource: null;
+  readonly eventLogHash: null;
   readonly curves: Pick<StormResult['curves'], 'vmReadySeconds'>;
   /** What a real storm knows besides. */
   readonly real: RealFigures;
@@ -64,8 +74,10 @@ export function realResult(parts: RealStormParts): RealStormResult {
     warmLastVmSeconds,
     coldWarmRatio: figures.lastVmSeconds / warmLastVmSeconds,
     neededBytes,
-    originRatio: originBytes / neededBytes,
+    originRatio: timesOf(originBytes, neededBytes),
     fluidLimitSeconds: fluidLimitSeconds(parts, neededBytes),
+    stallsBySource: null,
+    eventLogHash: null,
     curves: { vmReadySeconds: ascending(ready.map((at) => at / 1_000)) },
     real: realFigures(parts, originBytes),
   };
@@ -85,7 +97,7 @@ function realFigures({ before, after, load }: RealStormParts, originBytes: numbe
     bytesFromPeers: since('bytesFromPeers'),
     bytesFromOrigin: since('bytesFromOrigin'),
     bytesWasted: since('bytesWasted'),
-    originWireRatio: (after.storeBytesSent - before.storeBytesSent) / originBytes,
+    originWireRatio: timesOf(after.storeBytesSent - before.storeBytesSent, originBytes),
     packetsDropped: after.packetsDropped - before.packetsDropped,
     segmentsRetransmitted: after.segmentsRetransmitted - before.segmentsRetransmitted,
   };

@@ -14,6 +14,7 @@ export { HASHES_MAX, type HashRequest, hashesFor } from './hash-request.ts';
 export { type DataExtent, type HashImageFileOptions, hashImageFile } from './image-file.ts';
 export {
   BLOCK_LENGTH,
+  isPieceLength,
   PIECE_COUNT_MAX,
   PIECE_LENGTH_MAX,
   PIECE_LENGTH_MIN,

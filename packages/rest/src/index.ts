@@ -10,5 +10,6 @@ export {
 export { type ApiDescription, openApiDocument, type RouteDescription } from './openapi.ts';
 export { type Problem, problemOf, ROUTE_STATUS, sendProblem } from './problem.ts';
 export { ProcessMetrics } from './process-metrics.ts';
+export { residentBytes } from './resident-bytes.ts';
 export type { RouteName } from './route-table.ts';
 export { type Found, type Method, parameterOf, RouteTable, routeKey } from './route-table.ts';

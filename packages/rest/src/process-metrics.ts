@@ -1,6 +1,7 @@
 /** What any daemon can say of its own process: memory, CPU, and how late its event loop is. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { MetricFamily, Sample } from './metrics.ts';
+import { residentBytes } from './resident-bytes.ts';
 
 /** A timer that often measures how late it is, in native code. */
 const RESOLUTION_MS = 20;
@@ -27,7 +28,7 @@ export class ProcessMetrics {
         name: 'bootswarm_resident_memory_bytes',
         type: 'gauge',
         help: 'Memory of the process.',
-        read: () => process.memoryUsage.rss(),
+        read: residentBytes,
       },
       {
         name: 'bootswarm_cpu_seconds_total',

@@ -67,6 +67,18 @@ export function hitsNodes(kind: FaultKind): boolean {
   return !kind.startsWith('tracker-') && kind !== 'origin-dead';
 }
 
+/** Whether the nodes it hits are gone, or cut off, and never back. */
+export function isForGood({ kind, forMs }: Fault): boolean {
+  if (kind === 'dead' || kind === 'crash' || kind === 'vanish') return true;
+  const mayBeOver = kind === 'freeze' || kind.startsWith('partition');
+  return mayBeOver && forMs === Infinity;
+}
+
+/** Of so many nodes. */
+export function nodesHitBy(fault: Fault, nodes: number): number {
+  return hitsNodes(fault.kind) ? Math.round(fault.share * nodes) : 0;
+}
+
 /** Which node is hit by what: each by one fault at most. */
 export class FaultPlan {
   readonly faults: readonly Fault[];
@@ -77,7 +89,7 @@ export class FaultPlan {
     const order = new Random(seed).shuffle(Array.from({ length: nodes }, (_, index) => index));
     for (const fault of faults) {
       if (!hitsNodes(fault.kind)) continue;
-      const count = Math.round(fault.share * nodes);
+      const count = nodesHitBy(fault, nodes);
       assert(count <= order.length, `faults hit more than all ${nodes} nodes`);
       for (const index of order.splice(0, count)) this.#byNode.set(index, fault);
     }
@@ -100,10 +112,6 @@ export class FaultPlan {
   /** Whether the node's guests are to finish: it is neither gone nor cut off for good. */
   isLive(node: number): boolean {
     const fault = this.#byNode.get(node);
-    if (fault === undefined) return true;
-    const { kind, forMs } = fault;
-    if (kind === 'dead' || kind === 'crash' || kind === 'vanish') return false;
-    const mayBeOver = kind === 'freeze' || kind.startsWith('partition');
-    return !mayBeOver || forMs !== Infinity;
+    return fault === undefined || !isForGood(fault);
   }
 }

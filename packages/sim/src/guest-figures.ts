@@ -12,7 +12,7 @@ export interface Boot {
 export interface GuestFigures {
   /** Guests, or nodes that fetch the whole image. */
   readonly vms: number;
-  /** After the first of all arrivals; Infinity when one is not ready. */
+  /** After the first of all arrivals; Infinity when one is not ready. This and the next three are NaN where there is no guest. */
   readonly lastVmSeconds: number;
   /** From each guest's own arrival on. */
   readonly meanVmSeconds: number;
@@ -24,6 +24,11 @@ export interface GuestFigures {
   readonly readStallMsP999: number;
 }
 
+/** So many times `whole`; nothing of nothing is 0. */
+export function timesOf(part: number, whole: number): number {
+  return part === 0 ? 0 : part / whole;
+}
+
 /** `beginAt`: when the first of all guests arrived. */
 export function guestFigures(boots: readonly Boot[], beginAt: number): GuestFigures {
   const seconds = boots
@@ -31,12 +36,13 @@ export function guestFigures(boots: readonly Boot[], beginAt: number): GuestFigu
     .sort((a, b) => a - b);
   const stalls = boots.flatMap(({ stallsMs }) => stallsMs).sort((a, b) => a - b);
   const last = boots.reduce((max, { readyAt = Infinity }) => Math.max(max, readyAt), 0);
+  const isNobody = boots.length === 0;
   return {
     vms: boots.length,
-    lastVmSeconds: (last - beginAt) / 1_000,
+    lastVmSeconds: isNobody ? Number.NaN : (last - beginAt) / 1_000,
     meanVmSeconds: seconds.reduce((sum, each) => sum + each, 0) / seconds.length,
-    p99VmSeconds: percentile(seconds, 0.99),
-    p999VmSeconds: percentile(seconds, 0.999),
+    p99VmSeconds: isNobody ? Number.NaN : percentile(seconds, 0.99),
+    p999VmSeconds: isNobody ? Number.NaN : percentile(seconds, 0.999),
     readStallMsP50: percentile(stalls, 0.5),
     readStallMsP99: percentile(stalls, 0.99),
     readStallMsP999: percentile(stalls, 0.999),

@@ -5,8 +5,16 @@ export {
   type TracePieces,
   type TraceRead,
 } from './boot-trace.ts';
-export { FAULT_KINDS, type Fault, type FaultKind, faultOf, hitsNodes } from './faults.ts';
-export { type Boot, type GuestFigures, guestFigures } from './guest-figures.ts';
+export {
+  FAULT_KINDS,
+  type Fault,
+  type FaultKind,
+  faultOf,
+  hitsNodes,
+  isForGood,
+  nodesHitBy,
+} from './faults.ts';
+export { type Boot, type GuestFigures, guestFigures, timesOf } from './guest-figures.ts';
 export { bytesOfHandshake, bytesOfMessage } from './message-size.ts';
 export { MEASURED_COSTS, type SimCosts } from './sim-costs.ts';
 export { runStorm } from './storm.ts';

@@ -1,5 +1,5 @@
 /** The figures of one storm, computed from its guests and its policy. Times are seconds from the first arrival on. */
-import { type Boot, type GuestFigures, guestFigures } from './guest-figures.ts';
+import { type Boot, type GuestFigures, guestFigures, timesOf } from './guest-figures.ts';
 import type { Policy, PolicyFigures } from './policies/policy.ts';
 import type { PolicyName } from './storm-options.ts';
 import type { StormWorld } from './storm-world.ts';
@@ -61,7 +61,7 @@ export function resultOf(
     coldWarmRatio:
       options.fullImageBytes === undefined ? figures.lastVmSeconds / warmLastVmSeconds : Number.NaN,
     neededBytes,
-    originRatio: swarm.originBytes / neededBytes,
+    originRatio: timesOf(swarm.originBytes, neededBytes),
     zoneBytesMax: zoneBytesMax(world),
     bans: checker.bans,
     fluidLimitSeconds: world.fluidLimitSeconds,

@@ -15,7 +15,7 @@ const READ = { offset: 0, length: 1, thinkMs: 0 };
 function started(change: Partial<StormOptions> = {}) {
   const length = PIECES * PIECE_LENGTH;
   const world = new StormWorld({
-    trace: { name: 'test', length, reads: [READ], isZeroAt: () => false },
+    trace: { name: 'test', length, reads: [READ], isZero: () => false },
     ...{ nodes: 3, vmsPerNode: 1, thinkScale: 0, arrivalMs: 0, nic: LINE, originNic: LINE },
     ...{ latencyMs: 0.2, zones: 1, betweenZones: Infinity, pieceLength: PIECE_LENGTH },
     ...{ isLearned: false, isKnownBefore: true, seed: 1 },

@@ -79,9 +79,10 @@ Examples:
   bootswarm images evict debian-12
   bootswarm images evict 3f9a --run ~/run`,
     )
-    .action((image: string, _: unknown, called: Command) => {
+    .action(async (image: string, _: unknown, called: Command) => {
       const options = called.optsWithGlobals<AgentOptions>();
-      return findAgent(options, terminal.env).delete(imagePath(image));
+      await findAgent(options, terminal.env).delete(imagePath(image));
+      print(terminal.stdout, `evicted ${image}`);
     });
   return withAgentOption(command);
 }

@@ -3,6 +3,7 @@
  * the image (a sparse qcow2 holds no more) comes over one HTTP stream; every guest's first read waits for the end of it.
  */
 import type { GuestDisk } from '../guest.ts';
+import { timesOf } from '../guest-figures.ts';
 import { Cpu } from '../sim-costs.ts';
 import type { StormWorld } from '../storm-world.ts';
 import { BlockInitiator, BlockService } from './block-service.ts';
@@ -54,7 +55,8 @@ export class CopyPolicy implements Policy {
         asked += length;
       }
     };
-    ask();
+    if (this.#imageBytes === 0) this.#finish(node);
+    else ask();
   }
 
   diskOf(node: number): GuestDisk {
@@ -69,7 +71,7 @@ export class CopyPolicy implements Policy {
       originBytes: this.#store.bytesSent,
       stallsBySource: { peers: 0, origin: this.#firstReads },
       originRequests: { copy: this.#copies.length },
-      prefetchedUnusedRatio: (this.#imageBytes - used) / used,
+      prefetchedUnusedRatio: timesOf(this.#imageBytes - used, used),
     };
   }
 
