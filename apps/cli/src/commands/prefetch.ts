@@ -35,6 +35,7 @@ const ORDERS = [
 ];
 const NODES = [left('NODE'), left('STATE'), right('PIECES'), left('WHY')];
 
+const NO_ORDERS = 'no prefetch orders: bootswarm prefetch IMAGE --percent 20 gives one';
 /** Named in one message. */
 const ABSENT_TOLD = 10;
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
@@ -143,6 +144,7 @@ function listCommand(terminal: Terminal): Command {
         givenToken(terminal.env),
       );
       if (options.json) return printJson(terminal.stdout, answer);
+      if (answer.prefetches.length === 0) return print(terminal.stdout, NO_ORDERS);
       const rows = answer.prefetches.map(orderRow);
       print(terminal.stdout, renderTable(ORDERS, rows, terminal.stdout.columns));
     });
