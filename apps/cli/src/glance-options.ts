@@ -82,7 +82,8 @@ export async function proxySettings(
     throw new OptionsError(
       'glance-needed',
       '--glance-proxy and --glance-url go together: where to serve, and which Glance',
-      'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither; with --copies, --glance-url alone is where glance: is',
+      'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither; ' +
+        '--glance-url alone goes with --copies, for copies from glance:',
     );
   }
   return {

@@ -188,8 +188,8 @@ export class Catalogue {
 }
 
 /**
- * `known`: what whoever asks may know of. Throws OperatorError `image-not-found`, which tells by what ids the images go that Glance
- * calls so, or `image-ambiguous`, which names what was found.
+ * `known`: what whoever asks may know of. Throws OperatorError `image-not-found`, which tells by what ids the images go that
+ * Glance calls so, or `image-ambiguous`, which names what was found.
  */
 export function onlyOne(
   key: string,

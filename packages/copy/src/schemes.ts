@@ -21,7 +21,8 @@ export interface Scheme {
 }
 
 const GLANCE_NEEDED =
-  'Say where Glance is and who asks: --openstack-credentials FILE, or OS_* of the environment; or --glance-url URL for one without Keystone.';
+  'Say where Glance is and who asks: --openstack-credentials FILE, or OS_* of the environment; ' +
+  'or --glance-url URL for one without Keystone.';
 const PUBLISH = 'What is in a swarm was published: bootswarm publish FILE --name NAME.';
 
 export class Schemes {

@@ -34,8 +34,9 @@ export function statusCommand({ terminal }: CliContext): Command {
     .addHelpText(
       'after',
       `
-CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held, of
-those that are not zero, DISK is what they take, TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait, and the longest wait.
+CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held, of those
+that are not zero; DISK is what they take, TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait,
+and the longest wait.
 
 Examples:
   bootswarm status
