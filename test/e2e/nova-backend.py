@@ -9,6 +9,8 @@ import time
 
 import nova.conf
 import nova.privsep
+# Defines the group of options that is set below; not everywhere does another import bring it.
+from oslo_concurrency import lockutils  # noqa: F401
 
 asked = json.loads(sys.argv[1])
 CONF = nova.conf.CONF

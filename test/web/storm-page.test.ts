@@ -80,6 +80,8 @@ describe.each([
     expect(card).toContain('741 pieces, 46.3 MiB');
     expect(card).toContain('from 61 boots');
     expect(other).toContain('None yet');
+    expect(other).toContain('worker-2026-03 (5f6a2c1e)');
+    expect(other).toContain('Of Glance: 5f6a2c1e-0b7d-4c3a-9e8f-1a2b3c4d5e6f');
     const bars = page.locator('.bars').first();
     expect(await bars.getAttribute('aria-label')).toMatch(/\d+ nodes with all of it/);
     expect(await overhang(page)).toBeLessThanOrEqual(0);
@@ -115,8 +117,9 @@ describe.each([
     const page = await open('#/prefetch', size);
     await page.locator('.order').first().waitFor();
     const cards = page.locator('.order');
-    expect(await cards.count()).toBe(3);
-    expect(await cards.first().textContent()).toMatch(/worker-2026-03late/);
+    expect(await cards.count()).toBe(4);
+    expect(await cards.first().textContent()).toMatch(/worker-2026-03 \(5f6a2c1e\)late/);
+    expect(await cards.nth(2).textContent()).toContain('no connected node is meant by it');
     await cards.first().getByText('Progress per node').click();
     const rows = await cards.first().locator('tbody tr').allInnerTexts();
     expect(rows[0]).toMatch(/cmp-18\s+failed: disk-full\s+0 \/ 30,400/);

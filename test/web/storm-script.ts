@@ -50,8 +50,16 @@ const BEGIN = 20;
 /** Of the tracker when it begins. */
 const UPTIME_SECONDS = 1_500;
 const REASONS = ['tree-root', 'first-touch', 'holder-late', 'no-holder', 'sources-unreachable'];
-const IMAGE = { id: '7f3a9c21d4e8b6050f1e2d3c4b5a69788796a5b4', name: 'debian-12' };
-const OTHER = { id: '1c5e8d7b3a9f20416b7c8d9eaf0b1c2d3e4f5a6b', name: 'worker-2026-03' };
+const IMAGE = {
+  id: '7f3a9c21d4e8b6050f1e2d3c4b5a69788796a5b4',
+  name: 'debian-12',
+  title: 'debian-12',
+};
+/** Of Glance. */
+const OTHER = {
+  id: '1c5e8d7b3a9f20416b7c8d9eaf0b1c2d3e4f5a6b',
+  ...{ name: '5f6a2c1e-0b7d-4c3a-9e8f-1a2b3c4d5e6f', title: 'worker-2026-03 (5f6a2c1e)' },
+};
 
 export class StormScript {
   readonly #options: StormScriptOptions;

@@ -1,5 +1,5 @@
 /** All that an agent is started with. */
-import type { Credentials } from '@bootswarm/openstack';
+import type { Credentials, GlanceClient } from '@bootswarm/openstack';
 import type { Accelerator } from '@bootswarm/qemu';
 import type { Supervision } from './api.ts';
 import type { FillMode } from './fill-policy.ts';
@@ -69,5 +69,7 @@ export interface AgentOptions {
   readonly supervision?: () => Supervision;
   /** The only directory in which copies are made for others; default: none are. */
   readonly copiesDirectory?: string;
+  /** From where they may copy `glance:`; default: from no Glance. */
+  readonly copiesGlance?: GlanceClient;
   readonly logLevel: string;
 }

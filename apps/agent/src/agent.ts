@@ -3,6 +3,7 @@
  * and VMs each have an owner; this file decides what follows for one from an event of another.
  */
 import type { ImageFill } from '@bootswarm/copy';
+import type { GlanceClient } from '@bootswarm/openstack';
 import { residentBytes } from '@bootswarm/rest';
 import { OperatorError } from '@bootswarm/stdx';
 import { noReadBytes } from '@bootswarm/swarm-driver';
@@ -59,6 +60,7 @@ export interface AgentParts {
   readonly cutExport: (exportName: string) => void;
   /** Where copies are made for others; undefined: nowhere. */
   readonly copiesDirectory?: string;
+  readonly copiesGlance?: GlanceClient;
   /** See AgentOptions. */
   readonly prepareSuccessor?: () => Promise<void>;
   readonly supervision?: () => Supervision;
@@ -82,7 +84,7 @@ export class Agent implements ExportDirectory {
   constructor(parts: AgentParts) {
     this.#parts = parts;
     const images = sessionImages((image) => this.#ordered(image));
-    this.#copies = new CopyDesk(parts.copiesDirectory, images);
+    this.#copies = new CopyDesk(parts.copiesDirectory, images, parts.copiesGlance);
   }
 
   get version(): string {

@@ -18,6 +18,7 @@ const SUMMARY_BYTES_MAX = 256 * 1024;
 /** Some 500 bytes for each image. */
 const LIST_BYTES_MAX = 16 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
+const LIST_THEM = 'List what there is with: bootswarm images';
 
 export interface FetchedMetainfo {
   readonly bytes: Uint8Array;
@@ -107,10 +108,11 @@ export class CatalogueClient {
   ): Promise<Uint8Array> {
     const { status, body } = await this.#request(path, bytesMax, headers);
     if (status === 404) {
+      const { code, hint } = body === undefined ? {} : fieldsOf(body);
       throw new OperatorError(
         'image-not-found',
         `The tracker at ${this.#url} has no image ${image}`,
-        'List what there is with: bootswarm images',
+        code === 'image-not-found' && typeof hint === 'string' ? hint : LIST_THEM,
       );
     }
     if (status === 409) {

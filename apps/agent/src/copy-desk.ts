@@ -14,6 +14,7 @@ import {
   requireInside,
   type SwarmImages,
 } from '@bootswarm/copy';
+import type { GlanceClient } from '@bootswarm/openstack';
 import { messageOf, OperatorError } from '@bootswarm/stdx';
 import type { CopyRequest, CopyStatus } from './api.ts';
 
@@ -33,18 +34,24 @@ const ENDED_MAX = 100;
 export class CopyDesk {
   readonly #directory: string | undefined;
   readonly #images: SwarmImages;
+  readonly #glance: GlanceClient | undefined;
   readonly #entries = new Map<string, Entry>();
 
   /** `directory`: undefined when no copies are made. */
-  constructor(directory: string | undefined, images: SwarmImages) {
+  constructor(directory: string | undefined, images: SwarmImages, glance?: GlanceClient) {
     this.#directory = directory;
     this.#images = images;
+    this.#glance = glance;
   }
 
   /** Throws OperatorError `copies-off`, `copy-outside`, `too-many-copies`, `uri-invalid` or `scheme-unknown`. */
   async start({ from, to, sha256, force }: CopyRequest): Promise<CopyStatus> {
     const [fromUri, toUri] = [parseCopyUri(from), parseCopyUri(to)];
-    const schemes = builtInSchemes({ images: this.#images, inside: this.#directory });
+    const schemes = builtInSchemes({
+      images: this.#images,
+      glance: this.#glance,
+      inside: this.#directory,
+    });
     schemes.reader(fromUri);
     schemes.writer(toUri);
     if (fromUri.scheme === 'file') await this.#requireInside(filePathOf(fromUri));

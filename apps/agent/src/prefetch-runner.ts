@@ -103,8 +103,11 @@ export class PrefetchRunner {
     if (session === undefined) return this.#open(task.image, isTurn);
     this.#failures.delete(task.image);
     const wanted = task.bootOrderOnly ? session.reader.boots.orderedPieces() : undefined;
-    const piecesWanted = wanted?.length ?? session.metainfo.pieceCount;
-    const piecesHad = wanted === undefined ? session.piecesHad : countHad(session, wanted);
+    // Zeros are there without being fetched: of an image that is mostly holes, an order would look nearly done before it begins.
+    const { zeroCount } = session.pieceLayer;
+    const piecesWanted = wanted?.length ?? session.metainfo.pieceCount - zeroCount;
+    const piecesHad =
+      wanted === undefined ? session.piecesHad - zeroCount : countHad(session, wanted);
     const state = (name: NodePrefetch['state'], code = ''): NodePrefetch => ({
       state: name,
       piecesHad,
@@ -112,7 +115,7 @@ export class PrefetchRunner {
       code,
     });
     // A boot order that nobody has taught yet may come.
-    if (piecesWanted === 0) return state('waiting');
+    if (piecesWanted === 0 && wanted !== undefined) return state('waiting');
     if (piecesHad === piecesWanted) return state('done');
     if (!session.canKeep) return state('failed', 'cache-full');
     if (!isTurn) return state('waiting');

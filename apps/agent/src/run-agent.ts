@@ -245,6 +245,7 @@ async function serveGuests(
     prepareSuccessor: options.prepareSuccessor,
     supervision: options.supervision,
     copiesDirectory: options.copiesDirectory,
+    copiesGlance: options.copiesGlance,
   });
   const listeners = await GuestListeners.listen({
     path: nbdSocket,

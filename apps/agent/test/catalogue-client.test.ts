@@ -53,6 +53,13 @@ describe('a name', () => {
     expect(server.asked).toEqual(['/v1/images/..%2Fnodes%3F']);
   });
 
+  test('by which Glance calls an image is told in the words of the tracker', async () => {
+    const hint = 'Images of Glance go by their id there: 5f6a.';
+    const body = JSON.stringify({ code: 'image-not-found', hint });
+    server.answers.set('/v1/images/debian', answer(404, body));
+    await expect(client.resolve('debian')).rejects.toMatchObject({ code: 'image-not-found', hint });
+  });
+
   test('that may be several images is told in the words of the tracker', async () => {
     server.answers.set(SUMMARY, answer(409, '{"detail":"a1 or a2?","hint":"Give more."}'));
     await expect(client.resolve('debian 12')).rejects.toMatchObject({

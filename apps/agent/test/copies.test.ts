@@ -1,6 +1,19 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { GlanceClient, NoAuthSession } from '@bootswarm/openstack';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CopyStatus } from '../src/api.ts';
 import { signedImage } from './catalogue-server.ts';
@@ -45,6 +58,30 @@ describe('POST /v1/copies', () => {
     expect((await agent.ask('DELETE', `/v1/copies/${id}`)).status).toBe(204);
     const gone = await agent.ask('GET', `/v1/copies/${id}`);
     expect(gone).toMatchObject({ status: 404, body: { code: 'copy-not-found' } });
+  });
+
+  test('copies from the Glance that the agent may ask', async () => {
+    const id = '0b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d';
+    const hash = createHash('sha512').update('of Glance').digest('hex');
+    const image = { id, status: 'active', visibility: 'public', size: 9 };
+    const described = { ...image, os_hash_algo: 'sha512', os_hash_value: hash };
+    const glance = createServer(({ url }, response) => {
+      const isFile = url === `/v2/images/${id}/file`;
+      response.setHeader('content-type', isFile ? 'application/octet-stream' : 'application/json');
+      response.end(isFile ? 'of Glance' : JSON.stringify(described));
+    }).listen(0, '127.0.0.1');
+    await once(glance, 'listening');
+    const url = new URL(`http://127.0.0.1:${(glance.address() as AddressInfo).port}`);
+    const copiesGlance = new GlanceClient(new NoAuthSession(url));
+    const other = await TestAgent.start([IMAGE], { copiesDirectory: directory, copiesGlance });
+    const asked = { from: `glance:${id}`, to: at('to') };
+    expect(await other.ask('POST', '/v1/copies', asked)).toMatchObject({ status: 200 });
+    await expect.poll(() => existsSync(at('to')), { timeout: 20_000 }).toBe(true);
+    expect(readFileSync(at('to'), 'utf8')).toBe('of Glance');
+    await other.end();
+    glance.close();
+    const refused = { code: 'scheme-unknown', hint: expect.stringContaining('--glance-url') };
+    expect(await post(asked)).toMatchObject({ status: 400, body: refused });
   });
 
   test('cancels a copy of an image that does not come', async () => {

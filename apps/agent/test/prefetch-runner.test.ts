@@ -16,6 +16,9 @@ import { imageOf, type SignedImage } from './catalogue-server.ts';
 /** Six pieces of data each. */
 const HIGH = imageOf('high', new Array(6).fill(false), 1);
 const LOW = imageOf('low', new Array(6).fill(false), 2);
+/** One of data, five of zeros; and one of zeros alone. */
+const SPARSE = imageOf('sparse', [false, ...new Array(5).fill(true)], 3);
+const EMPTY = imageOf('empty', new Array(6).fill(true));
 /** It cannot be opened. */
 const MISSING = 'f'.repeat(40);
 /** Beyond any load of the machine. */
@@ -36,7 +39,7 @@ beforeEach(async () => {
   origin = newHost('origin', true);
   const { port } = await origin.listen();
   sessions = new Map();
-  for (const image of [HIGH, LOW]) await openSession(image, port);
+  for (const image of [HIGH, LOW, SPARSE, EMPTY]) await openSession(image, port);
   told = [];
   bootHeld = [];
   runner = newRunner();
@@ -134,6 +137,14 @@ test('fetches what the boot orders name, and no other piece, when no more is ord
   await ticksUntil('a', 'done');
   expect(heldOf(HIGH)).toEqual([1, 4]);
   expect(stateOf('a')).toMatchObject({ piecesHad: 2, piecesWanted: 2 });
+});
+
+test('counts no zeros, of which none has to be fetched', async () => {
+  runner.replace([taskOf('a', SPARSE.id), taskOf('b', EMPTY.id)]);
+  expect(stateOf('a')).toMatchObject({ state: 'fetching', piecesHad: 0, piecesWanted: 1 });
+  expect(stateOf('b')).toMatchObject({ state: 'done', piecesWanted: 0 });
+  await ticksUntil('a', 'done');
+  expect(stateOf('a')).toMatchObject({ piecesHad: 1, piecesWanted: 1 });
 });
 
 test('goes on when a boot order that it has fetched names more', async () => {

@@ -122,3 +122,18 @@ test('a scrape, which may be open on TCP, has no whole id of an image that may b
     ]);
   }
 });
+
+test('a scrape says how much of an image is here that had to be fetched', () => {
+  const counts = [
+    { piecesHad: 2, pieceCount: 6, zeroPieces: 2 },
+    { piecesHad: 3, pieceCount: 6, zeroPieces: 2 },
+    { piecesHad: 6, pieceCount: 6, zeroPieces: 6 },
+  ];
+  const images = counts.map((each) => ({ ...each, id: 'a'.repeat(40), name: 'debian-12' }));
+  const { metrics } = new AgentMetrics({
+    status: () => ({ images }),
+    process: { families: [] },
+  } as unknown as ConstructorParameters<typeof AgentMetrics>[0]);
+  const { read } = metrics.families.find(({ name }) => name === 'bootswarm_image_cached_ratio')!;
+  expect(read()).toMatchObject([{ value: 0 }, { value: 0.25 }, { value: 1 }]);
+});

@@ -23,6 +23,7 @@ export interface GlanceOptions {
 
 export interface ProxyOptions extends GlanceOptions {
   readonly glanceProxy?: ListenAddress;
+  readonly copies?: string;
 }
 
 export interface FollowOptions extends GlanceOptions {
@@ -74,17 +75,20 @@ export function withProxyOptions(command: Command): Command {
 export async function proxySettings(
   options: ProxyOptions,
   env: Terminal['env'],
-): Promise<Pick<AgentOptions, 'glanceProxy' | 'openstackCredentials'>> {
-  const { glanceProxy, glanceUrl: url } = options;
-  if ((glanceProxy === undefined) !== (url === undefined)) {
+): Promise<Pick<AgentOptions, 'glanceProxy' | 'openstackCredentials' | 'copiesGlance'>> {
+  const { glanceProxy, glanceUrl: url, copies } = options;
+  const isUrlOfUse = glanceProxy !== undefined || copies !== undefined;
+  if (url === undefined ? glanceProxy !== undefined : !isUrlOfUse) {
     throw new OptionsError(
       'glance-needed',
       '--glance-proxy and --glance-url go together: where to serve, and which Glance',
-      'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither',
+      'give both, as --glance-proxy 127.0.0.1:9292 --glance-url http://CONTROLLER:9292, or neither; ' +
+        '--glance-url alone goes with --copies, for copies from glance:',
     );
   }
   return {
     openstackCredentials: await openstackCredentials(options, env),
+    ...(copies !== undefined && { copiesGlance: await glanceClient(options, env) }),
     ...(glanceProxy && url && { glanceProxy: { ...glanceProxy, url } }),
   };
 }

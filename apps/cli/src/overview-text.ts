@@ -1,11 +1,14 @@
 /** An overview of the tracker as lines of text that fit a terminal. Paints nothing. */
 import type { BytesBySource, NodeOverview, Overview, StormSample } from '@bootswarm/tracker';
 import { formatBytes } from './byte-size.ts';
+import { countOf, countText } from './count-text.ts';
 import { left, renderTable, right } from './table.ts';
 import { cutToWidth, printable } from './terminal-text.ts';
 
 const BARS = [...' ▁▂▃▄▅▆▇█'];
 const GRAPH_SECONDS = 60;
+/** Beside a graph: its name, and the widest rate, `1023 MiB/s`. */
+const GRAPH_WORDS = 21;
 const NODES_SHOWN = 12;
 const READS_SHOWN = 5;
 const IMAGE_COLUMNS = [
@@ -36,11 +39,12 @@ export function describeOverview(overview: Overview, width: number): string[] {
   const origin = tracker.hasOrigin ? 'origin up' : 'NO ORIGIN';
   const shown = nodes.toSorted(byInterest).slice(0, NODES_SHOWN);
   const hidden = nodes.length - shown.length + nodesLeftOut;
+  const inCloud = `${countOf(tracker.agents, 'node')}, ${countOf(images.length, 'image')}`;
   const lines = [
-    `bootswarm ${tracker.version}   ${overview.at}   ${tracker.agents} nodes, ${images.length} images, ${origin}`,
+    `bootswarm ${tracker.version}   ${overview.at}   ${inCloud}, ${origin}`,
     ...describeStorm(overview),
     '',
-    ...graphLines(overview),
+    ...graphLines(overview, width),
     ...alarmLines(overview),
     '',
     ...renderTable(IMAGE_COLUMNS, images.map(imageRow), width).split('\n'),
@@ -55,19 +59,22 @@ export function describeOverview(overview: Overview, width: number): string[] {
 function describeStorm({ storm, now }: Overview): string[] {
   if (storm === null) return ['no VM has booted since the tracker was started'];
   const { read, originShare, vmsBootingMax, startedAt, endedAt } = storm;
-  const share = `share of the origin ${(originShare * 100).toFixed(1)} %`;
+  const share = `${(originShare * 100).toFixed(1)} % from the origin`;
+  const [most, begin] = [countText(vmsBootingMax), startedAt.slice(11, 19)];
+  const verb = now.vmsBooting === 1 ? 'boots' : 'boot';
   const when =
     endedAt === null
-      ? `STORM    ${now.vmsBooting} VMs boot (${vmsBootingMax} at most) since ${startedAt.slice(11, 19)}`
-      : `storm    ${vmsBootingMax} VMs at most, ${startedAt.slice(11, 19)} to ${endedAt.slice(11, 19)}`;
-  return [when, `         read: ${bySource(read)}; ${share}`];
+      ? `STORM    ${countOf(now.vmsBooting, 'VM')} ${verb} (${most} at most) since ${begin}`
+      : `storm    ${countOf(vmsBootingMax, 'VM')} at most, ${begin} to ${endedAt.slice(11, 19)}`;
+  return [`${when}; ${share}`, `         guests read: ${bySource(read)}`];
 }
 
 function bySource({ cache, peers, origin }: BytesBySource): string {
   return `${formatBytes(cache)} cache, ${formatBytes(peers)} peers, ${formatBytes(origin)} origin`;
 }
 
-function graphLines({ samples }: Overview): string[] {
+function graphLines({ samples }: Overview, width: number): string[] {
+  const seconds = Math.max(1, Math.min(GRAPH_SECONDS, width - GRAPH_WORDS));
   const rows: [string, (sample: StormSample) => number, (value: number) => string][] = [
     ['booting', ({ vmsBooting }) => vmsBooting, String],
     ['cache', ({ read }) => read.cache, rate],
@@ -75,9 +82,9 @@ function graphLines({ samples }: Overview): string[] {
     ['origin', ({ received }) => received.origin, rate],
   ];
   return rows.map(([name, value, text]) => {
-    const values = samples.slice(-GRAPH_SECONDS).map(value);
+    const values = samples.slice(-seconds).map(value);
     const most = Math.max(0, ...values);
-    return `${name.padEnd(8)} ${graph(values, most).padStart(GRAPH_SECONDS)}  ${text(most)}`;
+    return `${name.padEnd(8)} ${graph(values, most).padStart(seconds)}  ${text(most)}`;
   });
 }
 
@@ -98,9 +105,11 @@ function alarmLines({ alarms }: Overview): string[] {
 }
 
 function imageRow(image: Overview['images'][number]): string[] {
-  const kinds = image.bootOrder.map(({ pieces, boots }) => `${pieces} pieces/${boots} boots`);
+  const kinds = image.bootOrder.map(
+    ({ pieces, boots }) => `${pieces} pieces/${countOf(boots, 'boot')}`,
+  );
   return [
-    image.name,
+    image.title,
     String(image.members),
     String(image.complete),
     kinds[0] ?? 'none',
@@ -125,11 +134,14 @@ function nodeRow(node: NodeOverview): string[] {
   ];
 }
 
-function readLines({ originReads }: Overview): string[] {
+/** Why it was asked is before the image, of which the end may be cut off. */
+function readLines({ images, originReads }: Overview): string[] {
   if (originReads.length === 0) return [];
-  const rows = originReads.slice(0, READS_SHOWN).map(({ at, node, imageName, reason, pieces }) => {
-    const what = `${pieces} pieces of ${printable(imageName)}`;
-    return `${at.slice(11, 19)} ${printable(node)} read ${what} from the origin: ${reason}`;
+  const rows = originReads.slice(0, READS_SHOWN).map((read) => {
+    const { at, node, image, imageName, reason, pieces } = read;
+    const title = images.find(({ id }) => id === image)?.title ?? imageName;
+    const what = `${countOf(pieces, 'piece')} (${reason}) of ${printable(title)}`;
+    return `${at.slice(11, 19)} ${printable(node)} asked the origin for ${what}`;
   });
   return ['', ...rows];
 }

@@ -235,7 +235,7 @@ const STATUS: AgentStatus = {
       ...{ reason: '2 reads wait', hint: 'Look.', since: '2026-01-02T03:04:05.000Z' },
     },
   ],
-  ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 60.4 },
+  ...{ version: '1.0.0', node: 'n1', zone: 'z', rack: 'r', pid: 7, uptimeSeconds: 93_784 },
   tracker: { url: 'http://t:7420', isConnected: false },
   ...{ peerAddress: '10.0.0.1:7422', cacheDir: '/c', nbdSocket: '/n', rssBytes: 2 ** 27 },
   cache: {
@@ -248,7 +248,7 @@ const STATUS: AgentStatus = {
   },
   images: [
     {
-      ...{ ...IMAGE, piecesHad: 40, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
+      ...{ ...IMAGE, piecesHad: 16_424, piecesTouched: 12, bytesTouched: 12 * 65_536, peers: 2 },
       ...{ bytesFromPeers: 1, bytesFromOrigin: 2, bytesSent: 3, bytesWasted: 0, hedges: 0 },
       originRequests: { 'tree-root': 5, 'holder-late': 1 },
       layer: {
@@ -278,19 +278,62 @@ test('shows where bytes came from, per image and per VM', async () => {
     '3 clients, 1 MiB of 64 MiB held for replies, also at 10.0.0.1:10809\n',
   );
   expect(terminal.out).toMatch(
-    /\ndebian-12 +40\/32768 +2 MiB +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
+    /\ndebian-12 +40\/16384 +2 MiB +12 +1 KiB +2 KiB +4 KiB +0 B +1 MiB\/s .* 2 \(1\.5 s\)\n/,
   );
   expect(terminal.out).toContain(
     '\ncache    /c (3 GiB of 4 GiB; full: what is fetched now stays in memory only)\n',
   );
   expect(terminal.out).toContain(
-    '\nscrub    1 passes and 17 pieces (4 MiB/s at most); 2 pieces were damaged, and fetched again\n',
+    '\nscrub    1 pass and 17 pieces (4 MiB/s at most); 2 pieces were damaged, and fetched again\n',
   );
   expect(terminal.out).toContain('\nkept by  socket holder 5; successor 9 waits\n');
+  expect(terminal.out).toContain(', up 1 d 2 h, 128 MiB of memory\n');
+  expect(terminal.out).not.toMatch(/^(fuse|nova|glance) /m);
   expect(terminal.out).toContain(
     'ALARM    read-waiting of debian-12: 2 reads wait (since 2026-01-02T03:04:05.000Z)\n         → Look.\n',
   );
   expect(terminal.out).toMatch(/\nweb-1 +debian-12 +1 +1 KiB +2 KiB +4 KiB +0 B\n$/);
+});
+
+test('shows the files, the base images of Nova and the proxy of an agent that has them', async () => {
+  const link = { image: IMAGE.id, glanceId: 'g', path: '/i/_base/x' };
+  const states = ['swarm', 'swarm', 'file', 'foreign', 'none'] as const;
+  const fuse = {
+    ...{ directory: '/f', isMounted: true, openFiles: 1, readsWaiting: 2, replyBytes: 0 },
+    nova: { links: states.map((state) => ({ ...link, state })), refusal: null as string | null },
+  };
+  const proxy = { address: '127.0.0.1:9292', filesServed: 3, filesPassed: 1, bytesServed: 2 ** 30 };
+  const status = { ...STATUS, fuse, glanceProxy: proxy };
+  daemon = await fakeDaemon((_, to) => json(to, 200, status), join(dir, 'agent.sock'));
+  const terminal = capturedTerminal({ BOOTSWARM_RUN: dir });
+  expect(await runCli(['status'], terminal)).toBe(0);
+  expect(terminal.out).toContain('\nfuse     /f, 1 file open, 2 reads wait\n');
+  expect(terminal.out).toContain(
+    "\nnova     5 base images: 2 from the swarm, 1 a whole file of ours, 1 Nova's own, 1 not there yet\n",
+  );
+  expect(terminal.out).toContain(
+    '\nglance   127.0.0.1:9292, 3 files (1 GiB) from the swarm, 1 from Glance\n',
+  );
+  fuse.isMounted = false;
+  fuse.nova.refusal = 'Nova copies them';
+  expect(await runCli(['status'], terminal)).toBe(0);
+  expect(terminal.out).toContain('\nfuse     /f IS NOT MOUNTED ANY MORE: start the agent anew\n');
+  expect(terminal.out).toContain('\nnova     KEEPS NO LINKS: Nova copies them\n');
+});
+
+test('says what to do where a list is empty', async () => {
+  daemon = await fakeDaemon((_, to) => json(to, 200, { images: [], nodes: [], prefetches: [] }));
+  const { endpoint } = daemon;
+  const url = endpoint.type === 'tcp' ? endpoint.url.origin : '';
+  const terminal = capturedTerminal({ BOOTSWARM_TRACKER: url });
+  for (const args of [['images'], ['nodes'], ['prefetch', 'list']]) {
+    expect(await runCli(args, terminal)).toBe(0);
+  }
+  expect(terminal.out).toBe(
+    'no images: bootswarm publish FILE --name NAME makes one\n' +
+      'no nodes: bootswarm agent --tracker URL, on a compute node, adds one\n' +
+      'no prefetch orders: bootswarm prefetch IMAGE --percent 20 gives one\n',
+  );
 });
 
 test('has an image leave the cache of this node', async () => {

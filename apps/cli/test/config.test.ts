@@ -81,6 +81,12 @@ test('takes values as the flags do', () => {
   expect(read('# nothing\n')).toEqual({});
 });
 
+test('takes a name of digits as it is written', () => {
+  expect(read('rack: 3.10\nzone: 007\nnode: 1e3\nhot: 1048576')).toEqual({
+    ...{ rack: '3.10', zone: '007', node: '1e3', hot: 2 ** 20 },
+  });
+});
+
 test('flags go before the file, the file before what is the default', () => {
   writeFileSync(path, 'zone: z-file\nrack: r-file\nhot: 1M\n');
   const command = daemon('agent').action(() => {});
@@ -99,6 +105,7 @@ test.each([
   ['foreign-peers: maybe', ':1: foreign-peers: Write true or false.'],
   ['pivot: 7', ':1: pivot: Write yes or no.'],
   ['node: [a]', ':1: node: Write a name.'],
+  ['node: ""', ':1: node: Write a name. → It is: this node.'],
   ['zone: a\nzone: b', ':2: Map keys must be unique → '],
   ['rack: a\ntracker: 10.0.0.5:7420', ':2: tracker: Write it as http://10.0.0.5:7420.'],
   ['tracker: http://', ':1: tracker: Write it as http://127.0.0.1:7420.'],
@@ -146,6 +153,9 @@ test('--check says whether all is right, with the exit code that keeps systemd f
   const terminal = capturedTerminal();
   expect(await runCli(['tracker', '--config', path, '--check'], terminal)).toBe(2);
   expect(terminal.err).toContain('cannot read the settings');
+  const other = capturedTerminal();
+  expect(await runCli(['tracker', '--config', directory, '--check'], other)).toBe(2);
+  expect(other.err).toContain(`cannot read the settings in ${directory}: EISDIR`);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { GlanceClient } from '@bootswarm/openstack';
 import { Command } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
@@ -31,7 +32,8 @@ function follow(args: string[], env: Record<string, string> = {}) {
 }
 
 function proxy(args: string[], env: Record<string, string> = {}) {
-  return proxySettings(parsed<ProxyOptions>(withProxyOptions, args), env);
+  const add = (command: Command) => withProxyOptions(command).option('--copies <dir>');
+  return proxySettings(parsed<ProxyOptions>(add, args), env);
 }
 
 describe('a tracker', () => {
@@ -95,6 +97,13 @@ describe('an agent', () => {
       glanceProxy: { host: '127.0.0.1', port: 9292, url: new URL('http://glance:9292') },
       openstackCredentials: { id: 'id' },
     });
+  });
+
+  test('copies from the Glance that it is told of, also without a proxy', async () => {
+    const { copiesGlance } = await proxy(['--copies', '/copies', '--glance-url', 'http://glance']);
+    expect(copiesGlance).toBeInstanceOf(GlanceClient);
+    expect(await proxy(['--copies', '/copies'])).toMatchObject({ copiesGlance: undefined });
+    expect((await proxy(['--copies', '/c'], KEYSTONE)).copiesGlance).toBeInstanceOf(GlanceClient);
   });
 
   test.each([

@@ -8,7 +8,7 @@ import { type FakeDaemon, fakeDaemon, json } from './fake-daemon.ts';
 
 const MIB = 2 ** 20;
 const sampleAt = (at: number, vmsBooting = 0) => ({
-  ...{ at, vmsBooting, read: { cache: at * MIB, peers: 0, origin: 0 } },
+  ...{ at, vmsBooting, read: { cache: Math.min(1_023, at * at) * MIB, peers: 0, origin: 0 } },
   received: { cache: 0, peers: MIB, origin: 0 },
 });
 const time = '2026-01-02T03:04:05.000Z';
@@ -18,17 +18,18 @@ const OVERVIEW: Overview = {
   tracker: { version: '1.0.0', uptimeSeconds: 9, agents: 2, hasOrigin: true },
   ...{ now: sampleAt(102, 7), samples: [sampleAt(100), sampleAt(101, 4), sampleAt(102, 7)] },
   storm: {
-    ...{ startedAt: time, endedAt: null, vmsBootingMax: 9, originShare: 0.021 },
+    ...{ startedAt: time, endedAt: null, vmsBootingMax: 10_000, originShare: 0.021 },
     read: { cache: 3 * MIB, peers: 2 * MIB, origin: MIB },
     received: { cache: 0, peers: 2 * MIB, origin: MIB },
   },
   images: [
     {
-      ...{ id: 'a'.repeat(40), name: `debian-12-${'x'.repeat(80)}`, length: 2 ** 30 },
+      ...{ id: 'a'.repeat(40), name: '5f6a2c1e-0b7d-4c3a-9e8f-1a2b3c4d5e6f', length: 2 ** 30 },
+      title: `debian-12-${'x'.repeat(80)}`,
       ...{ pieceCount: 16_384, dataBytes: 2 ** 29, state: 'ready', members: 2, complete: 1 },
       ...{ spread: [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1], receivedFromPeers: MIB },
       ...{ receivedFromOrigin: 2 ** 28, originCopies: 0.5 },
-      bootOrder: [{ boots: 4, pieces: 700, bytes: 1, lastLearnedAt: time }],
+      bootOrder: [{ boots: 1, pieces: 700, bytes: 1, lastLearnedAt: time }],
     },
   ],
   zones: [],
@@ -63,18 +64,36 @@ let daemon: FakeDaemon | undefined;
 afterEach(() => daemon?.close());
 
 test('fits 80 columns, and says what is the matter', () => {
-  const lines = describeOverview(OVERVIEW, 80);
+  const now = { ...OVERVIEW.now, vmsBooting: 9_999 };
+  const lines = describeOverview({ ...OVERVIEW, now }, 80);
   for (const line of lines) expect([line, textWidth(line) <= 80]).toEqual([line, true]);
   const text = lines.join('\n');
-  expect(text).toContain('STORM    7 VMs boot (9 at most) since 03:04:05');
-  expect(text).toContain('3 MiB cache, 2 MiB peers, 1 MiB origin; share of the origin 2.1 %');
+  const since = '9,999 VMs boot (10,000 at most) since 03:04:05; 2.1 % from the origin';
+  expect(text).toContain(`STORM    ${since}\n`);
+  expect(text).toContain('guests read: 3 MiB cache, 2 MiB peers, 1 MiB origin\n');
   expect(text).toMatch(/^booting +▅█ {2}7$/m);
+  // The widest rate that there is.
+  expect(text).toMatch(/^cache +██+ {2}1023 MiB\/s$/m);
   expect(text).toContain('ALARM    node-1\\u{1b}[31m: read-waiting, debian-12: 2 reads wait');
-  expect(text).toMatch(/^debian-12-x+… +2 +1 +700 pieces\/4 boots +1 MiB +256 MiB +0\.50$/m);
+  expect(text).toMatch(/^debian-12-x+… +2 +1 +700 pieces\/1 boot +1 MiB +256 MiB +0\.50$/m);
   // The most interesting first.
   expect(text.indexOf('node-1  ')).toBeLessThan(text.indexOf('node-0  '));
   expect(text).toContain('and 5 more nodes');
-  expect(text).toContain('03:04:05 node-1 read 3 pieces of debian-12 from the origin: holder-late');
+  // Why comes before what may have to be cut.
+  expect(text).toContain(
+    '03:04:05 node-1 asked the origin for 3 pieces (holder-late) of debian-12-x',
+  );
+});
+
+test('shows a storm that is over, and a minute of it where there is room', () => {
+  const samples = Array.from({ length: 60 }, (_, index) => sampleAt(index, 1));
+  const storm = { ...OVERVIEW.storm!, endedAt: time, vmsBootingMax: 1 };
+  const [wide, narrow] = [120, 80].map((width) =>
+    describeOverview({ ...OVERVIEW, storm, samples }, width),
+  );
+  expect(wide[1]).toBe('storm    1 VM at most, 03:04:05 to 03:04:05; 2.1 % from the origin');
+  expect(wide).toContain(`booting  ${'█'.repeat(60)}  1`);
+  expect(narrow).toContain(`booting  ${'█'.repeat(59)}  1`);
 });
 
 test('shows an empty cloud', () => {

@@ -54,7 +54,9 @@ export class Access {
       const { image } = found;
       if (image.id === key || (await this.mayKnow(request, image))) shown.push(found);
     }
-    return onlyOne(key, shown);
+    return onlyOne(key, shown, () =>
+      this.#catalogue.list().filter(({ id }) => this.listed(request).has(id)),
+    );
   }
 
   async mayKnow(request: IncomingMessage, image: ImageSummary): Promise<boolean> {

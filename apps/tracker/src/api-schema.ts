@@ -208,7 +208,7 @@ const NODE_IMAGE = z.strictObject({
   name: z.string(),
   pieceCount: count,
   piecesHad: count,
-  cachedFraction: z.number().min(0).max(1),
+  cachedFraction: z.number().min(0).max(1).describe('of the pieces that are not zero'),
   bootOrderFraction: z.number().min(0).max(1).nullable(),
 }) satisfies z.ZodType<NodeImageSummary>;
 

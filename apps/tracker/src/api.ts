@@ -181,7 +181,7 @@ export interface NodeImageSummary {
   readonly name: string;
   readonly pieceCount: number;
   readonly piecesHad: number;
-  /** 0 to 1, zero pieces included: they need not be fetched. */
+  /** 0 to 1, of what has to be fetched: zero pieces, most of many a disk, would make empty caches look full. */
   readonly cachedFraction: number;
   /** Of the pieces that boot orders name; null while there are none. */
   readonly bootOrderFraction: number | null;

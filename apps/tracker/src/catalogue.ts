@@ -31,6 +31,9 @@ interface Entry {
   isDamaged: boolean;
 }
 
+/** Ids in a message: a name that is given to more says too little anyway. */
+const TOLD_MAX = 5;
+
 export class Catalogue {
   readonly #dataDir: DataDir;
   readonly #log: Logger;
@@ -87,7 +90,7 @@ export class Catalogue {
    * `image-not-found` or `image-ambiguous`.
    */
   find(key: string): FoundImage {
-    return onlyOne(key, this.matching(key));
+    return onlyOne(key, this.matching(key), () => this.list());
   }
 
   /** All that `key` may mean: the image that has it as its id, or its name, else those whose ids begin with it. */
@@ -197,10 +200,23 @@ export class Catalogue {
   }
 }
 
-/** Throws OperatorError `image-not-found` or `image-ambiguous`, which names what was found. */
-export function onlyOne(key: string, found: readonly FoundImage[]): FoundImage {
+/**
+ * `known`: what whoever asks may know of. Throws OperatorError `image-not-found`, which tells by what ids the images go that
+ * Glance calls so, or `image-ambiguous`, which names what was found.
+ */
+export function onlyOne(
+  key: string,
+  found: readonly FoundImage[],
+  known: () => readonly ImageSummary[],
+): FoundImage {
   if (found.length === 1) return found[0];
-  if (found.length === 0) throw notFound(key);
+  if (found.length === 0) {
+    const called = known().filter(({ glance }) => glance?.name === key);
+    throw notFound(
+      key,
+      called.slice(0, TOLD_MAX).map(({ name }) => name),
+    );
+  }
   throw new OperatorError(
     'image-ambiguous',
     `${found.length} images have ids that begin with ${key}`,
@@ -212,11 +228,13 @@ function summaryOf({ directory, isDamaged }: Entry): ImageSummary {
   return { ...directory.image, state: isDamaged ? 'damaged' : 'ready' };
 }
 
-function notFound(key: string): OperatorError {
+function notFound(key: string, idsInGlance: readonly string[] = []): OperatorError {
   return new OperatorError(
     'image-not-found',
     `There is no image ${JSON.stringify(key)}`,
-    'List what there is with: bootswarm images',
+    idsInGlance.length === 0
+      ? 'List what there is with: bootswarm images'
+      : `Images of Glance go by their id there: ${idsInGlance.join(', ')}.`,
   );
 }
 

@@ -78,6 +78,8 @@ export interface Storm {
 export interface ImageOverview {
   readonly id: string;
   readonly name: string;
+  /** For people: the name, or of an image of Glance what it is called there and the beginning of its id. */
+  readonly title: string;
   readonly length: number;
   readonly pieceCount: number;
   /** What of it ever moves: not the pieces that are all zero. */

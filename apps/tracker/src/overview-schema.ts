@@ -39,7 +39,7 @@ const STORM = z.strictObject({
 }) satisfies z.ZodType<Storm>;
 
 const IMAGE = z.strictObject({
-  ...{ id: imageId, name: text, length: count, pieceCount: count, dataBytes: count },
+  ...{ id: imageId, name: text, title: text, length: count, pieceCount: count, dataBytes: count },
   state: z.enum(['ready', 'damaged']),
   ...{ members: count, complete: count },
   spread: z.array(count).length(11).describe('members by tenth of the image; the last: all of it'),

@@ -87,14 +87,16 @@ export async function nodeImages(
   for (const { image, piecesHad } of found.filter((each) => catalogue.has(each.image))) {
     const summary = catalogue.find(image).image;
     if (!(await access.mayKnow(request, summary))) continue;
-    const { name, pieceCount } = summary;
+    const { name, pieceCount, zeroPieces } = summary;
+    const dataPieces = pieceCount - zeroPieces;
+    const dataHad = Math.max(0, piecesHad - zeroPieces);
     const held = prefetches().bootHeld(node, image);
     images.push({
       image,
       name,
       pieceCount,
       piecesHad,
-      cachedFraction: piecesHad / pieceCount,
+      cachedFraction: dataPieces === 0 ? 1 : dataHad / dataPieces,
       bootOrderFraction: held && held.pieces > 0 ? held.piecesHad / held.pieces : null,
     });
   }

@@ -11,6 +11,15 @@ const REPORT: NodeReport = {
   ...{ readCache: 10, readPeers: 20, readOrigin: 5, receivedPeers: 30, receivedOrigin: 11 },
   ...{ cacheBytes: 100, cacheBytesMax: 0, originReads: [], alarms: [] },
 };
+const GLANCE = {
+  ...{
+    id: '5f6a2c1e-0b7d-4c3a-9e8f-1a2b3c4d5e6f',
+    name: 'debian-12',
+    visibility: 'public' as const,
+  },
+  ...{ owner: '', diskFormat: 'qcow2', size: 1, osHashAlgo: 'sha512', osHashValue: '' },
+  isFollowed: true,
+};
 const AT = 1_000_000;
 const identityOf = (node: string) => ({
   ...{ node, zone: 'z1', rack: 'r1', address: { host: '10.0.0.1', port: 1 } },
@@ -99,9 +108,9 @@ test('an overview shows images with their spread, and the busiest nodes when the
     tracker: { version: '1', uptimeSeconds: 1, agents: 1_501, hasOrigin: true },
     images: [
       {
-        ...{ id: IMAGE, name: 'debian', length: 20 * 65_536, pieceLength: 65_536 },
+        ...{ id: IMAGE, name: GLANCE.id, length: 20 * 65_536, pieceLength: 65_536 },
         ...{ pieceCount: 20, zeroPieces: 10, createdAt: '', source: '', sourceFormat: 'raw' },
-        ...{ prejoin: 'all', state: 'ready' },
+        ...{ prejoin: 'all', state: 'ready', glance: GLANCE },
       },
     ],
     swarms: [
@@ -124,6 +133,7 @@ test('an overview shows images with their spread, and the busiest nodes when the
   OVERVIEW.parse(overview);
   expect(overview.images).toMatchObject([
     {
+      ...{ name: GLANCE.id, title: 'debian-12 (5f6a2c1e)' },
       ...{ members: 4, complete: 1, dataBytes: 655_360, originCopies: 4 },
       ...{ spread: [2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], bootOrder: [{ boots: 3, pieces: 2 }] },
     },

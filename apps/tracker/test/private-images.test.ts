@@ -32,7 +32,8 @@ const glance = createServer((request, response) => {
   const hash = createHash('sha512').update(bytes).digest('hex');
   const stored = { size: bytes.length, os_hash_algo: 'sha512', os_hash_value: hash };
   const formats = { disk_format: 'raw', container_format: 'bare' };
-  response.end(JSON.stringify({ id, status: 'active', visibility, ...stored, ...formats }));
+  const described = { id, name: 'debian-12', status: 'active', visibility };
+  response.end(JSON.stringify({ ...described, ...stored, ...formats }));
 });
 
 let fixture: TrackerFixture;
@@ -183,6 +184,14 @@ describe('an image that is private in Glance', () => {
 
   test('keeps none that is public from being told', async () => {
     expect(await pathsThatTell({}, [shown, PUBLIC])).toEqual(expect.arrayContaining(LISTS));
+  });
+
+  test('is not meant when somebody asks for what Glance calls it, and no other image is either', async () => {
+    const path = '/v1/images/debian-12';
+    const hintFor = async (headers: Record<string, string>) =>
+      (JSON.parse(await textOf(path, headers)) as Problem).hint;
+    expect(await hintFor({})).toBe(`Images of Glance go by their id there: ${PUBLIC}.`);
+    expect(await hintFor(admin())).toContain(`: ${PRIVATE}, ${PUBLIC}.`);
   });
 
   test('has its alarms told without its name', async () => {

@@ -13,7 +13,7 @@ import {
   requestPath,
   type ServedDocument,
 } from '../../../packages/rest/test/documented-api.ts';
-import type { Problem } from '../src/api.ts';
+import type { NodeImageSummary, Problem } from '../src/api.ts';
 import { API } from '../src/api-description.ts';
 import type { Catalogue } from '../src/catalogue.ts';
 import { GlanceLink } from '../src/glance/glance-link.ts';
@@ -195,6 +195,22 @@ test('what a node reports is in the overview, the alarms and the metrics', async
   expect(text).toContain('\nbootswarm_nodes_origin_requests_total{reason="tree-root"} 8\n');
   expect(text).toContain('\nbootswarm_alarms{code="read-waiting"} 1\n');
   expect(text).toContain('\nbootswarm_tracker_errors_total{part="api",code="query-unexpected"} ');
+});
+
+test('of an image a node holds nothing that has only its zeros', async () => {
+  const blocks = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2];
+  const sparse = await fixture.published({ source: fixture.image('sparse.raw', blocks) });
+  const fractionWith = async (piecesHad: number) => {
+    agent.send(encodeAgentMessage({ type: 'join', image: sparse, piecesHad }));
+    const answered = once(agent, 'pong');
+    agent.ping();
+    await answered;
+    const { images } = await fixture.json<{ images: NodeImageSummary[] }>('/v1/nodes/n1/images');
+    agent.send(encodeAgentMessage({ type: 'leave', image: sparse }));
+    return images.find((each) => each.image === sparse)?.cachedFraction;
+  };
+  expect([await fractionWith(0), await fractionWith(1)]).toEqual([0, 0]);
+  expect([await fractionWith(2), await fractionWith(3)]).toEqual([0.5, 1]);
 });
 
 test('the metrics that are documented are those that there are', () => {

@@ -27,14 +27,19 @@ export function ImagesView({ overview }: { overview: Overview }): JSX.Element {
 }
 
 function ImageCard({ image }: { image: ImageOverview }): JSX.Element {
-  const { id, name, length, dataBytes, pieceCount, state } = image;
+  const { id, name, title, length, dataBytes, pieceCount, state } = image;
   return (
     <article class="card image">
       <header>
-        <h2>{name}</h2>
+        <h2>{title}</h2>
         <span class={`state ${state}`}>{state}</span>
         <code title={id}>{id.slice(0, 12)}</code>
       </header>
+      {title !== name && (
+        <p class="note">
+          Of Glance: <code>{name}</code>
+        </p>
+      )}
       <div class="facets">
         <section>
           <h3>Size</h3>

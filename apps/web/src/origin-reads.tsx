@@ -8,7 +8,8 @@ import { clockText, countOf, countText, percentText } from './units.ts';
 const READS_SHOWN = 8;
 
 export function OriginReads({ overview }: { overview: Overview }): JSX.Element {
-  const { originReads, originReasons } = overview;
+  const { images, originReads, originReasons } = overview;
+  const titles = new Map(images.map(({ id, title }) => [id, title]));
   const reasons = Object.entries(originReasons).sort(([, a], [, b]) => b - a);
   const all = reasons.reduce((sum, [, pieces]) => sum + pieces, 0);
   return (
@@ -38,7 +39,7 @@ export function OriginReads({ overview }: { overview: Overview }): JSX.Element {
                 <span class="who">{read.node}</span>
                 <span class="figure">{countOf(read.pieces, 'piece')}</span>
                 <span class="why">
-                  {reasonText(read.reason).title} · {read.imageName}
+                  {reasonText(read.reason).title} · {titles.get(read.image) ?? read.imageName}
                 </span>
               </li>
             ))}

@@ -31,19 +31,24 @@ export function PrefetchView(props: { overview: Overview; isLive: boolean }): JS
         </Empty>
       )}
       {orders?.toSorted(byConcern).map((order) => (
-        <Order key={order.id} order={order} />
+        <Order key={order.id} order={order} title={titleOf(order, props.overview)} />
       ))}
     </div>
   );
 }
 
-function Order({ order }: { order: Prefetch }): JSX.Element {
-  const { id, imageName, image, state, isLate, nodes } = order;
+/** What people call the image; withdrawn, it has no name. */
+function titleOf({ image, imageName }: Prefetch, { images }: Overview): string {
+  return images.find(({ id }) => id === image)?.title ?? (imageName || image.slice(0, 12));
+}
+
+function Order({ order, title }: { order: Prefetch; title: string }): JSX.Element {
+  const { id, state, isLate, nodes } = order;
   const progress = prefetchProgress(nodes);
   return (
     <article class="card order">
       <header>
-        <h2>{imageName === '' ? image.slice(0, 12) : imageName}</h2>
+        <h2>{title}</h2>
         <span class={`state ${isLate ? 'alarm' : state}`}>{isLate ? 'late' : state}</span>
         <code>{id}</code>
       </header>
@@ -57,7 +62,9 @@ function Order({ order }: { order: Prefetch }): JSX.Element {
         <strong>{percentText(progress.share)}</strong>
       </div>
       <p class="note">
-        {countText(progress.done)} of {countOf(nodes.length, 'node')} done
+        {nodes.length === 0
+          ? 'no connected node is meant by it'
+          : `${countText(progress.done)} of ${countOf(nodes.length, 'node')} done`}
         {progress.fetching > 0 && `, ${countText(progress.fetching)} fetching`}
         {progress.waiting > 0 && `, ${countText(progress.waiting)} waiting`}
         {progress.failed > 0 && (

@@ -16,7 +16,14 @@ export type Writer = (uri: CopyUri, isForced: boolean) => Promise<FileTarget>;
 export interface Scheme {
   readonly reader?: Reader;
   readonly writer?: Writer;
+  /** What to do instead, or first, where one of them is not there. */
+  readonly hints?: Partial<Record<'reader' | 'writer', string>>;
 }
+
+const GLANCE_NEEDED =
+  'Say where Glance is and who asks: --openstack-credentials FILE, or OS_* of the environment; ' +
+  'or --glance-url URL for one without Keystone.';
+const PUBLISH = 'What is in a swarm was published: bootswarm publish FILE --name NAME.';
 
 export class Schemes {
   readonly #byName = new Map<string, Scheme>();
@@ -37,12 +44,13 @@ export class Schemes {
     return this.#byName.get(uri.scheme)?.writer ?? this.#refuse(uri, 'writer', 'to');
   }
 
-  #refuse({ scheme, shown }: CopyUri, what: keyof Scheme, direction: string): never {
+  #refuse({ scheme, shown }: CopyUri, what: 'reader' | 'writer', direction: string): never {
     const able = [...this.#byName].filter(([, each]) => each[what] !== undefined);
     throw new OperatorError(
       'scheme-unknown',
       `cannot copy ${direction} ${shown.slice(0, 200)}: nothing here can do that with ${scheme}:`,
-      `Copies go ${direction}: ${able.map(([name]) => `${name}:`).join(', ')}.`,
+      this.#byName.get(scheme)?.hints?.[what] ??
+        `Copies go ${direction}: ${able.map(([name]) => `${name}:`).join(', ')}.`,
     );
   }
 }
@@ -69,13 +77,12 @@ export function builtInSchemes({ images, glance, inside }: SchemeOptions = {}): 
     .register('nbd+unix', {
       reader: (uri, signal) => NbdSource.open(nbdExportOf(uri), uri.shown, signal, inside),
     });
-  if (glance !== undefined) {
-    schemes.register('glance', {
-      reader: (uri, signal) => openGlanceImage(glance, imageOf(uri), signal),
-    });
-  }
-  if (images === undefined) return schemes;
+  schemes.register('glance', {
+    reader: glance && ((uri, signal) => openGlanceImage(glance, imageOf(uri), signal)),
+    hints: { reader: GLANCE_NEEDED },
+  });
   return schemes.register('swarm', {
-    reader: (uri, signal) => SwarmSource.open(images, imageOf(uri), signal),
+    reader: images && ((uri, signal) => SwarmSource.open(images, imageOf(uri), signal)),
+    hints: { writer: PUBLISH },
   });
 }

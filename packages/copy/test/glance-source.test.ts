@@ -124,6 +124,9 @@ describe('a copy from Glance', () => {
 
   it('is not what a host without a Glance can do', async () => {
     const task = copy(`glance:${ID}`, target(), { schemes: builtInSchemes() });
-    await expect(task.wait()).rejects.toMatchObject({ code: 'scheme-unknown' });
+    await expect(task.wait()).rejects.toMatchObject({
+      code: 'scheme-unknown',
+      hint: expect.stringContaining('--glance-url'),
+    });
   });
 });

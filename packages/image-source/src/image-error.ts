@@ -35,7 +35,9 @@ export function sourceNotFound(source: string, why: string): OperatorError {
   return new OperatorError(
     'source-not-found',
     `${source} does not exist: ${why}`,
-    `Check the path or URL; a path is one on the host of the tracker.${hiddenFromUnit(source)}`,
+    source.startsWith('/')
+      ? `Check the path: it is one on the host of the tracker.${hiddenFromUnit(source)}`
+      : 'Check where the image is: nothing is there.',
   );
 }
 

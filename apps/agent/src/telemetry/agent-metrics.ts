@@ -144,12 +144,13 @@ function imageFamilies(status: () => AgentStatus): MetricFamily[] {
     {
       name: 'bootswarm_image_cached_ratio',
       type: 'gauge',
-      help: 'Of an image, the part that is here; zeros count as here.',
+      help: 'Of the pieces of an image that are not zero, the part that is here.',
       labels: ['image', 'name'],
       read: () =>
-        status().images.map(({ id: image, name, piecesHad, pieceCount }) => ({
+        status().images.map(({ id: image, name, piecesHad, pieceCount, zeroPieces }) => ({
           labels: labelsOf(image, name),
-          value: piecesHad / pieceCount,
+          value:
+            pieceCount === zeroPieces ? 1 : (piecesHad - zeroPieces) / (pieceCount - zeroPieces),
         })),
     },
     {

@@ -92,6 +92,9 @@ async function listImages(options: Options, terminal: Terminal): Promise<void> {
   const path = '/v1/images';
   const answer = await tracker.get<{ images: ImageSummary[] }>(path, givenToken(terminal.env));
   if (options.json) return printJson(terminal.stdout, answer);
+  if (answer.images.length === 0) {
+    return print(terminal.stdout, 'no images: bootswarm publish FILE --name NAME makes one');
+  }
   const rows = answer.images.map((image) => [
     ...[image.name, shortId(image.id), formatBytes(image.length), formatBytes(dataBytes(image))],
     ...[image.state, image.createdAt, sourceText(image)],
@@ -153,7 +156,7 @@ function memberTable(swarm: SwarmSummary, image: ImageSummary, widthMax?: number
     ...[right('FROM PEERS'), right('FROM ORIGIN'), right('SENT')],
   ];
   const rows = swarm.members.map((member) => [
-    ...[member.node, member.address, `${member.piecesHad}/${image.pieceCount}`],
+    ...[member.node, member.address, `${dataHad(member, image)}/${dataPieces(image)}`],
     ...[member.bytesFromPeers, member.bytesFromOrigin, member.bytesSent].map(formatBytes),
   ]);
   return renderTable(columns, rows, widthMax);
@@ -161,5 +164,14 @@ function memberTable(swarm: SwarmSummary, image: ImageSummary, widthMax?: number
 
 /** Zero pieces never move; the last piece counts as a whole one. */
 function dataBytes(image: ImageSummary): number {
-  return Math.min(image.length, (image.pieceCount - image.zeroPieces) * image.pieceLength);
+  return Math.min(image.length, dataPieces(image) * image.pieceLength);
+}
+
+function dataPieces({ pieceCount, zeroPieces }: ImageSummary): number {
+  return pieceCount - zeroPieces;
+}
+
+/** A node that has just joined says 0, zeros included. */
+function dataHad(member: SwarmSummary['members'][number], { zeroPieces }: ImageSummary): number {
+  return Math.max(0, member.piecesHad - zeroPieces);
 }

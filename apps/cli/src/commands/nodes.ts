@@ -16,6 +16,8 @@ const COLUMNS = [
   left('CONNECTED SINCE'),
 ];
 
+const NO_NODES = 'no nodes: bootswarm agent --tracker URL, on a compute node, adds one';
+
 export function nodesCommand({ terminal }: CliContext): Command {
   const command = new Command('nodes')
     .description('List the nodes whose agents are connected to the tracker.')
@@ -34,6 +36,7 @@ Examples:
         givenToken(terminal.env),
       );
       if (options.json) return printJson(terminal.stdout, answer);
+      if (answer.nodes.length === 0) return print(terminal.stdout, NO_NODES);
       const rows = answer.nodes.map((node) => [
         ...[node.node, node.zone, node.rack, node.address, String(node.images.length)],
         node.connectedSince,

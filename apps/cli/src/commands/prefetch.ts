@@ -1,10 +1,13 @@
 /** `bootswarm prefetch`: has nodes fetch an image before anybody needs it; lists such orders, and cancels them. */
-import type { PrefetchRequest, PrefetchSummary } from '@bootswarm/tracker';
+
+import { OperatorError } from '@bootswarm/stdx';
+import type { NodeSummary, PrefetchRequest, PrefetchSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
 import { adminToken, givenToken } from '../admin-token.ts';
 import type { CliContext } from '../cli-context.ts';
+import { countOf } from '../count-text.ts';
 import { findTracker, type TrackerOptions, withTrackerOption } from '../daemons.ts';
-import { OptionsError } from '../failure.ts';
+import { OptionsError, renderFailure } from '../failure.ts';
 import { left, renderTable, right } from '../table.ts';
 import { print, printJson, type Terminal } from '../terminal.ts';
 import { printable } from '../terminal-text.ts';
@@ -32,6 +35,9 @@ const ORDERS = [
 ];
 const NODES = [left('NODE'), left('STATE'), right('PIECES'), left('WHY')];
 
+const NO_ORDERS = 'no prefetch orders: bootswarm prefetch IMAGE --percent 20 gives one';
+/** Named in one message. */
+const ABSENT_TOLD = 10;
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 export function prefetchCommand({ terminal }: CliContext): Command {
@@ -97,10 +103,29 @@ async function order(image: string, options: Options, terminal: Terminal): Promi
   const token = await adminToken(tracker, terminal.env);
   const summary = await tracker.post<PrefetchSummary>('/v1/prefetches', request, undefined, token);
   if (options.json) return printJson(terminal.stdout, summary);
-  const count = summary.nodes.length;
-  print(
-    terminal.stdout,
-    `order ${summary.id}: ${printable(summary.imageName)} on ${count} ${count === 1 ? 'node' : 'nodes'}`,
+  const count = countOf(summary.nodes.length, 'node');
+  print(terminal.stdout, `order ${summary.id}: ${printable(summary.imageName)} on ${count}`);
+  const { nodes: connected } = await tracker.get<{ nodes: NodeSummary[] }>('/v1/nodes', token);
+  const doubt = doubtOf(summary, new Set(connected.map(({ node }) => node)));
+  if (doubt !== undefined) print(terminal.stderr, renderFailure(doubt));
+}
+
+/** An order is taken for whoever comes later too, so that a misspelt node or zone would just never be done. */
+function doubtOf(summary: PrefetchSummary, connected: Set<string>): OperatorError | undefined {
+  if (summary.nodes.length === 0) {
+    return new OperatorError(
+      'no-node-meant',
+      'no connected node is meant by it',
+      'bootswarm nodes lists nodes and their zones; those that come are taken in',
+    );
+  }
+  const absent = summary.nodes.map(({ node }) => node).filter((node) => !connected.has(node));
+  if (absent.length === 0) return undefined;
+  const more = absent.length > ABSENT_TOLD ? ` and ${absent.length - ABSENT_TOLD} more` : '';
+  return new OperatorError(
+    'nodes-absent',
+    `not connected: ${absent.slice(0, ABSENT_TOLD).join(', ')}${more}`,
+    'bootswarm nodes lists who is; they begin when they are there',
   );
 }
 
@@ -119,6 +144,7 @@ function listCommand(terminal: Terminal): Command {
         givenToken(terminal.env),
       );
       if (options.json) return printJson(terminal.stdout, answer);
+      if (answer.prefetches.length === 0) return print(terminal.stdout, NO_ORDERS);
       const rows = answer.prefetches.map(orderRow);
       print(terminal.stdout, renderTable(ORDERS, rows, terminal.stdout.columns));
     });

@@ -1,8 +1,16 @@
 /** `bootswarm status`: what this node's agent does, per image and per VM. */
-import type { AgentStatus, ImageStatus, NbdStatus, Supervision, VmStatus } from '@bootswarm/agent';
+import type {
+  AgentStatus,
+  ImageStatus,
+  NbdStatus,
+  NovaStatus,
+  Supervision,
+  VmStatus,
+} from '@bootswarm/agent';
 import { Command } from 'commander';
 import { formatBytes } from '../byte-size.ts';
 import type { CliContext } from '../cli-context.ts';
+import { countOf, countText, durationText } from '../count-text.ts';
 import { type AgentOptions, findAgent, withAgentOption } from '../daemons.ts';
 import { left, renderTable, right } from '../table.ts';
 import { print, printJson } from '../terminal.ts';
@@ -26,8 +34,9 @@ export function statusCommand({ terminal }: CliContext): Command {
     .addHelpText(
       'after',
       `
-CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held, DISK is
-what they take, TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait, and the longest wait.
+CACHE, PEERS, ORIGIN and ZERO are bytes that guests read, by where they were when the read arrived. PIECES are held, of those
+that are not zero; DISK is what they take, TOUCHED were read by a guest here; IN and OUT are rates; WAITING are reads that wait,
+and the longest wait.
 
 Examples:
   bootswarm status
@@ -45,7 +54,7 @@ Examples:
 function describeStatus(status: AgentStatus, widthMax?: number): string {
   const { tracker, images, vms } = status;
   const connected = tracker.isConnected ? 'connected' : 'not connected; running swarms carry on';
-  const uptime = `${Math.round(status.uptimeSeconds)} s`;
+  const uptime = durationText(status.uptimeSeconds);
   const head = [
     `node     ${printable(status.node)} (zone ${printable(status.zone)}, rack ${printable(status.rack)})`,
     `agent    ${status.version}, pid ${status.pid}, up ${uptime}, ${formatBytes(status.rssBytes)} of memory`,
@@ -54,6 +63,7 @@ function describeStatus(status: AgentStatus, widthMax?: number): string {
     `cache    ${printable(status.cacheDir)} (${describeUse(status)})`,
     `scrub    ${describeScrub(status)}`,
     `nbd      ${describeNbd(status.nbd)}`,
+    ...describeFiles(status),
     `kept by  ${describeSupervision(status.supervision)}`,
     ...describeAlarms(status),
   ].join('\n');
@@ -77,9 +87,12 @@ function describeScrub({ cache, images }: AgentStatus): string {
   if (cache.scrubBytesPerSecond === 0) return 'off';
   const sum = (key: 'passes' | 'piecesChecked' | 'piecesDamaged') =>
     images.reduce((total, { scrub }) => total + scrub[key], 0);
-  const done = `${sum('passes')} passes and ${sum('piecesChecked')} pieces`;
+  const passes = sum('passes') === 1 ? '1 pass' : `${countText(sum('passes'))} passes`;
+  const done = `${passes} and ${countOf(sum('piecesChecked'), 'piece')}`;
   const rate = `${formatBytes(cache.scrubBytesPerSecond)}/s at most`;
-  return `${done} (${rate}); ${sum('piecesDamaged')} pieces were damaged, and fetched again`;
+  const damaged = sum('piecesDamaged');
+  const were = damaged === 1 ? 'was' : 'were';
+  return `${done} (${rate}); ${countOf(damaged, 'piece')} ${were} damaged, and fetched again`;
 }
 
 function describeSupervision(supervision: Supervision): string {
@@ -113,11 +126,44 @@ function describeNbd(nbd: NbdStatus): string {
   return [clients, replies, ...tcp, ...failure].join(', ');
 }
 
+/** For Nova and others that know no NBD. */
+function describeFiles({ fuse, glanceProxy }: AgentStatus): string[] {
+  const lines: string[] = [];
+  if (fuse !== undefined) {
+    const open = `, ${countOf(fuse.openFiles, 'file')} open, ${countOf(fuse.readsWaiting, 'read')} wait`;
+    const use = fuse.isMounted ? open : ' IS NOT MOUNTED ANY MORE: start the agent anew';
+    lines.push(`fuse     ${printable(fuse.directory)}${use}`);
+  }
+  if (fuse?.nova !== undefined) lines.push(`nova     ${describeNova(fuse.nova)}`);
+  if (glanceProxy !== undefined) {
+    const { address, filesServed, filesPassed, bytesServed } = glanceProxy;
+    const served = `${countOf(filesServed, 'file')} (${formatBytes(bytesServed)}) from the swarm`;
+    lines.push(`glance   ${address}, ${served}, ${countText(filesPassed)} from Glance`);
+  }
+  return lines;
+}
+
+const BASE_IMAGES: readonly [state: NovaStatus['links'][number]['state'], what: string][] = [
+  ['swarm', 'from the swarm'],
+  ['file', 'a whole file of ours'],
+  ['foreign', "Nova's own"],
+  ['none', 'not there yet'],
+];
+
+function describeNova({ links, refusal }: NovaStatus): string {
+  if (refusal !== null) return `KEEPS NO LINKS: ${printable(refusal)}`;
+  const kinds = BASE_IMAGES.flatMap(([state, what]) => {
+    const count = links.filter((link) => link.state === state).length;
+    return count === 0 ? [] : [`${countText(count)} ${what}`];
+  });
+  return [countOf(links.length, 'base image'), kinds.join(', ')].filter(Boolean).join(': ');
+}
+
 function imageRow(image: ImageStatus): string[] {
   const { readsWaiting, oldestReadWaitMs } = image;
   return [
     image.name,
-    `${image.piecesHad}/${image.pieceCount}`,
+    `${image.piecesHad - image.zeroPieces}/${image.pieceCount - image.zeroPieces}`,
     formatBytes(image.diskBytes),
     String(image.piecesTouched),
     ...readCells(image),

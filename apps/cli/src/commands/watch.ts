@@ -25,7 +25,7 @@ export function watchCommand({ terminal }: CliContext): Command {
       'after',
       `
 CACHE, PEERS and ORIGIN are bytes that guests read, by where they were; the graphs are the last minute, second by second, some
-seconds late. SHARE is what the origin sent of all that nodes received: 1 / nodes is the best there can be.
+seconds late. FROM THE ORIGIN is what it sent of all that nodes received: 1 / nodes is the best there can be.
 While the tracker is away the last picture stays, below a line that says why; it goes on when the tracker is back.
 Images that Glance keeps private are shown to who has the admin token in BOOTSWARM_TOKEN.
 

@@ -58,9 +58,23 @@ export function readConfig(path: string, fields: readonly ConfigField[]): Record
   } catch (cause) {
     throw refused(path, 1, messageOf(cause), 'Write values out: aliases are not taken.');
   }
-  const result = configSchema(fields).safeParse(value);
+  const result = configSchema(fields).safeParse({
+    ...(value as object),
+    ...writtenNumbers(document),
+  });
   if (result.success) return result.data;
   throw issueOf(path, result.error.issues[0], document, lines, fields);
+}
+
+/** Of a rack called 3.10 the number is 3.1: what was written is meant, and the fields' own parsers know sizes and counts. */
+function writtenNumbers({ contents }: Document): Record<string, string> {
+  const pairs = isMap(contents) ? contents.items : [];
+  const numbers = pairs.flatMap(({ key, value }) =>
+    isScalar(key) && isScalar(value) && typeof value.value === 'number' && value.source
+      ? [[String(key.value), value.source]]
+      : [],
+  );
+  return Object.fromEntries(numbers);
 }
 
 function readText(path: string): string {
@@ -70,7 +84,7 @@ function readText(path: string): string {
   } catch (error) {
     throw new OptionsError(
       'config-unreadable',
-      `cannot read the settings: ${messageOf(error)}`,
+      `cannot read the settings in ${path}: ${messageOf(error)}`,
       'give a file that this user may read with --config FILE',
       { cause: error },
     );

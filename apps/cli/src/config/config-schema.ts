@@ -61,8 +61,9 @@ function typed(field: ConfigField): z.ZodType {
       return z.enum(field.choices, { error: `Write ${field.choices.join(' or ')}.` }).optional();
     case 'text':
       return z
-        .union([z.string().min(1), z.number()], { error: `Write a ${field.value}.` })
-        .transform((value, context) => parsed(field.option, String(value), context))
+        .string({ error: `Write a ${field.value}.` })
+        .min(1, { error: `Write a ${field.value}.` })
+        .transform((value, context) => parsed(field.option, value, context))
         .optional();
   }
 }

@@ -142,7 +142,7 @@ function imageOverviews({ images, swarms, bootOrderOf }: OverviewFacts): ImageOv
       fromOrigin += progress.bytesFromOrigin;
     }
     return {
-      ...{ id, name, length, pieceCount, dataBytes, state },
+      ...{ id, name, title: titleOf(image), length, pieceCount, dataBytes, state },
       members: members.length,
       complete: spread[10],
       spread,
@@ -152,4 +152,9 @@ function imageOverviews({ images, swarms, bootOrderOf }: OverviewFacts): ImageOv
       originCopies: dataBytes === 0 ? 0 : fromOrigin / dataBytes,
     };
   });
+}
+
+/** An image of Glance has the id of Glance as its name, by which nobody knows it; names of Glance are not unique. */
+function titleOf({ name, glance }: ImageSummary): string {
+  return glance === undefined || glance.name === '' ? name : `${glance.name} (${name.slice(0, 8)})`;
 }
