@@ -213,7 +213,7 @@ describe('the Flat back end, which copies links', () => {
       ...['agent', '--tracker', 'http://127.0.0.1:1', '--holder', 'no', ...nova.agentArgs],
       ...['--run', join(cluster.directory, 'run'), '--cache', join(cluster.directory, 'cache')],
     );
-    expect(code).toBe(1);
+    expect(code).toBe(3);
     expect(stderr).toMatch(/Nova is set to copy base images.*\n {2}→ .*images_type=qcow2/);
   });
 

@@ -237,7 +237,7 @@ describe('an agent', () => {
     const own = ['--tracker', cluster.url, '--listen', '127.0.0.1:0', ...directories];
     const { code, stderr } = await bootswarm('agent', ...own, '--log-level', 'silent', ...args());
     // Options that do not go together are not tried again by systemd, files that are not there yet are.
-    expect(code).toBe(isMisused ? 2 : 1);
+    expect(code).toBe(isMisused ? 2 : 3);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/→ /);
   });
