@@ -170,7 +170,7 @@ export class Flow implements Stream<unknown>, Lane<Flow> {
   /** Whether something may leave now. If only the window forbids it, the flow comes back by itself when there is room. */
   canSend(): boolean {
     if (this.#state !== 'open' && this.#state !== 'closing') return false;
-    const bytes = this.#queue.nextBytes;
+    const bytes = this.#queue.nextBytes(this.from.uplink.quantumBytes);
     if (bytes === undefined) return false;
     this.#settle();
     if (bytes <= this.#window.room) return true;
@@ -184,7 +184,7 @@ export class Flow implements Stream<unknown>, Lane<Flow> {
     if (!this.canSend()) return undefined;
     const { clock, pool } = this.#context;
     const segment = pool.take(this);
-    this.#queue.fill(segment, this.#window.room);
+    this.#queue.fill(segment, this.#window.room, this.from.uplink.quantumBytes);
     this.#window.onSent(segment.bytes);
     if (this.#isCongested && this.#queue.queuedBytes < QUEUED_BYTES_LOW) {
       this.#isCongested = false;

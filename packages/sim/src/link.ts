@@ -1,12 +1,14 @@
 /**
  * A capacity that segments arrive at, and that their streams share in turns: a host's downlink, or what lies between two zones.
  * A segment begins to pass while its last bytes are still on their way, so an idle link that is no slower than the sender's
- * adds nothing. Decides when each has passed; where it goes then is its flow's business.
+ * adds nothing, and one that was busy meanwhile adds that time only: a small message that came in between holds up a large one
+ * by no more than itself. Decides when each has passed; where it goes then is its flow's business.
  */
+import { BusyTimes } from './busy-times.ts';
 import { Fifo } from './fifo.ts';
 import type { BytesPerMs } from './network.ts';
 import type { Segment, SegmentPool } from './segment.ts';
-import { type Lane, Turns } from './turns.ts';
+import { type Lane, quantumBytesAt, Turns } from './turns.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** Uplink and downlink add up the same times in another order; the last bits are not worth an event. */
@@ -26,9 +28,11 @@ export class Link {
   readonly #turns = new Turns<LinkLane>();
   readonly #wake = (): void => this.#onWake();
   #passing: Segment | undefined = undefined;
+  readonly #busy = new BusyTimes();
   #freeAt = 0;
+  #pausedAt = 0;
   #isPaused = false;
-  rate: BytesPerMs;
+  #rate: BytesPerMs = 0;
 
   constructor(clock: VirtualClock, rate: BytesPerMs, onPassed: (segment: Segment) => void) {
     this.#clock = clock;
@@ -36,10 +40,19 @@ export class Link {
     this.#onPassed = onPassed;
   }
 
+  get rate(): BytesPerMs {
+    return this.#rate;
+  }
+
+  set rate(rate: BytesPerMs) {
+    this.#rate = rate;
+    this.#turns.quantumBytes = quantumBytesAt(rate);
+  }
+
   /** `segment` has arrived whole, its first byte at startedAt. */
   enqueue(lane: LinkLane, segment: Segment): void {
     if (this.#passing === undefined && this.#turns.first === undefined && !this.#isPaused) {
-      if (this.#begin(segment, Math.max(segment.startedAt, this.#freeAt))) this.#onPassed(segment);
+      if (this.#begin(segment)) this.#onPassed(segment);
       return;
     }
     lane.segments.push(segment);
@@ -48,10 +61,13 @@ export class Link {
 
   /** Nothing passes until resume(); what is passing waits with the rest. */
   pause(): void {
+    if (!this.#isPaused) this.#pausedAt = this.#clock.now;
     this.#isPaused = true;
   }
 
   resume(): void {
+    const { now } = this.#clock;
+    if (this.#isPaused) this.#busy.add(this.#pausedAt, now, now - this.#pausedAt);
     this.#isPaused = false;
     this.#onWake();
   }
@@ -61,6 +77,7 @@ export class Link {
     if (this.#passing !== undefined) pool.release(this.#passing);
     this.#passing = undefined;
     this.#freeAt = this.#clock.now;
+    this.#busy.clear();
     for (let lane = this.#turns.first; lane !== undefined; lane = this.#turns.first) {
       pool.releaseAll(lane.segments);
       this.#turns.spend(0, false);
@@ -68,11 +85,14 @@ export class Link {
   }
 
   /** Returns whether the segment has passed already; otherwise the link will wake when it has. */
-  #begin(segment: Segment, startedAt: number): boolean {
-    segment.startedAt = startedAt;
-    const passedAt = startedAt + segment.bytes / this.rate;
-    const isPassed = passedAt <= this.#clock.now + ROUNDING_MS;
-    this.#freeAt = isPassed ? Math.min(passedAt, this.#clock.now) : passedAt;
+  #begin(segment: Segment): boolean {
+    const { now } = this.#clock;
+    const { startedAt } = segment;
+    const ownMs = segment.bytes / this.#rate;
+    const passedAt = startedAt + this.#busy.since(startedAt) + ownMs;
+    const isPassed = passedAt <= now + ROUNDING_MS;
+    this.#freeAt = isPassed ? now : passedAt;
+    this.#busy.add(startedAt, this.#freeAt, ownMs);
     if (isPassed) return true;
     this.#passing = segment;
     this.#clock.at(this.#freeAt, this.#wake);
@@ -91,7 +111,7 @@ export class Link {
       if (lane === undefined) return;
       const segment = lane.segments.shift()!;
       this.#turns.spend(segment.bytes, lane.segments.first !== undefined);
-      if (this.#begin(segment, this.#clock.now)) this.#onPassed(segment);
+      if (this.#begin(segment)) this.#onPassed(segment);
     }
   }
 }

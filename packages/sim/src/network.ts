@@ -12,7 +12,7 @@ import { Link } from './link.ts';
 import { Path } from './path.ts';
 import { SegmentPool } from './segment.ts';
 import type { Stream, StreamEnd } from './stream.ts';
-import { QUANTUM_BYTES } from './turns.ts';
+import { QUANTUM_BYTES_MAX } from './turns.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 export type { Host } from './host.ts';
@@ -55,7 +55,7 @@ export class Network<Message> {
   readonly #pipes = new Map<string, Link>();
 
   constructor(clock: VirtualClock, options: NetworkOptions) {
-    assert(options.windowBytes >= QUANTUM_BYTES, `a window of ${options.windowBytes} bytes`);
+    assert(options.windowBytes >= QUANTUM_BYTES_MAX, `a window of ${options.windowBytes} bytes`);
     this.#clock = clock;
     this.#options = options;
     const { windowBytes, sendBufferBytes = SEND_BUFFER_BYTES } = options;

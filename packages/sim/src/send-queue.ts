@@ -5,7 +5,6 @@
 import { assert } from '@bootswarm/stdx';
 import { Fifo } from './fifo.ts';
 import type { Segment } from './segment.ts';
-import { QUANTUM_BYTES } from './turns.ts';
 
 const PRIORITIES = [0, 1, 2];
 
@@ -41,10 +40,10 @@ export class SendQueue {
     return Math.max(0, this.#bytes - this.#bufferBytes);
   }
 
-  /** Size of what leaves next, or of the first part of it; undefined when there is nothing. */
-  get nextBytes(): number | undefined {
+  /** Size of what leaves next, or of the first part of it, in one quantum; undefined when there is nothing. */
+  nextBytes(quantumBytes: number): number | undefined {
     const item = this.#buffer.first ?? (this.#waiting > 0 ? this.#lowestQueue().first : undefined);
-    return item && Math.min(item.bytes - this.#firstLeft, QUANTUM_BYTES);
+    return item && Math.min(item.bytes - this.#firstLeft, quantumBytes);
   }
 
   add(message: unknown, bytes: number, priority: number): void {
@@ -74,8 +73,8 @@ export class SendQueue {
     this.#firstLeft = 0;
   }
 
-  /** Takes what leaves next, up to `bytesMax`, which is at least nextBytes. */
-  fill(segment: Segment, bytesMax: number): void {
+  /** Takes what leaves next, up to a quantum and to `bytesMax`, which is at least nextBytes(). */
+  fill(segment: Segment, bytesMax: number, quantumBytes: number): void {
     segment.bytes = 0;
     segment.messages = 0;
     segment.isEnd = false;
@@ -84,8 +83,8 @@ export class SendQueue {
     if (bytes === 0) {
       this.#buffer.shift();
       segment.isEnd = true;
-    } else if (bytes > SMALL_BYTES) this.#fillWithPart(segment, bytes);
-    else this.#fillWithRun(segment, Math.min(bytesMax, QUANTUM_BYTES));
+    } else if (bytes > SMALL_BYTES) this.#fillWithPart(segment, bytes, quantumBytes);
+    else this.#fillWithRun(segment, Math.min(bytesMax, quantumBytes));
     this.#bytes -= segment.bytes;
     this.#buffered -= segment.bytes;
     this.#refillBuffer();
@@ -96,8 +95,8 @@ export class SendQueue {
     return this.#underWay.shift();
   }
 
-  #fillWithPart(segment: Segment, bytes: number): void {
-    segment.bytes = Math.min(bytes - this.#firstLeft, QUANTUM_BYTES);
+  #fillWithPart(segment: Segment, bytes: number, quantumBytes: number): void {
+    segment.bytes = Math.min(bytes - this.#firstLeft, quantumBytes);
     this.#firstLeft += segment.bytes;
     if (this.#firstLeft < bytes) return;
     this.#firstLeft = 0;

@@ -2,12 +2,19 @@
  * Whose turn it is on a shared capacity: round robin by bytes, not by messages (deficit round robin, Shreedhar and Varghese
  * 1995), so that a stream of small messages gets as much as one of large ones. Knows neither rates nor time.
  */
+import type { BytesPerMs } from './network.ts';
 
-/**
- * The most that leaves in one go: small messages of other streams wait no longer than this, 0.5 ms at 1 Gbit/s. A piece of 64 KiB
- * fits with its header, which would otherwise be a segment of its own, and three events.
- */
-export const QUANTUM_BYTES = 65 * 1024;
+/** A piece of 64 KiB fits with its header, which would otherwise be a segment of its own, and three events. */
+export const QUANTUM_BYTES_MAX = 65 * 1024;
+/** Two of its buffers, of two frames each: the least that Linux lets lie before a NIC of one stream (TCP small queues), … */
+const QUANTUM_BYTES_MIN = 4 * 1538;
+/** … and the usual. */
+const QUANTUM_MS = 1;
+
+/** The most that leaves in one go at that rate: small messages of other streams wait no longer than this. */
+export function quantumBytesAt(rate: BytesPerMs): number {
+  return Math.min(QUANTUM_BYTES_MAX, Math.max(QUANTUM_BYTES_MIN, rate * QUANTUM_MS));
+}
 
 /** What one stream has at one capacity. */
 export interface Lane<L> {
@@ -18,6 +25,8 @@ export interface Lane<L> {
 }
 
 export class Turns<L extends Lane<L>> {
+  /** What a turn is worth. */
+  quantumBytes = QUANTUM_BYTES_MAX;
   #first: L | undefined = undefined;
   #last: L | undefined = undefined;
 
@@ -30,7 +39,7 @@ export class Turns<L extends Lane<L>> {
   join(lane: L): void {
     if (lane.isInTurns) return;
     lane.isInTurns = true;
-    lane.credit = QUANTUM_BYTES;
+    lane.credit = this.quantumBytes;
     this.#append(lane);
   }
 
@@ -42,7 +51,7 @@ export class Turns<L extends Lane<L>> {
       this.#removeFirst();
       lane.isInTurns = false;
     } else if (lane.credit <= 0) {
-      lane.credit += QUANTUM_BYTES;
+      lane.credit += this.quantumBytes;
       this.#removeFirst();
       this.#append(lane);
     }

@@ -4,7 +4,7 @@
  */
 import type { Flow } from './flow.ts';
 import type { BytesPerMs } from './network.ts';
-import { Turns } from './turns.ts';
+import { quantumBytesAt, Turns } from './turns.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 export class Uplink {
@@ -14,12 +14,26 @@ export class Uplink {
   #freeAt = 0;
   #isWakeSet = false;
   #isPaused = false;
-  rate: BytesPerMs;
+  #rate: BytesPerMs = 0;
   bytesSent = 0;
 
   constructor(clock: VirtualClock, rate: BytesPerMs) {
     this.#clock = clock;
     this.rate = rate;
+  }
+
+  get rate(): BytesPerMs {
+    return this.#rate;
+  }
+
+  set rate(rate: BytesPerMs) {
+    this.#rate = rate;
+    this.#turns.quantumBytes = quantumBytesAt(rate);
+  }
+
+  /** The most that leaves in one go. */
+  get quantumBytes(): number {
+    return this.#turns.quantumBytes;
   }
 
   /** `flow` may have something that can leave. */
@@ -57,7 +71,7 @@ export class Uplink {
         this.#turns.spend(0, false);
         continue;
       }
-      this.#freeAt = now + segment.bytes / this.rate;
+      this.#freeAt = now + segment.bytes / this.#rate;
       this.bytesSent += segment.bytes;
       this.#turns.spend(segment.bytes, flow.canSend());
       flow.launch(segment, now, this.#freeAt);

@@ -41,6 +41,37 @@ describe('time', () => {
     expect(world.timeUntil(far, 200)).toBeCloseTo(expected, 6);
   });
 
+  it('holds a large message up by no more than the small ones that come in between', () => {
+    const world = new World();
+    const receiver = world.host('c');
+    const { near, far } = world.connect(world.host('a'), receiver);
+    const others = numbers(3).map((index) => world.connect(world.host(`b${index}`), receiver));
+    const beganAt = world.clock.now;
+    near.stream!.send('large', PIECE, 1);
+    for (const { near: other } of others) {
+      world.run(0.1);
+      other.stream!.send('small', 125, 0);
+    }
+    world.timeUntil(far, 1);
+    const expected = (PIECE + 3 * 125) / LINE + LATENCY_MS.rack;
+    expect(world.clock.now - beganAt).toBeCloseTo(expected, 6);
+  });
+
+  it('lets a small message wait for a few frames of another stream at 20 Mbit/s, not for a piece', () => {
+    const world = new World();
+    const sender = world.host('a', { up: LINE / 50 });
+    const large = world.connect(sender, world.host('b'));
+    const small = world.connect(sender, world.host('c'));
+    large.near.stream!.send('large', PIECE, 1);
+    world.run(5);
+    const sentAt = world.clock.now;
+    small.near.stream!.send('small', 100, 0);
+    world.timeUntil(small.far, 1);
+    // What is leaving, and one turn of the other stream: 4.9 ms.
+    expect(world.clock.now - sentAt).toBeLessThan(6);
+    expect(large.far.messages).toEqual([]);
+  });
+
   it('sends what was given before the stream opened when it opens', () => {
     const world = new World();
     const near = world.dial(world.host('a'), world.host('b'));
