@@ -14,7 +14,7 @@ export class BusyTimes {
   #first = 0;
   #count = 0;
 
-  /** Something was busy for `busyMs` somewhere from one moment until another, none of which is before those added earlier. */
+  /** It was busy for `busyMs` somewhere between two moments, of which `until` is not before those added earlier. */
   add(from: number, until: number, busyMs: number): void {
     if (this.#count === PASSINGS_MAX) this.#mergeOldest();
     const at = (this.#first + this.#count) % PASSINGS_MAX;
@@ -24,7 +24,7 @@ export class BusyTimes {
     this.#count += 1;
   }
 
-  /** Milliseconds. */
+  /** Milliseconds; what lies on both sides of the moment counts as if it had been as late as it can. */
   since(moment: number): number {
     let sum = 0;
     for (let index = this.#count - 1; index >= 0; index -= 1) {

@@ -184,7 +184,7 @@ export class Flow implements Stream<unknown>, Lane<Flow> {
     if (!this.canSend()) return undefined;
     const { clock, pool } = this.#context;
     const segment = pool.take(this);
-    this.#queue.fill(segment, this.#window.room, this.from.uplink.quantumBytes);
+    this.#queue.fill(segment, Math.min(this.#window.room, this.from.uplink.quantumBytes));
     this.#window.onSent(segment.bytes);
     if (this.#isCongested && this.#queue.queuedBytes < QUEUED_BYTES_LOW) {
       this.#isCongested = false;

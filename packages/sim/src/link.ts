@@ -32,21 +32,12 @@ export class Link {
   #freeAt = 0;
   #pausedAt = 0;
   #isPaused = false;
-  #rate: BytesPerMs = 0;
+  rate: BytesPerMs;
 
   constructor(clock: VirtualClock, rate: BytesPerMs, onPassed: (segment: Segment) => void) {
     this.#clock = clock;
     this.rate = rate;
     this.#onPassed = onPassed;
-  }
-
-  get rate(): BytesPerMs {
-    return this.#rate;
-  }
-
-  set rate(rate: BytesPerMs) {
-    this.#rate = rate;
-    this.#turns.quantumBytes = quantumBytesAt(rate);
   }
 
   /** `segment` has arrived whole, its first byte at startedAt. */
@@ -56,7 +47,7 @@ export class Link {
       return;
     }
     lane.segments.push(segment);
-    this.#turns.join(lane);
+    this.#turns.join(lane, quantumBytesAt(this.rate));
   }
 
   /** Nothing passes until resume(); what is passing waits with the rest. */
@@ -80,7 +71,7 @@ export class Link {
     this.#busy.clear();
     for (let lane = this.#turns.first; lane !== undefined; lane = this.#turns.first) {
       pool.releaseAll(lane.segments);
-      this.#turns.spend(0, false);
+      this.#turns.spend(0, false, quantumBytesAt(this.rate));
     }
   }
 
@@ -88,7 +79,7 @@ export class Link {
   #begin(segment: Segment): boolean {
     const { now } = this.#clock;
     const { startedAt } = segment;
-    const ownMs = segment.bytes / this.#rate;
+    const ownMs = segment.bytes / this.rate;
     const passedAt = startedAt + this.#busy.since(startedAt) + ownMs;
     const isPassed = passedAt <= now + ROUNDING_MS;
     this.#freeAt = isPassed ? now : passedAt;
@@ -110,7 +101,8 @@ export class Link {
       const lane = this.#turns.first;
       if (lane === undefined) return;
       const segment = lane.segments.shift()!;
-      this.#turns.spend(segment.bytes, lane.segments.first !== undefined);
+      const hasMore = lane.segments.first !== undefined;
+      this.#turns.spend(segment.bytes, hasMore, quantumBytesAt(this.rate));
       if (this.#begin(segment)) this.#onPassed(segment);
     }
   }

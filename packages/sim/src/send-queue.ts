@@ -73,8 +73,8 @@ export class SendQueue {
     this.#firstLeft = 0;
   }
 
-  /** Takes what leaves next, up to a quantum and to `bytesMax`, which is at least nextBytes(). */
-  fill(segment: Segment, bytesMax: number, quantumBytes: number): void {
+  /** Takes what leaves next, up to `bytesMax`, which is at least nextBytes(). */
+  fill(segment: Segment, bytesMax: number): void {
     segment.bytes = 0;
     segment.messages = 0;
     segment.isEnd = false;
@@ -83,8 +83,8 @@ export class SendQueue {
     if (bytes === 0) {
       this.#buffer.shift();
       segment.isEnd = true;
-    } else if (bytes > SMALL_BYTES) this.#fillWithPart(segment, bytes, quantumBytes);
-    else this.#fillWithRun(segment, Math.min(bytesMax, quantumBytes));
+    } else if (bytes > SMALL_BYTES) this.#fillWithPart(segment, bytes, bytesMax);
+    else this.#fillWithRun(segment, bytesMax);
     this.#bytes -= segment.bytes;
     this.#buffered -= segment.bytes;
     this.#refillBuffer();
@@ -95,8 +95,8 @@ export class SendQueue {
     return this.#underWay.shift();
   }
 
-  #fillWithPart(segment: Segment, bytes: number, quantumBytes: number): void {
-    segment.bytes = Math.min(bytes - this.#firstLeft, quantumBytes);
+  #fillWithPart(segment: Segment, bytes: number, bytesMax: number): void {
+    segment.bytes = Math.min(bytes - this.#firstLeft, bytesMax);
     this.#firstLeft += segment.bytes;
     if (this.#firstLeft < bytes) return;
     this.#firstLeft = 0;

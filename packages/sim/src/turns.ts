@@ -1,6 +1,6 @@
 /**
  * Whose turn it is on a shared capacity: round robin by bytes, not by messages (deficit round robin, Shreedhar and Varghese
- * 1995), so that a stream of small messages gets as much as one of large ones. Knows neither rates nor time.
+ * 1995), so that a stream of small messages gets as much as one of large ones. Says what a turn is worth; knows no time.
  */
 import type { BytesPerMs } from './network.ts';
 
@@ -29,8 +29,6 @@ export interface Lane<L> {
 }
 
 export class Turns<L extends Lane<L>> {
-  /** What a turn is worth. */
-  quantumBytes = QUANTUM_BYTES_MAX;
   #first: L | undefined = undefined;
   #last: L | undefined = undefined;
 
@@ -39,23 +37,23 @@ export class Turns<L extends Lane<L>> {
     return this.#first;
   }
 
-  /** Last in the round, unless it has its place already. */
-  join(lane: L): void {
+  /** Last in the round, unless it has its place already; a turn is worth `quantumBytes`. */
+  join(lane: L, quantumBytes: number): void {
     if (lane.isInTurns) return;
     lane.isInTurns = true;
-    lane.credit = this.quantumBytes;
+    lane.credit = quantumBytes;
     this.#append(lane);
   }
 
   /** The first lane has sent `bytes` (up to a quantum), and has nothing more to send unless `hasMore`. */
-  spend(bytes: number, hasMore: boolean): void {
+  spend(bytes: number, hasMore: boolean, quantumBytes: number): void {
     const lane = this.#first!;
     lane.credit -= bytes;
     if (!hasMore) {
       this.#removeFirst();
       lane.isInTurns = false;
     } else if (lane.credit <= 0) {
-      lane.credit += this.quantumBytes;
+      lane.credit += quantumBytes;
       this.#removeFirst();
       this.#append(lane);
     }

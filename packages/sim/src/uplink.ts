@@ -14,7 +14,7 @@ export class Uplink {
   #freeAt = 0;
   #isWakeSet = false;
   #isPaused = false;
-  #rate: BytesPerMs = 0;
+  rate: BytesPerMs;
   bytesSent = 0;
 
   constructor(clock: VirtualClock, rate: BytesPerMs) {
@@ -22,23 +22,14 @@ export class Uplink {
     this.rate = rate;
   }
 
-  get rate(): BytesPerMs {
-    return this.#rate;
-  }
-
-  set rate(rate: BytesPerMs) {
-    this.#rate = rate;
-    this.#turns.quantumBytes = quantumBytesAt(rate);
-  }
-
   /** The most that leaves in one go. */
   get quantumBytes(): number {
-    return this.#turns.quantumBytes;
+    return quantumBytesAt(this.rate);
   }
 
   /** `flow` may have something that can leave. */
   offer(flow: Flow): void {
-    this.#turns.join(flow);
+    this.#turns.join(flow, this.quantumBytes);
     this.#proceed();
   }
 
@@ -68,12 +59,12 @@ export class Uplink {
       }
       const segment = flow.nextSegment();
       if (segment === undefined) {
-        this.#turns.spend(0, false);
+        this.#turns.spend(0, false, this.quantumBytes);
         continue;
       }
-      this.#freeAt = now + segment.bytes / this.#rate;
+      this.#freeAt = now + segment.bytes / this.rate;
       this.bytesSent += segment.bytes;
-      this.#turns.spend(segment.bytes, flow.canSend());
+      this.#turns.spend(segment.bytes, flow.canSend(), this.quantumBytes);
       flow.launch(segment, now, this.#freeAt);
     }
   }
