@@ -1,5 +1,4 @@
 /** `bootswarm prefetch`: has nodes fetch an image before anybody needs it; lists such orders, and cancels them. */
-
 import { OperatorError } from '@bootswarm/stdx';
 import type { NodeSummary, PrefetchRequest, PrefetchSummary } from '@bootswarm/tracker';
 import { Command } from 'commander';
